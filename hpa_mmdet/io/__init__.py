@@ -1,0 +1,1 @@
+"""Files in and out: channels, label images, label tables, submissions, atomic writes."""
