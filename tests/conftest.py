@@ -1,0 +1,15 @@
+"""Fixtures that every room's tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real images and labels, or a skip that says how to give it."""
+    folder = os.environ.get("HPA_REAL_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("real data not here: set HPA_REAL_DATA to the folder that holds it")
+    return Path(folder).resolve()
