@@ -29,6 +29,7 @@ def find_images(
 ) -> list[ImageFiles]:
     """List the images of a folder, by rising id.
 
+    A pattern without `{channel}`, as `{id}.jpg`, means one file that holds all channels.
     An image of which only some channels exist is listed too: reading it raises, so that
     it ends in the run's report and does not vanish.
 
@@ -37,11 +38,10 @@ def find_images(
     """
     if not folder.is_dir():
         raise InputError(folder, "no folder", "a folder of images", "check the path")
-    before, after = pattern.split("{channel}")
-    prefix, middle = before.split("{id}")
+    prefix, after_id = pattern.split("{id}")
     found: dict[str, dict[str, Path]] = {}
     for channel in channels:
-        ending = f"{middle}{channel}{after}"
+        ending = after_id.replace("{channel}", channel)
         for path in folder.glob(f"{prefix}*{ending}"):
             image_id = path.name[len(prefix) : -len(ending)]
             found.setdefault(image_id, {})[channel] = path
@@ -75,6 +75,8 @@ def read_channels(image: ImageFiles, channels: Sequence[str] = CHANNELS) -> NDAr
                 "add the file, or name the channels you have with --channels",
             )
         plane = read_picture(path)
+        if plane.ndim == 3 and list(image.paths.values()).count(path) > 1:
+            plane = _band(plane, channel, path)
         if plane.ndim == 3:  # a grey picture saved as RGB, or a channel drawn in its colour
             plane = plane[..., :3].max(axis=2)
         if planes and (plane.shape != planes[0].shape or plane.dtype != planes[0].dtype):
@@ -87,3 +89,12 @@ def read_channels(image: ImageFiles, channels: Sequence[str] = CHANNELS) -> NDAr
             )
         planes.append(plane)
     return np.stack(planes, axis=2)
+
+
+def _band(picture: NDArray[np.integer], channel: str, path: Path) -> NDArray[np.integer]:
+    """Take a channel out of a picture whose bands are red, green and blue."""
+    if channel not in CHANNELS[:3]:
+        raise InputError(
+            path, f"no {channel} band in a colour picture", "red, green and blue", "give --channels"
+        )
+    return picture[..., CHANNELS.index(channel)]
