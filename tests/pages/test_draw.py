@@ -1,0 +1,121 @@
+"""Outlines lie on the cell, texts inside the picture and apart from each other."""
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from hpa_mmdet.localizations import LOCALIZATIONS
+from hpa_mmdet.pages.draw import (
+    cell_of_rle,
+    cells_of_label_image,
+    draw_cells,
+    localization_legend,
+    named,
+    outline,
+)
+
+SHAPE_HW = (60, 90)
+
+
+def _label_image(dtype: type = np.uint16) -> np.ndarray:
+    label_image = np.zeros(SHAPE_HW, dtype)
+    label_image[5:25, 10:40] = 3  # ids with gaps
+    label_image[30:58, 50:90] = 250  # touches the border
+    return label_image
+
+
+@pytest.mark.parametrize(
+    "largest",
+    [pytest.param(250, id="small ids"), pytest.param(1 << 24, id="ids past the table")],
+)
+def test_cells_of_a_label_image_have_their_outline_and_middle(largest: int) -> None:
+    label_image = _label_image(np.uint32)
+    label_image[label_image == 250] = largest
+    cells = cells_of_label_image(label_image)
+    assert list(cells) == [3, largest]
+    (contour,) = cells[3].contours
+    assert contour.min(axis=0).tolist() == [10, 5]
+    assert contour.max(axis=0).tolist() == [39, 24]
+    x, y = cells[largest].anchor_xy
+    assert abs(y - 43.5) <= 1
+    assert 60 <= x <= 79
+
+
+def test_an_image_without_background_or_without_cells() -> None:
+    assert list(cells_of_label_image(np.full(SHAPE_HW, 2, np.uint8))) == [2]
+    assert cells_of_label_image(np.zeros(SHAPE_HW, np.uint8)) == {}
+    assert cells_of_label_image(np.zeros((0, 7), np.uint8)) == {}
+
+
+@pytest.mark.parametrize("as_text", [True, False], ids=["str counts", "bytes counts"])
+def test_a_cell_of_rle_equals_that_of_the_label_image(as_text: bool) -> None:
+    label_image = _label_image()
+    rle = coco_mask.encode(np.asfortranarray(label_image == 250, np.uint8))
+    if as_text:
+        rle["counts"] = rle["counts"].decode()
+    cell = cell_of_rle(rle)
+    assert cell is not None
+    want = cells_of_label_image(label_image)[250]
+    assert cell.anchor_xy == want.anchor_xy
+    np.testing.assert_array_equal(cell.contours[0], want.contours[0])
+
+
+def test_an_empty_rle_is_no_cell() -> None:
+    assert cell_of_rle(coco_mask.encode(np.zeros(SHAPE_HW, np.uint8, order="F"))) is None
+
+
+def test_a_hole_is_outlined_too() -> None:
+    mask = np.ones((9, 11), bool)
+    mask[3:6, 4:7] = False
+    assert len(outline(mask).contours) == 2
+
+
+def test_the_line_is_drawn_on_the_edge_in_the_cells_colour() -> None:
+    picture = np.zeros((*SHAPE_HW, 3), np.uint8)
+    cell = named(cells_of_label_image(_label_image())[3], [14, 2])
+    drawn = draw_cells(picture, [cell], line_px=1, text_px=0)
+    want = np.array(LOCALIZATIONS[14].colour_rgb, float)
+    for edge in (drawn[5, 20], drawn[15, 10], drawn[24, 20], drawn[15, 39]):  # smooth: a bit dim
+        share = edge / want
+        assert share.min() > 0.75
+        assert np.ptp(share) < 0.02
+    assert not drawn[15, 20].any()
+    assert not drawn[40:].any()
+    assert not picture.any()  # the input is left as it was
+
+
+def test_a_smaller_picture_shows_the_outline_at_its_scale() -> None:
+    picture = np.zeros((30, 45, 3), np.uint8)
+    cell = cells_of_label_image(_label_image())[3]
+    drawn = draw_cells(picture, [cell], scale=0.5, line_px=1, text_px=0)
+    rows, columns = np.nonzero(drawn[..., 0] > 60)
+    np.testing.assert_allclose([rows.min(), rows.max()], [2.25, 11.75], atol=0.8)
+    np.testing.assert_allclose([columns.min(), columns.max()], [4.75, 19.25], atol=0.8)
+
+
+def test_texts_stay_inside_and_do_not_cover_each_other() -> None:
+    picture = np.full((200, 300, 3), 255, np.uint8)
+    corner = outline(np.ones((4, 4), bool), (296, 0))
+    beside = outline(np.ones((4, 4), bool), (290, 2))
+    alone = draw_cells(picture, [named(corner, [17], [0.5])], text_px=12)
+    both = draw_cells(picture, [named(corner, [17], [0.5]), named(beside, [3])], text_px=12)
+    changed = np.nonzero((both != alone).any(axis=2))[0]
+    first = np.nonzero((alone != picture).any(axis=2))[0]
+    assert first.min() == 0
+    # the second text begins below the first one (its outline lies within the first's rows)
+    assert changed.max() > first.max() + 8
+
+
+def test_a_cell_without_label_is_white_and_has_no_text() -> None:
+    cell = named(outline(np.ones((8, 8), bool), (20, 20)), [])
+    drawn = draw_cells(np.zeros((*SHAPE_HW, 3), np.uint8), [cell], line_px=1)
+    assert drawn[20, 23].min() == drawn[20, 23].max() > 200
+    assert not drawn[24, 24].any()
+
+
+def test_the_legend_names_all_or_the_given_ones() -> None:
+    assert len(localization_legend()) == 19
+    assert localization_legend([16, 6, 16]) == [
+        ("Endoplasmic reticulum", LOCALIZATIONS[6].colour_rgb),
+        ("Cytosol", LOCALIZATIONS[16].colour_rgb),
+    ]
