@@ -1,0 +1,161 @@
+"""A mask as runs of pixels down the columns of its image, without the image.
+
+H, W: image height and width in pixels. The flat index of pixel (row, column) is
+column * H + row, as in a COCO RLE. R: runs of a mask.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class MaskRuns:
+    """One mask.
+
+    Args:
+        starts: (R,) rising flat indices of the first pixel of each run.
+        ends: (R,) flat indices behind the last pixel; each is below the next start.
+        shape_hw: height and width of the image.
+    """
+
+    starts: Ints
+    ends: Ints
+    shape_hw: tuple[int, int]
+
+    @property
+    def area(self) -> int:
+        """Pixels of the mask."""
+        return int((self.ends - self.starts).sum())
+
+    @property
+    def bbox_xywh(self) -> tuple[int, int, int, int]:
+        """The tightest box; (0, 0, 0, 0) for a mask without pixels."""
+        if not self.starts.size:
+            return (0, 0, 0, 0)
+        height = self.shape_hw[0]
+        left, right = self.starts // height, (self.ends - 1) // height
+        x, x_last = int(left[0]), int(right[-1])
+        if (left == right).all():
+            top = int((self.starts - left * height).min())
+            bottom = int((self.ends - 1 - left * height).max())
+        else:  # a run over a column break touches the last and the first row
+            top, bottom = 0, height - 1
+        return (x, top, x_last - x + 1, bottom - top + 1)
+
+    @property
+    def touches_border(self) -> bool:
+        """Whether a pixel of the mask lies in the first or last row or column."""
+        x, y, width, height = self.bbox_xywh
+        at_edge = x == 0 or y == 0 or x + width == self.shape_hw[1]
+        return width > 0 and (at_edge or y + height == self.shape_hw[0])
+
+    @property
+    def centroid_xy(self) -> tuple[float, float]:
+        """Mean pixel position, (0, 0) being the centre of the first pixel; needs a pixel."""
+        by_column = self.split_at_columns()
+        height = self.shape_hw[0]
+        column = by_column.starts // height
+        length = by_column.ends - by_column.starts
+        middle = (by_column.starts + by_column.ends - 1) / 2 - column * height
+        area = length.sum()
+        return (float((column * length).sum() / area), float((middle * length).sum() / area))
+
+    def split_at_columns(self) -> "MaskRuns":
+        """The same mask with no run over a column break (runs may then touch)."""
+        height = self.shape_hw[0]
+        left, right = self.starts // height, (self.ends - 1) // height
+        if (left == right).all():
+            return self
+        pieces = right - left + 1
+        run = np.repeat(np.arange(pieces.size), pieces)
+        column = np.arange(run.size) - np.repeat(np.cumsum(pieces) - pieces, pieces) + left[run]
+        starts = np.maximum(self.starts[run], column * height)
+        ends = np.minimum(self.ends[run], (column + 1) * height)
+        return MaskRuns(starts, ends, self.shape_hw)
+
+    def to_counts(self) -> str:
+        """The mask as a COCO compressed RLE string."""
+        height, width = self.shape_hw
+        edges = np.empty(2 * self.starts.size + 2, np.int64)
+        edges[0], edges[-1] = 0, height * width
+        edges[1:-1:2], edges[2:-1:2] = self.starts, self.ends
+        counts = np.diff(edges).astype(np.uint32)
+        if self.starts.size and counts[-1] == 0:
+            counts = counts[:-1]
+        rle = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+        text: str = rle["counts"].decode("ascii")
+        return text
+
+    def crop(self, bbox_xywh: tuple[int, int, int, int] | None = None) -> NDArray[np.bool_]:
+        """The pixels inside a box of the image, by default the tightest one: (h, w)."""
+        x, y, width, height = self.bbox_xywh if bbox_xywh is None else bbox_xywh
+        image_height = self.shape_hw[0]
+        first = x * image_height
+        steps = np.zeros(width * image_height + 1, np.int8)
+        low, high = (
+            np.searchsorted(self.ends, first, "right"),
+            np.searchsorted(self.starts, first + width * image_height, "left"),
+        )
+        steps[np.maximum(self.starts[low:high] - first, 0)] = 1
+        steps[np.minimum(self.ends[low:high] - first, steps.size - 1)] = -1
+        inside = np.cumsum(steps[:-1], dtype=np.int8).astype(bool)
+        return inside.reshape(width, image_height)[:, y : y + height].T
+
+
+def runs_from_counts(counts: str, shape_hw: tuple[int, int]) -> MaskRuns:
+    """Read a COCO compressed RLE string.
+
+    Source:
+        rleFrString of pycocotools (common/maskApi.c): 5 bits a character, the lowest first,
+        bit 6 says that more follow, the last one's bit 5 is the sign; from the fourth number
+        on each stands as its difference to the one two before.
+
+    Examples:
+        >>> runs_from_counts("121", (2, 2)).crop().astype(int)
+        array([[0, 1],
+               [1, 0]])
+    """
+    characters = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
+    last = np.flatnonzero((characters & 0x20) == 0)
+    first = np.concatenate(([0], last[:-1] + 1))
+    place = np.arange(characters.size) - np.repeat(first, last - first + 1)
+    bits = (characters & 0x1F) << (5 * place)
+    numbers = np.add.reduceat(bits, first) if first.size and characters.size else bits
+    negative = (characters[last] & 0x10) != 0
+    numbers = numbers - (negative.astype(np.int64) << (5 * (last - first + 1)))
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    edges = np.cumsum(numbers)
+    return MaskRuns(edges[:-1:2], edges[1::2], shape_hw)
+
+
+def runs_of_crop(
+    mask: NDArray[np.bool_], left: int, top: int, shape_hw: tuple[int, int]
+) -> MaskRuns:
+    """Read the runs of (h, w) pixels that lie at column `left`, row `top` of an image."""
+    height, image_height = mask.shape[0], shape_hw[0]
+    padded = np.zeros((mask.shape[1], height + 1), bool)  # keeps runs of columns apart
+    padded[:, :-1] = mask.T
+    flat = np.concatenate(([False], padded.ravel()))
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    edges += (edges // (height + 1)) * (image_height - height - 1) + left * image_height + top
+    starts, ends = merge_runs(edges[0::2], edges[1::2])
+    return MaskRuns(starts, ends, shape_hw)
+
+
+def merge_runs(starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
+    """Join runs that touch, as two full columns do over the break between them.
+
+    Args:
+        starts: (R,) rising.
+        ends: (R,) rising, each above its start.
+    """
+    if starts.size < 2:
+        return starts, ends
+    apart = starts[1:] > ends[:-1]
+    return starts[np.concatenate(([True], apart))], ends[np.concatenate((apart, [True]))]
