@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from hpa_mmdet.coco.plan import ImageTask, plan_conversion
+from hpa_mmdet.coco.plan import ImageTask, Plan, plan_conversion
 from hpa_mmdet.coco.runs import EncodedCell, encode_cells
 from hpa_mmdet.coco.schema import (
     Json,

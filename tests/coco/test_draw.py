@@ -1,0 +1,76 @@
+"""Masks drawn back equal those they were made from."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+from pycocotools import mask as coco_mask
+
+from hpa_mmdet.coco.draw import decode_counts, label_image_from_rles, mask_in_box
+from hpa_mmdet.coco.runs import encode_cells
+from hpa_mmdet.errors import InputError
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st_numpy.arrays(
+        np.uint8,
+        st_numpy.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9),
+        elements=st.sampled_from([0, 0, 1, 2, 9]),
+    )
+)
+def test_a_label_image_comes_back_unchanged(label_image: np.ndarray) -> None:
+    cells = encode_cells(label_image)
+    ids = [cell.cell_id for cell in cells]
+    drawn = label_image_from_rles([cell.counts for cell in cells], label_image.shape, ids)
+    assert drawn.dtype == np.int32
+    assert (drawn == label_image).all()
+    for cell in cells:
+        x, y, w, h = cell.bbox_xywh
+        want = label_image[y : y + h, x : x + w] == cell.cell_id
+        assert (mask_in_box(cell.counts, label_image.shape, cell.bbox_xywh) == want).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=12))
+def test_counts_of_any_length_decode_as_pycocotools_encodes_them(lengths: list[int]) -> None:
+    rle = coco_mask.frPyObjects({"size": [1, 1], "counts": np.array(lengths, np.uint32)}, 1, 1)
+    assert decode_counts(rle["counts"]).tolist() == lengths
+
+
+def test_a_part_of_a_mask_is_cut_at_the_box() -> None:
+    label_image = np.zeros((5, 8), np.uint8)
+    label_image[1:5, 2:7] = 1
+    [cell] = encode_cells(label_image)
+    assert mask_in_box(cell.counts, (5, 8), (0, 0, 3, 2)).tolist() == [
+        [False, False, False],
+        [False, False, True],
+    ]
+
+
+def test_overlapping_masks_show_the_later_one() -> None:
+    first = encode_cells(np.array([[1, 1, 0]]))[0].counts
+    second = encode_cells(np.array([[0, 1, 1]]))[0].counts
+    assert label_image_from_rles([first, second], (1, 3)).tolist() == [[1, 2, 2]]
+
+
+@pytest.mark.parametrize("shape_hw", [(3, 7), (0, 4)])
+def test_no_masks_give_an_empty_label_image(shape_hw: tuple[int, int]) -> None:
+    drawn = label_image_from_rles([], shape_hw)
+    assert drawn.shape == shape_hw
+    assert not drawn.any()
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        pytest.param("2111", "a.json: found a mask of 6 pixels, expected 4x3", id="another size"),
+        pytest.param("", "found a mask of 0 pixels", id="empty"),
+        pytest.param("2o", "found counts b'2o'", id="cut off"),
+        pytest.param("2!", "found counts b'2!'", id="strange character"),
+    ],
+)
+def test_a_broken_mask_is_refused(counts: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        label_image_from_rles([counts], (3, 4), where="a.json")
