@@ -1,0 +1,269 @@
+"""The contest's submission: one row per image, `class confidence mask` triples in each.
+
+    ID,ImageWidth,ImageHeight,PredictionString
+    0040581b-...,2048,2048,14 0.92000000 eNo... 16 0.31000000 eNo...
+
+A mask is base64(zlib(COCO run-length counts)) of the whole image. A cell of several
+classes has one triple for each, with the same mask. The contest wants a row for every
+image; one without cells has the row of its sample submission, `0 1 <mask without pixels>`,
+which its evaluator drops before matching: it costs nothing.
+
+Source: Human Protein Atlas - Single Cell Classification (Kaggle, 2021), "Submission File",
+and its sample_submission.csv.
+"""
+
+import base64
+import binascii
+import csv
+import math
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.run_lengths import decode_counts
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+
+COLUMNS = ("ID", "ImageWidth", "ImageHeight", "PredictionString")
+Prediction = tuple[int, float, str]
+
+# a row of a crowded image holds some MB in one field; the csv module stops at 128 KiB
+_FIELD_LIMIT = 2**31 - 1
+# zlib packs a run-length string at most about thousandfold; a longer result is a bomb
+_MAX_COUNTS_BYTES = 64 * 2**20
+
+
+@dataclass
+class SubmissionRow:
+    """One image of a submission.
+
+    Args:
+        image_id: the image's ID.
+        width: in pixels.
+        height: in pixels.
+        predictions: (hpa_index, confidence in [0, 1], encoded mask) each, in file order.
+        where: what an error names.
+    """
+
+    image_id: str
+    width: int
+    height: int
+    predictions: list[Prediction]
+    where: str = field(default="submission", repr=False, compare=False)
+    _masks: dict[str, bytes] | None = field(default=None, repr=False, compare=False)
+
+    def masks(self) -> dict[str, bytes]:
+        """Decode each different mask of the row once.
+
+        Returns:
+            The COCO run-length counts of each mask text, in the order of first use.
+
+        Raises:
+            InputError: a mask is not base64, not zlib, not run-length counts, or its runs
+                do not add up to the image's pixels.
+        """
+        if self._masks is None:
+            self._masks = {text: counts for text, counts, _ in self._decode()}
+        return self._masks
+
+    def drop_blank_masks(self) -> None:
+        """Take predictions whose mask has no pixels out of the row, as the contest does.
+
+        Raises:
+            InputError: as `masks`.
+        """
+        decoded = self._decode()
+        blank = {text for text, _, is_blank in decoded if is_blank}
+        self._masks = {text: counts for text, counts, is_blank in decoded if not is_blank}
+        if blank:
+            self.predictions = [each for each in self.predictions if each[2] not in blank]
+
+    def _decode(self) -> list[tuple[str, bytes, bool]]:
+        texts = list(dict.fromkeys(text for _, _, text in self.predictions))
+        counts = [decode_mask(text, self.where) for text in texts]
+        blank = _find_blank(counts, self.width, self.height, self.where)
+        return list(zip(texts, counts, blank, strict=True))
+
+
+def encode_mask(rle_counts: bytes | str) -> str:
+    """Encode COCO compressed run-length counts as the contest wants them.
+
+    Examples:
+        >>> encode_mask(b"PPPP4")  # 2048 x 2048 pixels of background
+        'eNoLCAgIMAEABJkBdQ=='
+    """
+    counts = rle_counts.encode("ascii") if isinstance(rle_counts, str) else rle_counts
+    return base64.b64encode(zlib.compress(counts, zlib.Z_BEST_COMPRESSION)).decode("ascii")
+
+
+def decode_mask(text: str, where: object = "mask") -> bytes:
+    """Give the COCO compressed run-length counts of an encoded mask.
+
+    Raises:
+        InputError: the text is not base64, or what it holds is not zlib's.
+
+    Examples:
+        >>> decode_mask("eNoLCAgIMAEABJkBdQ==")
+        b'PPPP4'
+    """
+    try:
+        packed = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError(
+            where, f"a mask that is not base64 ({error})", "base64", "write the file again"
+        ) from error
+    unpack = zlib.decompressobj()
+    try:
+        counts = unpack.decompress(packed, _MAX_COUNTS_BYTES)
+    except zlib.error as error:
+        raise InputError(
+            where, f"a mask that is not zlib data ({error})", "zlib", "write the file again"
+        ) from error
+    if not unpack.eof:
+        raise InputError(
+            where, "a mask whose zlib data is cut off or too long", "whole", "write the file again"
+        )
+    return counts
+
+
+def write_submission(path: Path, rows: Iterable[SubmissionRow]) -> int:
+    """Write rows as they come; `path` appears only when all are written.
+
+    Confidences have eight decimals. An image without predictions gets the contest's row
+    for one without cells.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        InputError: an image comes twice, a class is unknown, or a confidence is not in
+            [0, 1] (NaN is not).
+    """
+    seen: set[str] = set()
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in rows:
+            where = f"{path}, image {row.image_id}"
+            if row.image_id in seen:
+                raise InputError(where, "a second row", "one row per image", "merge the rows")
+            seen.add(row.image_id)
+            words = [_format(each, where) for each in row.predictions]
+            text = " ".join(words) or f"0 1 {_blank_mask(row.width, row.height)}"
+            writer.writerow((row.image_id, row.width, row.height, text))
+    return len(seen)
+
+
+def read_submission(path: Path) -> Iterator[SubmissionRow]:
+    """Read and check a submission row by row.
+
+    Masks without pixels are left out of a row's predictions, as the contest's evaluator
+    leaves them out: they are what an image without cells holds.
+
+    Raises:
+        InputError: no file, other columns, an image twice, a size that is no whole number,
+            words that are not triples, a class not in 0..18, a confidence not in [0, 1],
+            or a mask that `SubmissionRow.masks` refuses. The row is named.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), _FIELD_LIMIT))
+    try:
+        handle = path.open(newline="", encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(path, str(error), "a submission CSV", "check the path") from error
+    seen: set[str] = set()
+    with handle:
+        reader = csv.reader(handle)
+        try:
+            header = next(reader, [])
+            if tuple(header) != COLUMNS:
+                raise InputError(
+                    path, f"columns {','.join(header)[:200]}", ",".join(COLUMNS), "rename them"
+                )
+            for fields in reader:
+                row = _parse_row(fields, f"{path}, row {reader.line_num}")
+                if row.image_id in seen:
+                    raise InputError(
+                        row.where, f"{row.image_id} again", "one row per image", "merge"
+                    )
+                seen.add(row.image_id)
+                yield row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise InputError(path, str(error), "a CSV table", "write the file again") from error
+
+
+def _parse_row(fields: list[str], where: str) -> SubmissionRow:
+    if len(fields) != len(COLUMNS):
+        raise InputError(where, f"{len(fields)} fields", len(COLUMNS), "correct the row")
+    image_id, width_text, height_text, text = fields
+    where = f"{where} ({image_id})"
+    for side in (width_text, height_text):
+        if not side.isdecimal() or int(side) < 1:
+            raise InputError(where, f"size {side!r}", "whole pixels > 0", "correct the row")
+    words = text.split()
+    if len(words) % 3:
+        raise InputError(
+            where, f"{len(words)} words", "triples of class, confidence, mask", "correct the row"
+        )
+    predictions = [
+        (_parse_class(words[at], where), _parse_confidence(words[at + 1], where), words[at + 2])
+        for at in range(0, len(words), 3)
+    ]
+    row = SubmissionRow(image_id, int(width_text), int(height_text), predictions, where)
+    row.drop_blank_masks()
+    return row
+
+
+def _parse_class(word: str, where: str) -> int:
+    if not word.isdecimal() or int(word) >= NUM_LOCALIZATIONS:
+        raise InputError(
+            where, f"class {word[:40]!r}", f"0 to {NUM_LOCALIZATIONS - 1}", "correct the row"
+        )
+    return int(word)
+
+
+def _parse_confidence(word: str, where: str) -> float:
+    try:
+        confidence = float(word)
+    except ValueError:
+        confidence = math.nan
+    if not 0.0 <= confidence <= 1.0:
+        raise InputError(where, f"confidence {word[:40]!r}", "0 to 1", "correct the row")
+    return confidence
+
+
+def _format(prediction: Prediction, where: str) -> str:
+    hpa_index, confidence, mask_text = prediction
+    if not 0 <= hpa_index < NUM_LOCALIZATIONS:
+        raise InputError(where, f"class {hpa_index}", f"0 to {NUM_LOCALIZATIONS - 1}", "correct it")
+    if not 0.0 <= confidence <= 1.0:
+        raise InputError(where, f"confidence {confidence}", "0 to 1", "look for NaN in the scores")
+    return f"{hpa_index} {confidence:.8f} {mask_text}"
+
+
+def _find_blank(counts: list[bytes], width: int, height: int, where: str) -> list[bool]:
+    """Check the runs of each mask against the image's size; say which have no pixels."""
+    decoded = decode_counts(counts)
+    if decoded is None:
+        raise InputError(
+            where, "a mask that is not run-length counts", "COCO's compressed counts", "write again"
+        )
+    for runs in decoded:
+        if int(runs.sum()) != width * height:
+            raise InputError(
+                where,
+                f"a mask of {int(runs.sum())} pixels",
+                f"{width * height} ({width}x{height})",
+                "encode masks at the full size of their image",
+            )
+    return [not runs[1::2].any() for runs in decoded]
+
+
+@lru_cache(maxsize=64)
+def _blank_mask(width: int, height: int) -> str:
+    from pycocotools import mask as coco_mask
+
+    runs = {"size": [height, width], "counts": [height * width]}
+    return encode_mask(coco_mask.frPyObjects(runs, height, width)["counts"])

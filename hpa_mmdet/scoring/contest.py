@@ -1,0 +1,225 @@
+"""The metric of the HPA single-cell contest: mean average precision at mask IoU >= 0.6.
+
+For each class, the detections of all images are sorted by confidence. A detection belongs
+to the truth of its class in its image that it overlaps most; it is true if their IoU is at
+least 0.6 and no detection before it was matched to that truth, else false. Average
+precision integrates the precision envelope over all points of recall; the score is its
+mean over the classes that have truths. Every image counts for every class.
+
+K = 19 localizations; U: different masks of an image; D: detections.
+
+Source: the instance segmentation metric of the OpenImages challenge 2019, with IoU 0.6 and
+19 classes (Human Protein Atlas - Single Cell Classification, Kaggle 2021, "Evaluation").
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.submission import SubmissionRow
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.scoring.average_precision import (
+    RankedDetections,
+    average_precisions,
+    tied_share,
+)
+from hpa_mmdet.scoring.matching import Rle, mask_iou, match_by_class
+from hpa_mmdet.scoring.truth import TruthImage
+
+IOU_THRESHOLD = 0.6
+
+
+class TieOrders(NamedTuple):
+    """What random orders of equal confidences give: the score's mean and range."""
+
+    orders: int
+    mean: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True)
+class ContestResult:
+    """The contest's score.
+
+    Args:
+        contest_map: mean over the classes with truths, equal confidences in file order.
+        ap: (K,) per class, NaN without truths.
+        truths: (K,) cells of each class.
+        detections: (K,) detections of each class.
+        tied_share: share of detections that tie with another of their class.
+        ties: what random orders of the tied ones give.
+        missing: ids of the truth that the submission has no row for; their cells count as
+            not found.
+        unknown: ids of the submission that are not in the truth; they are left out.
+    """
+
+    contest_map: float
+    ap: NDArray[np.float64]
+    truths: NDArray[np.intp]
+    detections: NDArray[np.intp]
+    tied_share: float
+    ties: TieOrders
+    missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+class ContestScorer:
+    """Collects images one by one; an image's masks are not kept.
+
+    Args:
+        iou_threshold: least mask IoU of a true detection.
+    """
+
+    def __init__(self, iou_threshold: float = IOU_THRESHOLD) -> None:
+        self.iou_threshold = iou_threshold
+        self._num_truths = np.zeros(NUM_LOCALIZATIONS, dtype=np.intp)
+        self._cells = 0
+        self._parts: list[RankedDetections] = []
+
+    def add(
+        self,
+        truth: TruthImage,
+        masks: Sequence[Rle] = (),
+        mask_index: NDArray[np.intp] | None = None,
+        hpa_index: NDArray[np.intp] | None = None,
+        scores: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Add one image: its truth and what was detected (nothing, if left out).
+
+        Args:
+            truth: the image's cells.
+            masks: U different masks.
+            mask_index: (D,) the mask of each detection.
+            hpa_index: (D,) its class.
+            scores: (D,) its confidence.
+        """
+        self._num_truths += truth.localizations.sum(axis=0)
+        first, self._cells = self._cells, self._cells + len(truth.rles)
+        if mask_index is None or hpa_index is None or scores is None or len(mask_index) == 0:
+            return
+        iou = mask_iou(masks, truth.rles)
+        best = match_by_class(iou, mask_index, hpa_index, truth.localizations, self.iou_threshold)
+        self._parts.append(
+            RankedDetections(scores, hpa_index, np.where(best >= 0, best + first, -1))
+        )
+
+    def result(
+        self,
+        tie_orders: int = 20,
+        seed: int = 0,
+        missing: Sequence[str] = (),
+        unknown: Sequence[str] = (),
+    ) -> ContestResult:
+        """Score what was added.
+
+        Args:
+            tie_orders: how many random orders of equal confidences to try.
+            seed: of those orders.
+            missing: handed on to the result.
+            unknown: handed on to the result.
+        """
+        every = RankedDetections(
+            np.concatenate([np.empty(0), *(part.scores for part in self._parts)]),
+            np.concatenate([np.empty(0, np.intp), *(part.classes for part in self._parts)]),
+            np.concatenate([np.empty(0, np.intp), *(part.truths for part in self._parts)]),
+        )
+        ap = average_precisions(every, self._num_truths)
+        tied = tied_share(every, self._num_truths)
+        contest_map = _mean(ap)
+        return ContestResult(
+            contest_map=contest_map,
+            ap=ap,
+            truths=self._num_truths.copy(),
+            detections=np.bincount(every.classes, minlength=NUM_LOCALIZATIONS),
+            tied_share=tied,
+            ties=self._try_orders(every, tie_orders, seed, contest_map if tied == 0 else None),
+            missing=tuple(missing),
+            unknown=tuple(unknown),
+        )
+
+    def _try_orders(
+        self, detections: RankedDetections, orders: int, seed: int, known: float | None
+    ) -> TieOrders:
+        if known is not None or orders < 1:
+            value = _mean(average_precisions(detections, self._num_truths))
+            return TieOrders(0, value, value, value)
+        rng = np.random.default_rng(seed)
+        found = [
+            _mean(average_precisions(detections, self._num_truths, rng.random(len(detections[0]))))
+            for _ in range(orders)
+        ]
+        return TieOrders(orders, float(np.mean(found)), min(found), max(found))
+
+
+def score_submission(
+    rows: Iterable[SubmissionRow],
+    truth: dict[str, TruthImage],
+    *,
+    iou_threshold: float = IOU_THRESHOLD,
+    tie_orders: int = 20,
+    seed: int = 0,
+) -> ContestResult:
+    """Score a submission, row by row.
+
+    Args:
+        rows: as `read_submission` yields them.
+        truth: as `read_truth` gives it.
+        iou_threshold: least mask IoU of a true detection.
+        tie_orders: how many random orders of equal confidences to try.
+        seed: of those orders.
+
+    Raises:
+        InputError: no image is in both, or a row's size is not its truth's.
+    """
+    scorer = ContestScorer(iou_threshold)
+    seen: set[str] = set()
+    unknown: list[str] = []
+    for row in rows:
+        if row.image_id not in truth:
+            unknown.append(row.image_id)
+            continue
+        seen.add(row.image_id)
+        add_row(scorer, truth[row.image_id], row)
+    if not seen:
+        raise InputError(
+            "submission", "no image of the truth", "the same image ids", "check both files"
+        )
+    missing = [image_id for image_id in truth if image_id not in seen]
+    for image_id in missing:
+        scorer.add(truth[image_id])
+    return scorer.result(tie_orders, seed, missing, unknown)
+
+
+def add_row(scorer: ContestScorer, truth: TruthImage, row: SubmissionRow) -> None:
+    """Add one row of a submission to a scorer.
+
+    Raises:
+        InputError: the row's size is not its truth's.
+    """
+    if (row.width, row.height) != (truth.width, truth.height):
+        raise InputError(
+            row.where,
+            f"{row.width}x{row.height} pixels",
+            f"{truth.width}x{truth.height} as in the truth",
+            "give masks at the size of the original image",
+        )
+    counts = row.masks()
+    index = {text: at for at, text in enumerate(counts)}
+    size = [row.height, row.width]
+    scorer.add(
+        truth,
+        [{"size": size, "counts": each} for each in counts.values()],
+        np.array([index[text] for _, _, text in row.predictions], dtype=np.intp),
+        np.array([hpa_index for hpa_index, _, _ in row.predictions], dtype=np.intp),
+        np.array([confidence for _, confidence, _ in row.predictions], dtype=np.float64),
+    )
+
+
+def _mean(ap: NDArray[np.float64]) -> float:
+    counted = ap[~np.isnan(ap)]
+    return float(counted.mean()) if counted.size else float("nan")

@@ -1,0 +1,60 @@
+"""Which truth a detection belongs to, image by image.
+
+U: different masks of an image's detections; D: detections (a mask and a class each);
+T: cells of the image's truth; K = 19 localizations.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+Rle = dict[str, Any]
+NO_MATCH = -1
+
+
+def mask_iou(detected: Sequence[Rle], truth: Sequence[Rle]) -> NDArray[np.float64]:
+    """Compute intersection over union from run lengths; no mask is decoded.
+
+    Args:
+        detected: U COCO compressed masks of one image.
+        truth: T of the same image.
+
+    Returns:
+        (U, T) in [0, 1]. A mask without pixels has 0 with all.
+    """
+    if not detected or not truth:
+        return np.zeros((len(detected), len(truth)))
+    iou = coco_mask.iou(list(detected), list(truth), [0] * len(truth))
+    return np.nan_to_num(np.asarray(iou, dtype=np.float64))
+
+
+def match_by_class(
+    iou: NDArray[np.float64],
+    mask_index: NDArray[np.intp],
+    hpa_index: NDArray[np.intp],
+    localizations: NDArray[np.bool_],
+    threshold: float,
+) -> NDArray[np.intp]:
+    """Assign each detection to the truth of its class that it overlaps most.
+
+    Args:
+        iou: (U, T).
+        mask_index: (D,) which mask a detection has.
+        hpa_index: (D,) its class.
+        localizations: (T, K) the classes of each cell.
+        threshold: the least IoU that counts.
+
+    Returns:
+        (D,) index of the truth, or `NO_MATCH` where the best overlap is below `threshold`
+        or no cell is of the class. Whether the truth is already taken by a detection of
+        higher score is for the caller to see.
+    """
+    if iou.shape[1] == 0:
+        return np.full(len(mask_index), NO_MATCH, dtype=np.intp)
+    of_class = np.where(localizations.T[hpa_index], iou[mask_index], -1.0)
+    best = of_class.argmax(axis=1)
+    found = of_class[np.arange(len(best)), best] >= threshold
+    return np.where(found, best, NO_MATCH)
