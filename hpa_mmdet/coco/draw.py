@@ -11,59 +11,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.run_lengths import decode_counts
 
 Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-def decode_counts(counts: str | bytes) -> NDArray[np.int64]:
-    """Decode COCO's compressed string to run lengths, background first.
+def decode_runs(
+    all_counts: Sequence[str | bytes], shape_hw: tuple[int, int], where: object = "mask"
+) -> list[Runs]:
+    """Decode masks to the starts and ends of their foreground runs, column-major.
 
     Raises:
-        InputError: the text is cut off or holds a character outside the code.
-
-    Source:
-        rleFrString in common/maskApi.c of pycocotools: 5 bits a character, lowest first,
-        bit 6 set where more follow; from the third run on, differences to the run two before.
-
-    Examples:
-        >>> decode_counts("2111")
-        array([2, 1, 1, 2])
+        InputError: a text is not COCO RLE, or its run lengths do not add up to H * W.
     """
-    text = counts.encode() if isinstance(counts, str) else counts
-    codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
-    if not codes.size:
-        return codes
-    last = (codes & 32) == 0
-    if codes.min() < 0 or codes.max() > 63 or not last[-1]:
-        raise InputError("mask", f"counts {text[:20]!r}...", "COCO RLE", "write the mask again")
-    ends = np.flatnonzero(last)
-    first = np.concatenate(([0], ends[:-1] + 1))
-    place = np.arange(codes.size) - np.repeat(first, ends - first + 1)
-    values = np.add.reduceat((codes & 31) << (5 * place), first)
-    negative = (codes[ends] & 16) > 0
-    values[negative] -= np.int64(1) << (5 * (place[ends[negative]] + 1))
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    return values
-
-
-def decode_runs(counts: str | bytes, shape_hw: tuple[int, int], where: object = "mask") -> Runs:
-    """Decode one mask to the starts and ends of its foreground runs, column-major.
-
-    Raises:
-        InputError: the run lengths do not add up to H * W.
-    """
-    lengths = decode_counts(counts)
-    bounds = np.cumsum(lengths)
-    total = int(bounds[-1]) if bounds.size else 0
-    if total != shape_hw[0] * shape_hw[1] or lengths.min(initial=0) < 0:
-        raise InputError(
-            where,
-            f"a mask of {total} pixels",
-            f"{shape_hw[1]}x{shape_hw[0]}",
-            "check segmentation.size, or convert the label image again",
-        )
-    return bounds[0:-1:2], bounds[1::2]
+    texts = [each.encode() if isinstance(each, str) else each for each in all_counts]
+    decoded = decode_counts(texts)
+    if decoded is None:
+        raise InputError(where, "a broken mask", "COCO's compressed counts", "convert again")
+    all_runs = []
+    for lengths in decoded:
+        bounds = np.cumsum(lengths)
+        if bounds[-1] != shape_hw[0] * shape_hw[1]:
+            raise InputError(
+                where,
+                f"a mask of {bounds[-1]} pixels",
+                f"{shape_hw[1]}x{shape_hw[0]}",
+                "check segmentation.size, or convert the label image again",
+            )
+        all_runs.append((bounds[0:-1:2], bounds[1::2]))
+    return all_runs
 
 
 def label_image_from_rles(
@@ -95,8 +71,8 @@ def label_image_from_rles(
     values = range(1, len(all_counts) + 1) if cell_ids is None else cell_ids
     columns = np.zeros((width, height), np.int32)
     flat = columns.ravel()
-    for value, counts in zip(values, all_counts, strict=True):
-        starts, ends = decode_runs(counts, shape_hw, where)
+    all_runs = decode_runs(all_counts, shape_hw, where)
+    for value, (starts, ends) in zip(values, all_runs, strict=True):
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
             flat[start:end] = value
     return np.asarray(cv2.transpose(columns)) if columns.size else columns.T
@@ -124,7 +100,7 @@ def mask_in_box(
         array([[ True,  True],
                [False,  True]])
     """
-    starts, ends = decode_runs(counts, shape_hw, where)
+    [(starts, ends)] = decode_runs([counts], shape_hw, where)
     x, y, width, height = bbox_xywh
     columns = np.zeros((width, shape_hw[0]), bool)
     flat = columns.ravel()

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
-from pycocotools import mask as coco_mask
 
-from hpa_mmdet.coco.draw import decode_counts, label_image_from_rles, mask_in_box
+from hpa_mmdet.coco.draw import label_image_from_rles, mask_in_box
 from hpa_mmdet.coco.runs import encode_cells
 from hpa_mmdet.errors import InputError
 
@@ -30,13 +29,6 @@ def test_a_label_image_comes_back_unchanged(label_image: np.ndarray) -> None:
         x, y, w, h = cell.bbox_xywh
         want = label_image[y : y + h, x : x + w] == cell.cell_id
         assert (mask_in_box(cell.counts, label_image.shape, cell.bbox_xywh) == want).all()
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=12))
-def test_counts_of_any_length_decode_as_pycocotools_encodes_them(lengths: list[int]) -> None:
-    rle = coco_mask.frPyObjects({"size": [1, 1], "counts": np.array(lengths, np.uint32)}, 1, 1)
-    assert decode_counts(rle["counts"]).tolist() == lengths
 
 
 def test_a_part_of_a_mask_is_cut_at_the_box() -> None:
@@ -66,9 +58,9 @@ def test_no_masks_give_an_empty_label_image(shape_hw: tuple[int, int]) -> None:
     ("counts", "message"),
     [
         pytest.param("2111", "a.json: found a mask of 6 pixels, expected 4x3", id="another size"),
-        pytest.param("", "found a mask of 0 pixels", id="empty"),
-        pytest.param("2o", "found counts b'2o'", id="cut off"),
-        pytest.param("2!", "found counts b'2!'", id="strange character"),
+        pytest.param("", "found a broken mask", id="empty"),
+        pytest.param("2o", "found a broken mask", id="cut off"),
+        pytest.param("2!", "a.json: found a broken mask", id="strange character"),
     ],
 )
 def test_a_broken_mask_is_refused(counts: str, message: str) -> None:
