@@ -20,8 +20,8 @@ KNOWN_WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
 def prepare() -> None:
     """Make torch, mmcv and albumentations ready for mmdet; safe to call again.
 
-    Checks torch's version, supplies mmcv's operators, keeps albumentations from looking
-    for a newer version over the network, silences what third parties say at import.
+    Checks torch's version, supplies mmcv's operators, makes mmengine load checkpoints
+    strictly, keeps albumentations from looking for a newer version over the network, silences what third parties say at import.
 
     Raises:
         InputError: torch is missing or too old, or torchvision does not fit it.
@@ -30,9 +30,10 @@ def prepare() -> None:
     for message, category in KNOWN_WARNINGS:
         warnings.filterwarnings("ignore", message=message, category=category)
     check_torch()
-    from hpa_mmdet.compat import operators
+    from hpa_mmdet.compat import checkpoints, operators
 
     operators.install()
+    checkpoints.register_strict_loaders()
 
 
 def check_torch() -> None:

@@ -1,0 +1,149 @@
+"""mmengine's Runner with checkpoints that are whole, loadable and resumable."""
+
+import copy
+import os
+import random
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank, is_main_process
+from mmengine.registry import FUNCTIONS, RUNNERS
+from mmengine.runner import Runner
+from mmengine.runner.utils import set_random_seed
+
+from hpa_mmdet.compat.checkpoints import BrokenFileError
+from hpa_mmdet.compat.plain import from_plain_hub, to_plain
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.atomic import atomic_path
+
+_EPOCH_SEED_STRIDE = 1_000_003  # a prime, so that seeds of nearby runs do not meet
+
+
+@RUNNERS.register_module()
+class HpaRunner(Runner):
+    """A Runner whose checkpoints survive being killed and load strictly.
+
+    Over mmengine's: a checkpoint is written beside its name and renamed, so that its name
+    never stands for half a file; it holds plain values and tensors only; resuming skips a
+    truncated newest checkpoint; and every epoch starts from random states that follow from
+    the seed and the epoch alone, so that a resumed run goes on as the unbroken one.
+    """
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> Any:
+        """Build a loader whose workers draw anew in each epoch; see `seed_worker`."""
+        if isinstance(dataloader, dict) and "worker_init_fn" not in dataloader:
+            dataloader = copy.copy(dataloader)
+            quiet = dataloader.pop("disable_subprocess_warning", False)
+            dataloader["worker_init_fn"] = {
+                "type": "seed_worker",
+                "rank": get_rank(),
+                "disable_subprocess_warning": quiet,
+            }
+        return Runner.build_dataloader(dataloader, *args, **kwargs)
+
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Write a checkpoint in one step; the arguments are mmengine's."""
+        if not is_main_process() or "://" in str(out_dir):
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        with atomic_path(Path(out_dir) / filename) as temporary:
+            super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
+            with temporary.open("rb") as handle:
+                os.fsync(handle.fileno())  # the bytes before the name, should power fail
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Call the hooks of a stage; around them, keep checkpoints plain and epochs seeded."""
+        if fn_name == "after_load_checkpoint" and "message_hub" in kwargs["checkpoint"]:
+            kwargs["checkpoint"]["message_hub"] = from_plain_hub(
+                kwargs["checkpoint"]["message_hub"]
+            )
+        if fn_name == "before_train_epoch":
+            self._seed_epoch()
+        super().call_hook(fn_name, **kwargs)
+        if fn_name == "before_save_checkpoint":
+            checkpoint = kwargs["checkpoint"]
+            for key in ("meta", "message_hub", "param_schedulers"):
+                if key in checkpoint:
+                    checkpoint[key] = to_plain(checkpoint[key], f"checkpoint {key}")
+
+    def load_or_resume(self) -> None:
+        """Load or resume as asked; a truncated newest checkpoint gives way to the one before.
+
+        Raises:
+            InputError: there are checkpoints to resume from, but none is whole.
+        """
+        if self._has_loaded or not self._resume or self._load_from is not None:
+            super().load_or_resume()
+            return
+        candidates = find_checkpoints(Path(self.work_dir))
+        if not candidates:
+            self.logger.info(f"No checkpoint in {self.work_dir} to resume from: from the start.")
+            return
+        for path in candidates:
+            try:
+                self.resume(str(path))
+            except BrokenFileError as error:
+                self.logger.warning(f"{error}. Trying the checkpoint before it.")
+            else:
+                self._has_loaded = True
+                return
+        raise InputError(
+            self.work_dir,
+            f"{len(candidates)} checkpoints, all truncated",
+            "a whole one",
+            "start anew in another --work-dir",
+        )
+
+    def _seed_epoch(self) -> None:
+        set_random_seed(
+            (self.seed + _EPOCH_SEED_STRIDE * self.epoch) % 2**31,
+            diff_rank_seed=self._randomness_cfg.get("diff_rank_seed", False),
+        )
+
+
+@FUNCTIONS.register_module()
+def seed_worker(worker_id: int, rank: int = 0, disable_subprocess_warning: bool = False) -> None:
+    """Seed a worker's generators from torch's, which differs by epoch and worker.
+
+    mmengine's own function gives a worker the same seed at every start, so that every
+    epoch repeats the augmentations of the first.
+
+    Args:
+        worker_id: not used, torch's seed holds it.
+        rank: of the training process, whose workers draw other numbers than its peers'.
+        disable_subprocess_warning: mmengine's option, keeps a worker's warnings off the screen.
+    """
+    if disable_subprocess_warning:
+        warnings.simplefilter("ignore")
+    seed = (torch.initial_seed() + _EPOCH_SEED_STRIDE * rank) % 2**32
+    torch.manual_seed(seed)
+    random.seed(seed)
+    # transforms of third parties draw from numpy's global generator
+    np.random.seed(seed)  # noqa: NPY002
+
+
+def find_checkpoints(work_dir: Path) -> list[Path]:
+    """List what a run can be resumed from, newest first.
+
+    The file `last_checkpoint` says which is newest, as mmengine writes it; older ones
+    follow by falling number. Where it is missing or names nothing, the numbers alone count.
+    """
+    numbered = {_number(path): path for path in work_dir.glob("*.pth") if _number(path) >= 0}
+    rising = [numbered[number] for number in sorted(numbered)]
+    pointer = work_dir / "last_checkpoint"
+    named = Path(pointer.read_text().strip()) if pointer.is_file() else Path()
+    newest = next((each for each in (named, work_dir / named.name) if each.is_file()), None)
+    if newest is None:
+        return rising[::-1]
+    older = [path for path in rising if _number(path) < _number(newest)]
+    return [newest, *older[::-1]]
+
+
+def _number(path: Path) -> int:
+    match = re.fullmatch(r"(?:epoch|iter)_(\d+)", path.stem)
+    return int(match[1]) if match else -1
