@@ -71,6 +71,8 @@ class HpaRunner(Runner):
                 if key in checkpoint:
                     checkpoint[key] = to_plain(checkpoint[key], f"checkpoint {key}")
 
+    _has_loaded: bool  # set by mmengine's constructor
+
     def load_or_resume(self) -> None:
         """Load or resume as asked; a truncated newest checkpoint gives way to the one before.
 
