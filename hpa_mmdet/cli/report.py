@@ -1,0 +1,88 @@
+r"""One page about a run: training curves, cells true and predicted, scores, versions.
+
+Example:
+    python tools/report.py work_dirs/demo/train --images work_dirs/demo/data/test \
+        --truth work_dirs/demo/data/truth/test/cells.json \
+        --submission work_dirs/demo/submission.csv \
+        --evaluation work_dirs/demo/scores.json --out work_dirs/demo/report.html
+
+A part whose files are absent is named on the page and left out.
+
+Exit status: 0 all parts shown; 1 written, but some parts are absent; 2 bad arguments or
+input, nothing written.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.reports.run_report import RunFiles, build_report
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the options; apart from main, so that docs and tests can read them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("work_dir", type=Path, help="work folder of the training")
+    add("--images", type=Path, help="folder of the images (default: the truth's images_root)")
+    add("--truth", type=Path, help="COCO JSON with each cell's own label set")
+    add("--submission", type=Path, help="CSV of tools/infer.py")
+    add("--evaluation", type=Path, help="JSON of tools/evaluate.py")
+    add(
+        "--mark",
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help="another evaluation of the same images to stand beside; may be repeated",
+    )
+    add("--facts", type=Path, help="JSON of names and values to list, such as times")
+    add("--title", default="hpa-mmdet run", help="heading of the page")
+    add("--limit", type=int, default=4, help="how many images to show (default 4)")
+    add("--out", type=Path, required=True, help="HTML file to write")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, put the page together, say where it is and what is absent."""
+    args = build_parser().parse_args(argv)
+    try:
+        if not args.work_dir.is_dir():
+            raise InputError(args.work_dir, "no folder", "a work folder", "check the path")
+        files = RunFiles(
+            work_dir=args.work_dir,
+            images=args.images,
+            truth=args.truth,
+            submission=args.submission,
+            evaluation=args.evaluation,
+            marks=dict(_parse_mark(text) for text in args.mark),
+            facts=_read_facts(args.facts) if args.facts else {},
+        )
+    except InputError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 2
+    page, absent = build_report(files, title=args.title, limit=args.limit)
+    page.write(args.out)
+    print(f"report: wrote {args.out}")
+    for line in absent:
+        print(f"  absent: {line}", file=sys.stderr)
+    return 1 if absent else 0
+
+
+def _parse_mark(text: str) -> tuple[str, Path]:
+    name, separator, path = text.partition("=")
+    if not separator or not name or not path:
+        raise InputError(f"--mark {text}", text, "NAME=JSON", "name the mark and its file")
+    return name, Path(path)
+
+
+def _read_facts(path: Path) -> dict[str, str]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): str(value) for name, value in facts.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(path, error, "a JSON object of names and values", "check it") from error
