@@ -1,0 +1,91 @@
+r"""Train a config: the detector, then the localization heads on cached features.
+
+Example:
+    python tools/train.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py \
+        --data-root work_dirs/demo/data --work-dir work_dirs/demo/train
+
+Exit status: 0 trained; 2 bad arguments or input, nothing trained.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hpa_mmdet.errors import InputError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the options, mmdet's own where it has one."""
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("config", type=Path, help="a file of configs/")
+    add("--data-root", type=Path, help="folder of train.json and train/ (default: $HPA_DATA)")
+    add("--work-dir", type=Path, help="logs and checkpoints (default: work_dirs/<config name>)")
+    add(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="go on from a checkpoint, by default the newest whole one of the work dir",
+    )
+    add("--amp", action="store_true", help="mixed precision (a GPU)")
+    add("--auto-scale-lr", action="store_true", help="scale the learning rate by batch size")
+    add("--seed", type=int, help="random seed (default: the config's)")
+    add("--cfg-options", nargs="+", action=DictAction, help="key=value, override the config")
+    add("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
+    add("--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, train, say what to run next."""
+    args = build_parser().parse_args(argv)
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    try:
+        runner = build_runner(args)
+        runner.train()
+    except InputError as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 2
+    checkpoint = Path(runner.work_dir) / "last_checkpoint"
+    newest = checkpoint.read_text(encoding="utf-8") if checkpoint.is_file() else "CHECKPOINT"
+    print(f"next: python tools/infer.py {args.config} {newest} IMAGES --out DIR")
+    return 0
+
+
+def build_runner(args: argparse.Namespace) -> Any:
+    """Read the config, apply the options, build mmengine's Runner."""
+    if not args.config.is_file():
+        raise InputError(args.config, "no file", "a config", "see configs/")
+    if args.data_root is not None:
+        # bases copy values when they are read, so the root must be known before that
+        os.environ["HPA_DATA"] = str(args.data_root)
+    from hpa_mmdet.compat import prepare
+
+    prepare()
+    from mmengine.config import Config
+    from mmengine.registry import RUNNERS
+
+    config = Config.fromfile(args.config)
+    if args.cfg_options:
+        config.merge_from_dict(args.cfg_options)
+    config.launcher = args.launcher
+    config.work_dir = str(args.work_dir or Path("work_dirs") / args.config.stem)
+    if args.amp:
+        config.optim_wrapper.type = "AmpOptimWrapper"
+        config.optim_wrapper.loss_scale = "dynamic"
+    if args.auto_scale_lr:
+        config.auto_scale_lr.enable = True
+    if args.seed is not None:
+        config.randomness.seed = args.seed
+    if args.resume:
+        config.resume = True
+        config.load_from = None if args.resume == "auto" else args.resume
+    return RUNNERS.build(config)

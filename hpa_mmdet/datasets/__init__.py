@@ -1,0 +1,18 @@
+"""Datasets and their transforms, registered in mmdet's registries."""
+
+from hpa_mmdet.compat import prepare
+
+prepare()
+
+from hpa_mmdet.datasets.augmentation import AlbumentationsBridge  # noqa: E402
+from hpa_mmdet.datasets.cells import HpaCellDataset  # noqa: E402
+from hpa_mmdet.datasets.loading import LoadCells, LoadHpaChannels  # noqa: E402
+from hpa_mmdet.datasets.packing import PackCells  # noqa: E402
+
+__all__ = [
+    "AlbumentationsBridge",
+    "HpaCellDataset",
+    "LoadCells",
+    "LoadHpaChannels",
+    "PackCells",
+]

@@ -1,0 +1,96 @@
+"""The dataset: COCO JSON with a set of localizations for each cell."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from mmdet.datasets import BaseDetDataset
+from mmdet.registry import DATASETS
+
+from hpa_mmdet.coco.read import CocoImage, read_coco
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.localizations import NAMES
+
+
+@DATASETS.register_module()
+class HpaCellDataset(BaseDetDataset):
+    """Images with cells, from a JSON that tools/convert_coco.py wrote.
+
+    Every cell is one instance of one kind (`bbox_label` 0) with its `localizations`. An
+    image carries its weak `image_labels` and its `channel_paths`. Nothing is dropped in
+    silence: unlike mmdet's CocoDataset, an annotation that cannot be used is an error.
+
+    Args:
+        args: of `BaseDetDataset`: `ann_file`, `data_prefix=dict(img=...)` (the folder of
+            the channel files, by default the one that the JSON names), `pipeline`,
+            `filter_cfg=dict(filter_empty_gt=True)`.
+
+    Raises:
+        InputError: the JSON cannot be read, has no images or none that can be used, or the
+            config's classes are not the JSON's.
+    """
+
+    METAINFO: ClassVar[dict[str, Any]] = {"classes": NAMES}
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Read the JSON into one entry per image."""
+        path = Path(self.ann_file)
+        classes = tuple(self.metainfo["classes"])
+        if classes != NAMES:
+            odd = [name for name in classes if name not in NAMES]
+            lacking = [name for name in NAMES if name not in classes]
+            raise InputError(
+                "config, metainfo.classes",
+                f"{len(classes)} classes (unknown: {odd or 'none'}; lacking: {lacking or 'none'})",
+                f"the {len(NAMES)} localizations of {path}, in their order",
+                "leave metainfo out of the config",
+            )
+        data = read_coco(path)
+        if not data.images:
+            raise InputError(path, "no images", "at least one", "convert a folder with images")
+        prefix = self.data_prefix.get("img")
+        folder = Path(prefix) if prefix else data.images_root or path.parent
+        return [_entry(image, folder) for image in data.images]
+
+    def filter_data(self) -> list[dict[str, Any]]:
+        """Leave images without cells out where `filter_cfg` says filter_empty_gt."""
+        if self.test_mode or not (self.filter_cfg or {}).get("filter_empty_gt", False):
+            return list(self.data_list)
+        kept = [each for each in self.data_list if each["instances"]]
+        if not kept:
+            raise InputError(
+                self.ann_file,
+                f"{len(self.data_list)} images without any cell",
+                "images with cells to train on",
+                "look at the masks it was converted from",
+            )
+        return kept
+
+
+def _entry(image: CocoImage, folder: Path) -> dict[str, Any]:
+    return {
+        "img_id": image.image_id,
+        "hpa_id": image.hpa_id,
+        "img_path": str(folder / image.file_name),
+        "channel_paths": {
+            channel: str(folder / name) for channel, name in image.channel_files.items()
+        },
+        "height": image.shape_hw[0],
+        "width": image.shape_hw[1],
+        "image_labels": list(image.image_labels),
+        "instances": [
+            {
+                "bbox": _xyxy(cell.bbox_xywh),
+                "bbox_label": 0,
+                "ignore_flag": 0,
+                "mask": {"size": list(image.shape_hw), "counts": cell.counts},
+                "localizations": list(cell.hpa_indices),
+                "cell_id": cell.cell_id,
+            }
+            for cell in image.cells
+        ],
+    }
+
+
+def _xyxy(bbox_xywh: tuple[int, int, int, int]) -> list[int]:
+    x, y, width, height = bbox_xywh
+    return [x, y, x + width, y + height]

@@ -1,0 +1,86 @@
+"""From a label image to the instances that mmdet's heads take.
+
+H, W: image size in pixels; N: cells; K = 19.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet.registry import TRANSFORMS
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import HorizontalBoxes
+from mmdet.structures.mask import BitmapMasks
+from mmengine.structures import InstanceData
+from scipy import ndimage
+
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+
+
+@TRANSFORMS.register_module()
+class PackCells(BaseTransform):
+    """Make `inputs` (C, H, W) uint8 and a DetDataSample.
+
+    `gt_instances` holds for each cell that is still in the picture its `bboxes` (N, 4),
+    `labels` (0, a cell), `masks`, `localizations` (N, K) and `cell_ids` (N,). The metainfo
+    holds `image_labels` (K,) of 0 and 1, `hpa_id`, `img_id` and the shapes. Without
+    `cell_label_image` (prediction) there are no instances.
+
+    Args:
+        min_side_px: cells whose box is narrower or lower are left out, as slivers are that
+            a crop cut off.
+        as_given: put the cells into `given_instances` too, so that the model names exactly
+            these and looks for none.
+    """
+
+    def __init__(self, min_side_px: int = 4, as_given: bool = False) -> None:
+        self.min_side_px, self.as_given = min_side_px, as_given
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Pack one image."""
+        image = np.ascontiguousarray(results["img"].transpose(2, 0, 1))
+        sample = DetDataSample(
+            metainfo={
+                "img_id": results.get("img_id", results["hpa_id"]),
+                "hpa_id": results["hpa_id"],
+                "ori_shape": results["ori_shape"],
+                "img_shape": results["img_shape"],
+                "scale_factor": (1.0, 1.0),
+                "image_labels": multi_hot(results.get("image_labels", ())),
+            }
+        )
+        if "cell_label_image" in results:
+            sample.gt_instances = self._instances(results)
+            if self.as_given:
+                sample.given_instances = self._instances(results)
+        return {"inputs": torch.from_numpy(image), "data_samples": sample}
+
+    def _instances(self, results: dict[str, Any]) -> InstanceData:
+        label_image = results["cell_label_image"]
+        kept: list[int] = []
+        boxes: list[tuple[int, int, int, int]] = []
+        for row, place in enumerate(ndimage.find_objects(label_image)):
+            if place is None:
+                continue
+            rows, columns = place
+            if min(rows.stop - rows.start, columns.stop - columns.start) >= self.min_side_px:
+                kept.append(row)
+                boxes.append((columns.start, rows.start, columns.stop, rows.stop))
+        masks = np.zeros((len(kept), *label_image.shape), np.uint8)
+        for mask, row, (x1, y1, x2, y2) in zip(masks, kept, boxes, strict=True):
+            mask[y1:y2, x1:x2] = label_image[y1:y2, x1:x2] == row + 1
+        return InstanceData(
+            bboxes=HorizontalBoxes(np.array(boxes, np.float32).reshape(-1, 4)),
+            labels=torch.zeros(len(kept), dtype=torch.long),
+            masks=BitmapMasks(masks, *label_image.shape),
+            localizations=torch.from_numpy(results["cell_localizations"][kept]),
+            cell_ids=torch.from_numpy(results["cell_ids"][kept]),
+        )
+
+
+def multi_hot(hpa_indices: Any) -> np.ndarray:
+    """Mark the classes of a set: (K,) uint8 of 0 and 1."""
+    marks = np.zeros(NUM_LOCALIZATIONS, np.uint8)
+    marks[list(hpa_indices)] = 1
+    return marks

@@ -1,0 +1,22 @@
+"""The multi-label Mask R-CNN and its parts, registered in mmdet's MODELS."""
+
+from hpa_mmdet.compat import prepare
+
+prepare()
+
+from hpa_mmdet.models.data_preprocessor import HpaDataPreprocessor  # noqa: E402
+from hpa_mmdet.models.detector import HpaMaskRCNN  # noqa: E402
+from hpa_mmdet.models.localization_branch import LocalizationBranch  # noqa: E402
+from hpa_mmdet.models.losses import BagLoss, InheritedLoss  # noqa: E402
+from hpa_mmdet.models.roi_head import CellRoIHead  # noqa: E402
+from hpa_mmdet.models.timm_features import TimmFeatures  # noqa: E402
+
+__all__ = [
+    "BagLoss",
+    "CellRoIHead",
+    "HpaDataPreprocessor",
+    "HpaMaskRCNN",
+    "InheritedLoss",
+    "LocalizationBranch",
+    "TimmFeatures",
+]
