@@ -1,0 +1,155 @@
+"""A synthetic data set on disk, in the contest's layout, its truth apart.
+
+    OUT/train/<id>_{red,green,blue,yellow}.png     OUT/train.csv (ID,Label)
+    OUT/test/<id>_...                              OUT/sample_submission.csv
+    OUT/truth/{train,test}/masks/<id>_mask.png     nuclei/<id>_mask.png
+    OUT/truth/{train,test}/cells.csv (ID,cell_id,cell_labels)  images.csv (ID,Label)
+
+Per-cell truth is written under OUT/truth alone.
+"""
+
+import csv
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.channels import CHANNELS
+from hpa_mmdet.io.label_images import write_label_image
+from hpa_mmdet.io.submission import SubmissionRow, write_submission
+from hpa_mmdet.jobs import Report, run_items
+from hpa_mmdet.localizations import NEGATIVE
+from hpa_mmdet.synth.image import SyntheticImage, render_image
+from hpa_mmdet.synth.shares import LabelModel, LabelSet
+
+SPLITS = ("train", "test")
+_NOTICE = """SYNTHETIC images.
+
+Every picture in this folder was drawn by hpa-mmdet's generator (tools/synthesize.py) from a
+random seed. None is a photograph and none shows a real cell, protein or antibody.
+Per-cell truth lies in truth/ and is for scoring alone.
+
+made by: {command}
+"""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image to make: its split, its place in the split, its id."""
+
+    split: str
+    index: int
+    image_id: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the tables need of an image that was written."""
+
+    size_wh: tuple[int, int]
+    image_labels: LabelSet
+    localizations: dict[int, LabelSet]
+
+
+Render = Callable[[Item], SyntheticImage]
+
+
+def plan_items(seed: int, images: int, test_images: int) -> list[Item]:
+    """List the images of both splits; their ids look like the contest's and follow the seed."""
+    return [
+        Item(split, index, _image_id(seed, place, index))
+        for place, (split, number) in enumerate(zip(SPLITS, (images, test_images), strict=True))
+        for index in range(number)
+    ]
+
+
+def render_item(
+    item: Item, seed: int, shape_hw: tuple[int, int], pixel_um: float, labels: LabelModel
+) -> SyntheticImage:
+    """Draw one image of a data set; it depends on the seed, the split and the index alone."""
+    return render_image([seed, SPLITS.index(item.split), item.index], shape_hw, pixel_um, labels)
+
+
+def write_dataset(
+    out: Path, items: Sequence[Item], render: Render, report: Report, workers: int, command: str
+) -> None:
+    """Make all images and tables.
+
+    Args:
+        out: folder to write to.
+        items: what to make.
+        render: draws an item; picklable.
+        report: filled as the run goes on.
+        workers: processes; their number changes nothing in what is written.
+        command: told in the notice.
+    """
+    made = list(
+        run_items(
+            partial(_make, out=out, render=render),
+            items,
+            report,
+            item_id=lambda item: item.image_id,
+            workers=workers,
+            description="synthesize",
+        )
+    )
+    for split in SPLITS:
+        part = [(item.image_id, each) for item, each in made if item.split == split]
+        if not part:
+            continue
+        rows = [
+            (image_id, cell_id, bars(shown))
+            for image_id, each in part
+            for cell_id, shown in sorted(each.localizations.items())
+        ]
+        _write_csv(out / "truth" / split / "cells.csv", ("ID", "cell_id", "cell_labels"), rows)
+        labels = [(image_id, bars(each.image_labels)) for image_id, each in part]
+        _write_csv(out / "truth" / split / "images.csv", ("ID", "Label"), labels)
+        if split == "train":
+            _write_csv(out / "train.csv", ("ID", "Label"), labels)
+        if split == "test":
+            empty = [SubmissionRow(image_id, *each.size_wh, []) for image_id, each in part]
+            write_submission(out / "sample_submission.csv", empty)
+    with atomic_path(out / "README-SYNTHETIC.txt") as temporary:
+        temporary.write_text(_NOTICE.format(command=command), encoding="utf-8")
+
+
+def bars(labels: Iterable[int]) -> str:
+    """Write a label set as the contest does.
+
+    Examples:
+        >>> bars({16, 0})
+        '0|16'
+    """
+    return "|".join(map(str, sorted(labels or {NEGATIVE})))
+
+
+def _make(item: Item, out: Path, render: Render) -> Made:
+    image = render(item)
+    for number, channel in enumerate(CHANNELS):
+        path = out / item.split / f"{item.image_id}_{channel}.png"
+        with atomic_path(path) as temporary:
+            plane = np.ascontiguousarray(image.channels[..., number])
+            Image.fromarray(plane).save(temporary, compress_level=1)
+    truth = out / "truth" / item.split
+    write_label_image(truth / "masks" / f"{item.image_id}_mask.png", image.cells)
+    write_label_image(truth / "nuclei" / f"{item.image_id}_mask.png", image.nuclei)
+    height, width = image.cells.shape
+    return Made((width, height), image.image_labels, dict(image.localizations))
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(header)
+        table.writerows(rows)
+
+
+def _image_id(seed: int, split: int, index: int) -> str:
+    words = np.random.default_rng([seed, split, index, 1]).bytes(16)
+    return str(uuid.UUID(bytes=words, version=4))

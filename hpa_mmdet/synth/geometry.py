@@ -1,0 +1,149 @@
+"""One cell in its own box: where its parts are, in pixels and micrometres.
+
+h, w: height and width of the box in pixels. Points are (row, column), in pixels of the box.
+Distances are in micrometres.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hpa_mmdet.synth.texture import Plane, blur, noise, soft_step
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass
+class CellGeometry:
+    """What every drawing function is given.
+
+    Args:
+        cell: (h, w) the cell's own pixels, nucleus included.
+        nucleus: (h, w) inside `cell`; for a mitotic cell the region of its chromosomes.
+        pixel_um: side of a pixel.
+        rng: this cell's own random generator.
+        mitotic: whether the cell divides: round, chromosomes in a plate, two poles.
+    """
+
+    cell: Mask
+    nucleus: Mask
+    pixel_um: float
+    rng: np.random.Generator
+    mitotic: bool = False
+
+    @property
+    def shape_hw(self) -> tuple[int, int]:
+        """Size of the box in pixels."""
+        return self.cell.shape[0], self.cell.shape[1]
+
+    def px(self, length_um: float) -> float:
+        """Micrometres to pixels."""
+        return length_um / self.pixel_um
+
+    def noise(self, grain_um: float) -> Plane:
+        """(h, w) smooth noise, mean 0, deviation 1, with grains of about `grain_um`."""
+        return noise(self.rng, self.shape_hw, max(grain_um / 3 / self.pixel_um, 0.35))
+
+    def blur(self, plane: Plane, sigma_um: float) -> Plane:
+        """Gaussian blur by micrometres."""
+        return blur(plane, sigma_um / self.pixel_um)
+
+    @cached_property
+    def depth_um(self) -> Plane:
+        """(h, w) distance to the cell's border from inside; 0 outside the cell."""
+        return _distance(self.cell) * np.float32(self.pixel_um)
+
+    @cached_property
+    def outside_um(self) -> Plane:
+        """(h, w) distance to the cell from outside; 0 in it."""
+        return _distance(~self.cell) * np.float32(self.pixel_um)
+
+    @cached_property
+    def nucleus_depth_um(self) -> Plane:
+        """(h, w) distance to the nucleus's border from inside; 0 outside the nucleus."""
+        return _distance(self.nucleus) * np.float32(self.pixel_um)
+
+    @cached_property
+    def from_nucleus_um(self) -> Plane:
+        """(h, w) distance to the nucleus from outside; 0 in it."""
+        return _distance(~self.nucleus) * np.float32(self.pixel_um)
+
+    @cached_property
+    def body(self) -> Plane:
+        """(h, w) 0..1: the cell with a soft border, thin near its edge."""
+        thin_um = float(self.rng.uniform(0.8, 3.5))
+        return self.blur((1 - np.exp(-self.depth_um / thin_um)).astype(np.float32), 0.25)
+
+    @cached_property
+    def cytoplasm(self) -> Plane:
+        """(h, w) 0..1: `body` without the nucleus, whose border is soft."""
+        return self.body * (1 - self.nuclear)
+
+    @cached_property
+    def nuclear(self) -> Plane:
+        """(h, w) 0..1: the nucleus with a soft border."""
+        return soft_step(self.nucleus_depth_um - self.from_nucleus_um, 0.25)
+
+    @cached_property
+    def centre_yx(self) -> NDArray[np.float64]:
+        """(2,) centre of the nucleus."""
+        return np.argwhere(self.nucleus).mean(axis=0)
+
+    @cached_property
+    def axis_rad(self) -> float:
+        """Direction of the cell's long axis: angle from the columns' axis towards the rows'."""
+        rows, columns = np.nonzero(self.cell)
+        (yy, xy), (_, xx) = np.cov(np.stack([rows, columns]).astype(np.float64))
+        return float(0.5 * np.arctan2(2 * xy, xx - yy))
+
+    @cached_property
+    def centrosome_yx(self) -> NDArray[np.float64]:
+        """(2,) the cell's centrosome, beside the nucleus on its wider side."""
+        near = self.cell & (self.from_nucleus_um < 3.0) & (self.from_nucleus_um > 0.4)
+        room = np.where(near, self.depth_um + 0.3, 0).astype(np.float32)
+        return self.points(room, 1)[0]
+
+    @cached_property
+    def nucleoli(self) -> Plane:
+        """(h, w) 0..1: one to five nucleoli."""
+        plane = np.zeros(self.shape_hw, np.float32)
+        deep = np.clip(self.nucleus_depth_um - 1.2, 0, None)
+        if self.mitotic or not deep.any():
+            return plane
+        wobble = self.noise(1.6)
+        number = int(self.rng.integers(1, 6))
+        for y, x in self.points(deep, number):
+            radius = self.rng.uniform(0.7, 1.9) if number > 2 else self.rng.uniform(1.2, 2.4)
+            plane = np.maximum(plane, self.disc(y, x, radius, wobble * 0.25 * radius))
+        return plane * self.nuclear
+
+    def disc(self, y: float, x: float, radius_um: float, wobble_um: Plane | float = 0.0) -> Plane:
+        """(h, w) 0..1: a soft disc, its rim moved by `wobble_um`."""
+        height, width = self.shape_hw
+        rows, columns = np.ogrid[:height, :width]
+        far = np.sqrt((rows - y) ** 2 + (columns - x) ** 2).astype(np.float32) * self.pixel_um
+        return soft_step((radius_um - far + wobble_um).astype(np.float32), 0.2)
+
+    def points(self, weight: Plane, number: int) -> NDArray[np.float64]:
+        """Draw points where `weight` (h, w) is high.
+
+        Returns:
+            (number, 2) points, spread inside their pixels; the nucleus's centre again and
+            again where all weights are zero.
+        """
+        total = np.cumsum(weight, dtype=np.float64)
+        if total[-1] <= 0:
+            return np.tile(self.centre_yx, (number, 1))
+        flat = np.searchsorted(total, self.rng.random(number) * total[-1], side="right")
+        places = np.stack(np.divmod(flat, weight.shape[1]), axis=1)
+        return places + self.rng.uniform(-0.5, 0.5, (number, 2))
+
+
+def _distance(mask: Mask) -> Plane:
+    if mask.all():  # no border in sight: far from it everywhere
+        return np.full(mask.shape, max(mask.shape), np.float32)
+    out = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
+    return np.asarray(out, np.float32)
