@@ -5,3 +5,16 @@ below the model (io, coco, segment, scoring) run on any machine.
 """
 
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hpa_mmdet.inference.predictor import Predictor as Predictor
+
+
+def __getattr__(name: str) -> object:
+    """Load `Predictor` when it is first asked for, since it needs torch."""
+    if name == "Predictor":
+        from hpa_mmdet.inference.predictor import Predictor
+
+        return Predictor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

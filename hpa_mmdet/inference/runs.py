@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.run_lengths import decode_counts
+
 Ints = NDArray[np.int64]
 
 
@@ -110,28 +113,26 @@ class MaskRuns:
 def runs_from_counts(counts: str, shape_hw: tuple[int, int]) -> MaskRuns:
     """Read a COCO compressed RLE string.
 
-    Source:
-        rleFrString of pycocotools (common/maskApi.c): 5 bits a character, the lowest first,
-        bit 6 says that more follow, the last one's bit 5 is the sign; from the fourth number
-        on each stands as its difference to the one two before.
+    Raises:
+        InputError: it is no such string, or not one of an image of this size.
 
     Examples:
         >>> runs_from_counts("121", (2, 2)).crop().astype(int)
         array([[0, 1],
                [1, 0]])
     """
-    characters = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
-    last = np.flatnonzero((characters & 0x20) == 0)
-    first = np.concatenate(([0], last[:-1] + 1))
-    place = np.arange(characters.size) - np.repeat(first, last - first + 1)
-    bits = (characters & 0x1F) << (5 * place)
-    numbers = np.add.reduceat(bits, first) if first.size and characters.size else bits
-    negative = (characters[last] & 0x10) != 0
-    numbers = numbers - (negative.astype(np.int64) << (5 * (last - first + 1)))
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    edges = np.cumsum(numbers)
-    return MaskRuns(edges[:-1:2], edges[1::2], shape_hw)
+    decoded = decode_counts([counts.encode("ascii")])
+    if decoded is None or int(decoded[0].sum()) != shape_hw[0] * shape_hw[1]:
+        raise InputError(
+            "mask",
+            f"counts {counts[:40]!r}",
+            f"COCO run-length counts of {shape_hw[0] * shape_hw[1]} pixels",
+            "write the file again",
+        )
+    edges = np.cumsum(decoded[0])
+    starts, ends = edges[:-1:2], edges[1::2]
+    some = starts < ends
+    return MaskRuns(*merge_runs(starts[some], ends[some]), shape_hw)
 
 
 def runs_of_crop(
@@ -146,6 +147,18 @@ def runs_of_crop(
     edges += (edges // (height + 1)) * (image_height - height - 1) + left * image_height + top
     starts, ends = merge_runs(edges[0::2], edges[1::2])
     return MaskRuns(starts, ends, shape_hw)
+
+
+def clip_runs(runs: MaskRuns, box_xywh: tuple[int, int, int, int]) -> MaskRuns:
+    """Take the part of a mask that lies in a box of its image."""
+    x, y, width, height = box_xywh
+    image_height = runs.shape_hw[0]
+    by_column = runs.split_at_columns()
+    column = by_column.starts // image_height
+    starts = np.maximum(by_column.starts, column * image_height + y)
+    ends = np.minimum(by_column.ends, column * image_height + y + height)
+    kept = (column >= x) & (column < x + width) & (starts < ends)
+    return MaskRuns(*merge_runs(starts[kept], ends[kept]), runs.shape_hw)
 
 
 def merge_runs(starts: Ints, ends: Ints) -> tuple[Ints, Ints]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.runs import MaskRuns, merge_runs, runs_from_counts, runs_of_crop
 
 SHAPE_HW = (23, 40)  # never square: swapped axes must fail
@@ -75,3 +76,11 @@ def test_touching_runs_are_joined() -> None:
     starts, ends = merge_runs(np.array([0, 5, 9]), np.array([5, 7, 12]))
     assert (starts.tolist(), ends.tolist()) == ([0, 9], [7, 12])
     assert MaskRuns(starts, ends, SHAPE_HW).area == 10
+
+
+@pytest.mark.parametrize(
+    "text", ["PPPP4", "a text", "", "12"], ids=["other size", "no", "nothing", "short"]
+)
+def test_counts_of_another_image_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"mask: found counts .*, expected .* of 920 pixels"):
+        runs_from_counts(text, SHAPE_HW)

@@ -1,0 +1,219 @@
+"""A model from files: a config and a checkpoint, each strict about the other.
+
+Config: a .py file of mmengine, or the .json that tools/export.py wrote beside a
+.safetensors file. Checkpoint: a .pth of training, or that .safetensors file. Nothing is
+unpickled that could run code.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+
+import hpa_mmdet.datasets
+import hpa_mmdet.models  # noqa: F401  (both register what configs name)
+from hpa_mmdet.compat.checkpoints import load_checkpoint_strict
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.settings import InputSettings, read_settings
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+
+EXPORT_FORMAT = "hpa-mmdet-model/1"
+_SHOWN_KEYS = 4
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to predict.
+
+    Args:
+        model: in evaluation mode, on its device.
+        settings: the pictures it takes.
+        thresholds: (19,) probability from which on a class is called.
+        config: what it was built from.
+        weights_sha256: of the checkpoint file, or "" without one.
+    """
+
+    model: nn.Module
+    settings: InputSettings
+    thresholds: tuple[float, ...]
+    config: Config
+    weights_sha256: str
+
+
+def load_model(
+    config: str | Path | Config,
+    checkpoint: str | Path | None,
+    device: str | torch.device = "cpu",
+    options: Mapping[str, Any] | None = None,
+) -> LoadedModel:
+    """Build the config's model and load the checkpoint into it.
+
+    Args:
+        config: a file, or a config in memory.
+        checkpoint: a file; None leaves the weights as the config's classes begin (tests).
+        device: where the model goes.
+        options: changes of the config by dotted key, as --cfg-options gives them.
+
+    Raises:
+        InputError: a file is missing or damaged, the config holds no model that can be
+            built, or config and checkpoint do not fit each other: the message has the
+            keys, with expected and found shapes.
+    """
+    where = config.filename or "config" if isinstance(config, Config) else Path(config)
+    exported: dict[str, Any] = {}
+    if not isinstance(config, Config):
+        config, exported = _read_config(Path(config))
+    if options:
+        config.merge_from_dict(dict(options))
+    settings = read_settings(config, where)
+    init_default_scope(config.get("default_scope", "mmdet"))
+    model = _build(config, where)
+    digest = ""
+    if checkpoint is not None:
+        path = Path(checkpoint).expanduser()
+        state = read_weights(path)
+        digest = sha256_of(path)
+        if exported and path.suffix == ".safetensors" and digest != exported["weights_sha256"]:
+            raise InputError(
+                path,
+                f"SHA-256 {digest[:16]}...",
+                f"{exported['weights_sha256'][:16]}... as {where} says",
+                "take the two files of one export",
+            )
+        check_fit(model, state, path, where)
+        model.load_state_dict(state)
+    thresholds = tuple(exported.get("thresholds") or (0.5,) * NUM_LOCALIZATIONS)
+    return LoadedModel(model.to(device).eval(), settings, thresholds, config, digest)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a .pth or .safetensors file by name.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or it holds no tensors.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        if not path.is_file():
+            raise InputError(path, "no file", "a .safetensors file", "check the path")
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise InputError(
+                path, f"a damaged file ({error})", "a whole .safetensors file", "copy it again"
+            ) from error
+    content = load_checkpoint_strict(path)
+    state = content.get("state_dict", content)
+    state = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    if not state:
+        raise InputError(
+            path, "no tensors", "a checkpoint with a state_dict", "give the .pth of training"
+        )
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path, config: object) -> None:
+    """Compare the tensors of a checkpoint with those of a model.
+
+    Raises:
+        InputError: a tensor is missing, too many, or of another shape; the first few keys
+            are named, with expected and found shapes.
+    """
+    wanted = model.state_dict()
+    differences = [
+        f"{name} of shape {_shape(state[name])}, expected {_shape(tensor)}"
+        for name, tensor in wanted.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    differences += [
+        f"no {name}, expected {_shape(tensor)}"
+        for name, tensor in wanted.items()
+        if name not in state
+    ]
+    differences += [
+        f"{name} of shape {_shape(tensor)}, expected no such tensor"
+        for name, tensor in state.items()
+        if name not in wanted
+    ]
+    if differences:
+        more = len(differences) - _SHOWN_KEYS
+        listed = "; ".join(differences[:_SHOWN_KEYS]) + (f"; and {more} more" if more > 0 else "")
+        raise InputError(
+            path,
+            listed,
+            f"the {len(wanted)} tensors of the model in {config}",
+            "give the config that this checkpoint was trained with",
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_config(path: Path) -> tuple[Config, dict[str, Any]]:
+    if not path.is_file():
+        raise InputError(path, "no file", "a config (.py, or .json of an export)", "check the path")
+    if path.suffix == ".json":
+        return _read_export(path)
+    try:
+        return Config.fromfile(path), {}
+    except InputError:
+        raise
+    except Exception as error:  # a config is Python: anything can go wrong in it
+        raise InputError(
+            path, f"{type(error).__name__}: {error}", "a config that loads", "correct the file"
+        ) from error
+
+
+def _read_export(path: Path) -> tuple[Config, dict[str, Any]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            path, f"no JSON ({error})", "what tools/export.py wrote", "copy it again"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != EXPORT_FORMAT:
+        found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise InputError(
+            path,
+            f"format {found!r}",
+            repr(EXPORT_FORMAT),
+            "give the .json that tools/export.py wrote",
+        )
+    return Config(content["config"]), content
+
+
+def _build(config: Config, where: object) -> nn.Module:
+    from mmdet.registry import MODELS
+
+    if "model" not in config:
+        raise InputError(
+            where, "no `model`", "a config with a model", "give an experiment's config"
+        )
+    try:
+        model: nn.Module = MODELS.build(config.model)
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AssertionError, AttributeError) as error:
+        raise InputError(
+            f"{where}, model",
+            f"{type(error).__name__}: {error}",
+            "a model that can be built",
+            "correct the config",
+        ) from error
+    return model
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a single value"

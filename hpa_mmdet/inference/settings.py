@@ -1,0 +1,89 @@
+"""What a config says about the pictures its model takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.config import Config
+
+from hpa_mmdet.errors import InputError
+
+_PASSED_OVER = ("PackCells", "LoadCells")
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    """The way from a file to the network's input.
+
+    Args:
+        channels: names, in the network's order.
+        scale: input pixels per image pixel; None where `longest_side_px` says it.
+        longest_side_px: the size that the longer side is brought to; None for `scale`.
+    """
+
+    channels: tuple[str, ...]
+    scale: float | None = 1.0
+    longest_side_px: int | None = None
+
+    def scale_of(self, shape_hw: Sequence[int]) -> float:
+        """Input pixels per image pixel for an image of this size."""
+        if self.longest_side_px is not None:
+            return self.longest_side_px / max(shape_hw)
+        assert self.scale is not None
+        return self.scale
+
+
+def read_settings(config: Config, where: object) -> InputSettings:
+    """Read the `test_pipeline` of a config: its channels, and its one Resize if any.
+
+    Args:
+        config: with `test_pipeline`.
+        where: what an error names, such as the config's file.
+
+    Raises:
+        InputError: there is no `test_pipeline`, it loads no channels, or it holds a step
+            that prediction does not know, so that pixels would be treated otherwise than
+            in validation.
+    """
+    pipeline = config.get("test_pipeline")
+    if not pipeline:
+        raise InputError(
+            where, "no test_pipeline", "one that begins with LoadHpaChannels", "use our base config"
+        )
+    settings: InputSettings | None = None
+    for step in pipeline:
+        kind = step.get("type")
+        if kind == "LoadHpaChannels":
+            settings = InputSettings(
+                tuple(step.get("channels", ("red", "green", "blue", "yellow")))
+            )
+        elif kind == "Resize" and settings is not None:
+            settings = _with_resize(settings, step, where)
+        elif kind not in _PASSED_OVER:
+            raise InputError(
+                f"{where}, test_pipeline",
+                f"a step {kind!r}",
+                "LoadHpaChannels, then at most one Resize with keep_ratio, then PackCells",
+                "take the step out of test_pipeline",
+            )
+    if settings is None:
+        raise InputError(
+            f"{where}, test_pipeline", "no LoadHpaChannels", "it as the first step", "add it"
+        )
+    return settings
+
+
+def _with_resize(settings: InputSettings, step: dict[str, Any], where: object) -> InputSettings:
+    factor, scale = step.get("scale_factor"), step.get("scale")
+    if isinstance(factor, int | float):
+        return InputSettings(settings.channels, float(factor))
+    if factor is None and scale is not None and step.get("keep_ratio"):
+        sides = [scale] if isinstance(scale, int) else list(scale)
+        if len(set(sides)) == 1:
+            return InputSettings(settings.channels, None, int(sides[0]))
+    raise InputError(
+        f"{where}, test_pipeline",
+        f"Resize with scale={scale}, scale_factor={factor}, keep_ratio={step.get('keep_ratio')}",
+        "one number as scale_factor, or a square scale with keep_ratio=True",
+        "write one of the two, so that cells keep their shape",
+    )
