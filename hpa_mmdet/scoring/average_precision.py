@@ -35,8 +35,8 @@ def average_precision(is_true: NDArray[np.bool_], num_truths: int) -> float:
         OpenImages challenges use it.
 
     Examples:
-        >>> average_precision(np.array([True, False, True]), 4)  # (1 + 2/3) / 4
-        0.4166666666666667
+        >>> round(average_precision(np.array([True, False, True]), 4), 4)  # (1 + 2/3) / 4
+    0.4167
     """
     found = np.cumsum(is_true)
     precision = found / np.arange(1, len(is_true) + 1)

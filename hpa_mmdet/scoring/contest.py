@@ -6,7 +6,7 @@ least 0.6 and no detection before it was matched to that truth, else false. Aver
 precision integrates the precision envelope over all points of recall; the score is its
 mean over the classes that have truths. Every image counts for every class.
 
-K = 19 localizations; U: different masks of an image; D: detections.
+K = 19 localizations; U: different masks of an image; T: its true cells.
 
 Source: the instance segmentation metric of the OpenImages challenge 2019, with IoU 0.6 and
 19 classes (Human Protein Atlas - Single Cell Classification, Kaggle 2021, "Evaluation").
@@ -27,7 +27,8 @@ from hpa_mmdet.scoring.average_precision import (
     average_precisions,
     tied_share,
 )
-from hpa_mmdet.scoring.matching import Rle, mask_iou, match_by_class
+from hpa_mmdet.scoring.detections import Detections, detections_of_row
+from hpa_mmdet.scoring.matching import NO_MATCH, mask_iou, match_by_class
 from hpa_mmdet.scoring.truth import TruthImage
 
 IOU_THRESHOLD = 0.6
@@ -84,29 +85,31 @@ class ContestScorer:
     def add(
         self,
         truth: TruthImage,
-        masks: Sequence[Rle] = (),
-        mask_index: NDArray[np.intp] | None = None,
-        hpa_index: NDArray[np.intp] | None = None,
-        scores: NDArray[np.float64] | None = None,
+        detections: Detections | None = None,
+        iou: NDArray[np.float64] | None = None,
     ) -> None:
-        """Add one image: its truth and what was detected (nothing, if left out).
+        """Add one image: its truth and what was detected there (nothing, if left out).
 
         Args:
             truth: the image's cells.
-            masks: U different masks.
-            mask_index: (D,) the mask of each detection.
-            hpa_index: (D,) its class.
-            scores: (D,) its confidence.
+            detections: of the image.
+            iou: (U, T) as `mask_iou` gives it, where it is already known.
         """
         self._num_truths += truth.localizations.sum(axis=0)
         first, self._cells = self._cells, self._cells + len(truth.rles)
-        if mask_index is None or hpa_index is None or scores is None or len(mask_index) == 0:
+        if detections is None or len(detections.scores) == 0:
             return
-        iou = mask_iou(masks, truth.rles)
-        best = match_by_class(iou, mask_index, hpa_index, truth.localizations, self.iou_threshold)
-        self._parts.append(
-            RankedDetections(scores, hpa_index, np.where(best >= 0, best + first, -1))
+        if iou is None:
+            iou = mask_iou(detections.masks, truth.rles)
+        best = match_by_class(
+            iou,
+            detections.mask_index,
+            detections.hpa_index,
+            truth.localizations,
+            self.iou_threshold,
         )
+        truths = np.where(best == NO_MATCH, NO_MATCH, best + first)
+        self._parts.append(RankedDetections(detections.scores, detections.hpa_index, truths))
 
     def result(
         self,
@@ -184,40 +187,24 @@ def score_submission(
             unknown.append(row.image_id)
             continue
         seen.add(row.image_id)
-        add_row(scorer, truth[row.image_id], row)
-    if not seen:
-        raise InputError(
-            "submission", "no image of the truth", "the same image ids", "check both files"
-        )
+        scorer.add(truth[row.image_id], detections_of_row(row, truth[row.image_id]))
+    check_overlap(len(seen))
     missing = [image_id for image_id in truth if image_id not in seen]
     for image_id in missing:
         scorer.add(truth[image_id])
     return scorer.result(tie_orders, seed, missing, unknown)
 
 
-def add_row(scorer: ContestScorer, truth: TruthImage, row: SubmissionRow) -> None:
-    """Add one row of a submission to a scorer.
+def check_overlap(images_in_both: int) -> None:
+    """Refuse to score files that have no image in common.
 
     Raises:
-        InputError: the row's size is not its truth's.
+        InputError: there is none.
     """
-    if (row.width, row.height) != (truth.width, truth.height):
+    if images_in_both == 0:
         raise InputError(
-            row.where,
-            f"{row.width}x{row.height} pixels",
-            f"{truth.width}x{truth.height} as in the truth",
-            "give masks at the size of the original image",
+            "submission", "no image of the truth", "the same image ids", "check both files"
         )
-    counts = row.masks()
-    index = {text: at for at, text in enumerate(counts)}
-    size = [row.height, row.width]
-    scorer.add(
-        truth,
-        [{"size": size, "counts": each} for each in counts.values()],
-        np.array([index[text] for _, _, text in row.predictions], dtype=np.intp),
-        np.array([hpa_index for hpa_index, _, _ in row.predictions], dtype=np.intp),
-        np.array([confidence for _, confidence, _ in row.predictions], dtype=np.float64),
-    )
 
 
 def _mean(ap: NDArray[np.float64]) -> float:

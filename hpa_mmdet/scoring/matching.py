@@ -58,3 +58,24 @@ def match_by_class(
     best = of_class.argmax(axis=1)
     found = of_class[np.arange(len(best)), best] >= threshold
     return np.where(found, best, NO_MATCH)
+
+
+def match_cells(iou: NDArray[np.float64], threshold: float) -> NDArray[np.intp]:
+    """Pair masks with truths one to one, whatever their class, best overlaps first.
+
+    Args:
+        iou: (U, T).
+        threshold: the least IoU of a pair.
+
+    Returns:
+        (T,) the mask of each truth, or `NO_MATCH`.
+    """
+    mask_of_truth = np.full(iou.shape[1], NO_MATCH, dtype=np.intp)
+    masks, truths = np.nonzero(iou >= threshold)
+    taken: set[int] = set()
+    for at in np.argsort(-iou[masks, truths], kind="stable"):
+        mask, truth = int(masks[at]), int(truths[at])
+        if mask_of_truth[truth] == NO_MATCH and mask not in taken:
+            mask_of_truth[truth] = mask
+            taken.add(mask)
+    return mask_of_truth

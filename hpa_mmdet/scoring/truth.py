@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.run_lengths import decode_counts
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 Rle = dict[str, Any]
@@ -54,8 +55,8 @@ def read_truth(path: Path) -> dict[str, TruthImage]:
         Images by HPA id, in the file's order.
 
     Raises:
-        InputError: the file cannot be read, is not COCO JSON, names one image twice, or an
-            annotation refers to an unknown image or category.
+        InputError: the file cannot be read, is not COCO JSON, names one image twice, an
+            annotation refers to an unknown image or category, or a mask is damaged.
     """
     content = _load(path)
     try:
@@ -66,13 +67,14 @@ def read_truth(path: Path) -> dict[str, TruthImage]:
         truth: dict[str, TruthImage] = {}
         for image in content["images"]:
             one = _truth_image(image, cells[int(image["id"])])
+            _check_masks(one, path)
             if one.image_id in truth:
                 raise InputError(path, f"image {one.image_id} twice", "once", "merge the entries")
             truth[one.image_id] = one
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
             path,
-            f"an entry without {error}",
+            f"an entry that does not fit ({type(error).__name__}: {error})",
             "COCO JSON with images, annotations, categories",
             "make it with tools/convert_coco.py",
         ) from error
@@ -149,3 +151,19 @@ def _truth_image(image: Mapping[str, Any], cells: Mapping[str, Mapping[str, Any]
         cell_ids=[cell["cell_id"] for cell in cells.values()],
         image_labels=image_labels,
     )
+
+
+def _check_masks(image: TruthImage, path: Path) -> None:
+    """Refuse damaged masks: pycocotools would read past their end."""
+    decoded = decode_counts([rle["counts"] for rle in image.rles])
+    size = [image.height, image.width]
+    if decoded is None or any(
+        int(runs.sum()) != image.height * image.width or rle["size"] != size
+        for runs, rle in zip(decoded, image.rles, strict=True)
+    ):
+        raise InputError(
+            f"{path}, image {image.image_id}",
+            "a mask whose run lengths do not fill the image",
+            f"compressed RLE of {image.width}x{image.height} pixels",
+            "make the file with tools/convert_coco.py",
+        )
