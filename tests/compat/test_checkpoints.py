@@ -91,7 +91,9 @@ def test_a_downloaded_checkpoint_loads_strictly(
     torch.save({"state_dict": Payload(victim)}, tmp_path / "cache" / "net.pth")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     (tmp_path / "cache").rename(tmp_path / "checkpoints")
-    for address in ("http://localhost/net.pth", "https://localhost/net.pth"):
+    models = {"net": "https://localhost/net.pth"}
+    monkeypatch.setattr("mmengine.runner.checkpoint.get_torchvision_models", lambda: models)
+    for address in ("http://localhost/net.pth", "https://localhost/net.pth", "torchvision://net"):
         with pytest.raises(InputError, match="found a pickle that names"):
             CheckpointLoader.load_checkpoint(address)
     assert not victim.exists()
