@@ -1,10 +1,12 @@
 """How large the nuclei of an image are, so that nothing else counts in pixels."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
+
+from hpa_mmdet.segment.filters import blur, distance_to_outside, resize
+from hpa_mmdet.segment.per_label import spread_per_label
 
 LONGEST_SIDE = 640  # pixels in which a first look is taken
 FEW_PIXELS = 14.0  # nuclei smaller than this after shrinking are measured again at full size
@@ -32,8 +34,8 @@ def estimate_nucleus_diameter(dna: NDArray[np.integer]) -> float | None:
 
 
 def _measure(dna: NDArray[np.integer], shrink: float) -> float | None:
-    small = resize_area(dna.astype(np.float32), 1 / shrink)
-    level = np.log1p(cv2.GaussianBlur(small, (0, 0), 1.0))
+    small = resize(dna.astype(np.float32), 1 / shrink)
+    level = np.log1p(blur(small, 1.0))
     if np.ptp(level) < 1e-3:
         return None
     mask = level > threshold_otsu(level)
@@ -41,27 +43,9 @@ def _measure(dna: NDArray[np.integer], shrink: float) -> float | None:
     part, count = ndimage.label(mask)
     if not count:
         return None
-    inside = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    width = 2.0 * ndimage.maximum(inside, part, np.arange(1, count + 1))
+    inside = distance_to_outside(mask)
+    width = 2.0 * spread_per_label(inside, part.astype(np.int32), np.arange(1, count + 1)).largest
     area = np.bincount(part.ravel(), minlength=count + 1)[1:].astype(float)
     order = np.argsort(width)
     half = np.searchsorted(np.cumsum(area[order]), area.sum() / 2)
     return float(width[order][min(half, count - 1)] * 1.15 * shrink)
-
-
-def resize_area(plane: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
-    """Resize (H, W) by `factor`, averaging where it shrinks; each side keeps a pixel."""
-    if factor == 1:
-        return plane
-    height, width = (max(1, round(side * factor)) for side in plane.shape)
-    way = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(plane, (width, height), interpolation=way), np.float32)
-
-
-def resize_labels(label_image: NDArray[np.int32], shape_hw: tuple[int, int]) -> NDArray[np.int32]:
-    """Resize a label image to `shape_hw`, nearest neighbour."""
-    if label_image.shape == shape_hw:
-        return label_image
-    size_wh = shape_hw[::-1]
-    resized = cv2.resize(label_image.astype(np.float32), size_wh, interpolation=cv2.INTER_NEAREST)
-    return resized.astype(np.int32)

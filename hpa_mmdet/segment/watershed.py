@@ -6,15 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.segment.cells import grow_cells
+from hpa_mmdet.segment.filters import resize, resize_labels
 from hpa_mmdet.segment.nuclei import find_nuclei
 from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes
-from hpa_mmdet.segment.scale import (
-    estimate_nucleus_diameter,
-    resize_area,
-    resize_labels,
-)
+from hpa_mmdet.segment.scale import estimate_nucleus_diameter
 
-WORKING_DIAMETER_PX = 44.0
+WORKING_DIAMETER_PX = 36.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class WatershedSegmenter:
         if diameter is None:
             return Segmentation(np.zeros(shape_hw, np.int32), np.zeros(shape_hw, np.int32))
         factor = min(1.0, WORKING_DIAMETER_PX / diameter)
-        small = {name: resize_area(planes[name].astype(np.float32), factor) for name in planes}
+        small = {name: resize(planes[name].astype(np.float32), factor) for name in planes}
         nuclei = find_nuclei(small["blue"], diameter * factor)
         bodies = [small[name] for name in ("red", "yellow") if name in small]
         if self.nuclei_only or not bodies:

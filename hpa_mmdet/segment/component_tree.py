@@ -1,0 +1,150 @@
+"""Blobs of every brightness: the best of the nested parts that rising thresholds leave.
+
+One threshold cannot serve a picture in which a dying nucleus is ten times as bright as its
+neighbours and lies in a halo of its own light. So the picture is cut at many levels, the
+parts are strung to a tree (a part lies in one part of the level below), each is scored as
+a blob, and the best set of parts that do not contain one another is taken.
+
+H, W: picture height and width in pixels; axes are (row, column).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hpa_mmdet.segment.filters import slope
+
+LEVELS = 26
+SHARPEST = 4.0  # rise of brightness across one blob diameter at which more is not better
+AREA_SPREAD = 1.1  # sd of the log of the area, in units of the typical area
+SMALLEST, LARGEST = 0.05, 8.0  # areas that are looked at, in units of the typical area
+
+
+@dataclass
+class Part:
+    """One connected part of one level, holes filled.
+
+    Attributes:
+        contour: (P, 1, 2) x, y of its outer pixels, as OpenCV gives them.
+        area: in pixels, holes included.
+        mass: sum of the brightness over it.
+        solidity: area over the area of its convex hull, 0 to 1.
+        sharpness: mean slope along the contour times the typical diameter, over its mean
+            brightness; an edge as wide as the blob has about 1.
+        at_border: whether the picture's border cuts it.
+        inner: positions (in the list of all parts) of the parts of the next level in it.
+    """
+
+    contour: NDArray[np.int32]
+    area: float
+    mass: float
+    solidity: float
+    sharpness: float
+    at_border: bool
+    is_root: bool = True
+    inner: list[int] = field(default_factory=list)
+
+
+def build_tree(
+    bright: NDArray[np.float32], lowest: float, highest: float, diameter: float
+) -> list[Part]:
+    """List the parts above `LEVELS` thresholds between two brightnesses, lower ones first.
+
+    Args:
+        bright: (H, W) brightness over the background, smoothed.
+        lowest: the first threshold, > 0.
+        highest: the last threshold.
+        diameter: of a typical blob, in pixels.
+    """
+    steepness = slope(bright)
+    typical = np.pi * diameter**2 / 4
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    parts: list[Part] = []
+    outer = np.full(bright.shape, -1, np.int32)  # the part of the level below at each pixel
+    for level in np.geomspace(lowest, highest, LEVELS):
+        mask = cv2.morphologyEx((bright > level).astype(np.uint8), cv2.MORPH_OPEN, brush)
+        found, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        here = np.full(bright.shape, -1, np.int32)
+        for contour in found:
+            area = cv2.contourArea(contour) + len(contour) / 2
+            if not SMALLEST * typical <= area <= LARGEST * typical:
+                continue
+            part = _measure(np.asarray(contour, np.int32), area, bright, steepness, diameter)
+            x, y = contour[0, 0]
+            if outer[y, x] >= 0:
+                part.is_root = False
+                parts[outer[y, x]].inner.append(len(parts))
+            cv2.drawContours(here, [contour], -1, len(parts), cv2.FILLED)
+            parts.append(part)
+        outer = here
+    return parts
+
+
+def _measure(
+    contour: NDArray[np.int32],
+    area: float,
+    bright: NDArray[np.float32],
+    steepness: NDArray[np.float32],
+    diameter: float,
+) -> Part:
+    x, y, width, height = cv2.boundingRect(contour)
+    inside = np.zeros((height, width), np.uint8)
+    cv2.drawContours(inside, [contour], -1, 1, cv2.FILLED, offset=(-x, -y))
+    mean = cv2.mean(bright[y : y + height, x : x + width], inside)[0]
+    hull = cv2.convexHull(contour)
+    hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2
+    edge = steepness[contour[:, 0, 1], contour[:, 0, 0]]
+    picture_height, picture_width = bright.shape
+    return Part(
+        contour=contour,
+        area=area,
+        mass=area * mean,
+        solidity=min(1.0, area / hull_area),
+        sharpness=float(edge.mean()) * diameter / max(mean, 1e-6),
+        at_border=bool(
+            x == 0 or y == 0 or x + width == picture_width or y + height == picture_height
+        ),
+    )
+
+
+def blob_score(part: Part, diameter: float) -> float:
+    """Score a part as one blob, 0 to 1: sharp edge, convex, about the typical area.
+
+    A part that the border cuts may be half as large without loss.
+    """
+    ratio = part.area / (np.pi * diameter**2 / 4)
+    if part.at_border:
+        ratio = max(ratio, min(1.0, 2 * ratio))
+    fits = np.exp(-0.5 * (np.log(ratio) / AREA_SPREAD) ** 2)
+    return float(min(part.sharpness / SHARPEST, 1.0) * part.solidity**4 * fits)
+
+
+def best_parts(parts: Sequence[Part], diameter: float, least: float) -> list[Part]:
+    """Choose the set of disjoint parts with the best scores.
+
+    A part gives way to the best parts inside it where their mean score, weighted by mass
+    and multiplied by the root of the share of its mass that they keep, beats its own: a
+    halo gives way to its core, while two nuclei of which only one would survive do not.
+
+    Args:
+        parts: from `build_tree`, in its order.
+        diameter: of a typical blob, in pixels.
+        least: parts that score less are left out.
+    """
+    chosen: dict[int, tuple[float, float, list[int]]] = {}  # mean score, mass, positions
+    for at in range(len(parts) - 1, -1, -1):
+        part = parts[at]
+        score = blob_score(part, diameter)
+        chosen[at] = (score, part.mass, [at])
+        if part.inner:
+            mass = sum(chosen[each][1] for each in part.inner)
+            mean = sum(chosen[each][0] * chosen[each][1] for each in part.inner) / mass
+            if mean * min(1.0, mass / part.mass) ** 0.5 > score:
+                positions = [one for each in part.inner for one in chosen[each][2]]
+                chosen[at] = (mean, mass, positions)
+    roots = [at for at, part in enumerate(parts) if part.is_root]
+    best = [parts[each] for at in roots for each in chosen[at][2]]
+    return [part for part in best if blob_score(part, diameter) >= least]

@@ -1,0 +1,70 @@
+"""Tell nuclei from what else shines in a DNA stain: debris, blur from other planes."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hpa_mmdet.segment.filters import slope
+from hpa_mmdet.segment.per_label import spread_per_label
+
+# each relative to the typical nucleus of the same picture
+FAINTEST = 0.33  # median brightness
+BLUREST = 0.5  # sharpness of the edge
+SMALLEST = 0.3  # area, of one that the border does not cut
+UNEVENEST = 0.55  # sd of the brightness inside over its median, not at the border
+
+
+def drop_debris(
+    label_image: NDArray[np.int32], bright: NDArray[np.float32], diameter: float
+) -> NDArray[np.int32]:
+    """Drop what is much fainter, blurred, smaller or more uneven than the typical nucleus.
+
+    The typical nucleus is the median over all, weighted by area, so that debris hardly
+    counts however much of it there is.
+
+    Args:
+        label_image: (H, W), ids from 1.
+        bright: (H, W) brightness over the background.
+        diameter: of a typical nucleus, in pixels.
+
+    Returns:
+        (H, W) label image with fewer ids.
+    """
+    ids = np.unique(label_image)[1:]
+    if not len(ids):
+        return label_image
+    edges = cv2.morphologyEx(
+        label_image.astype(np.float32), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)
+    )
+    edge_labels = np.where(edges > 0, label_image, 0)
+    area = np.bincount(label_image.ravel())[ids].astype(float)
+    median = np.maximum(spread_per_label(bright, label_image, ids).median, 1e-6)
+    uneven = _sd_inside(bright, np.where(edges > 0, 0, label_image), ids) / median
+    sharp = spread_per_label(slope(bright), edge_labels, ids).median * diameter / median
+    at_border = np.isin(ids, _ids_at_border(label_image))
+    drop = (median < FAINTEST * _typical(median, area)) | (sharp < BLUREST * _typical(sharp, area))
+    drop |= ~at_border & ((area < SMALLEST * _typical(area, area)) | (uneven > UNEVENEST))
+    return np.where(np.isin(label_image, ids[drop]), 0, label_image).astype(np.int32)
+
+
+def _sd_inside(
+    bright: NDArray[np.float32], cores: NDArray[np.int32], ids: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    at = np.flatnonzero(cores)
+    of_pixel, values = cores.ravel()[at], bright.ravel()[at].astype(np.float64)
+    length = int(ids[-1]) + 1
+    count = np.maximum(np.bincount(of_pixel, minlength=length), 1)
+    mean = np.bincount(of_pixel, values, length) / count
+    square = np.bincount(of_pixel, values**2, length) / count
+    return np.sqrt(np.maximum(square - mean**2, 0))[ids]
+
+
+def _typical(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    order = np.argsort(values)
+    at = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
+    return float(values[order][at])
+
+
+def _ids_at_border(label_image: NDArray[np.int32]) -> NDArray[np.int32]:
+    rim = [label_image[0], label_image[-1], label_image[:, 0], label_image[:, -1]]
+    return np.unique(np.concatenate(rim))
