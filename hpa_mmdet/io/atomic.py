@@ -1,9 +1,16 @@
 """Writing without half-written files."""
 
+import errno
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from hpa_mmdet.errors import InputError
+
+# only writing raises these, so the file that is being written is the one to name
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_ALLOWED = (errno.EROFS,)
 
 
 @contextmanager
@@ -14,6 +21,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     raises, the temporary file is removed and an older `path` stays as it was. Missing
     parent folders are made.
 
+    Raises:
+        InputError: the folder cannot be made or written to, or the disk is full.
+
     Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -23,10 +33,31 @@ def atomic_path(path: Path) -> Iterator[Path]:
         ...     out.read_text()
         'whole'
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(4)}.tmp{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+    except OSError as error:
+        raise _unwritable(path, error) from error
     try:
         yield temporary
-        temporary.replace(path)
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+    except OSError as error:
+        if error.errno in _NO_ROOM + _NOT_ALLOWED:
+            raise _unwritable(path, error) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    if error.errno in _NO_ROOM:
+        return InputError(
+            path, "a full disk", "room for the output", "free space and run the same command again"
+        )
+    return InputError(
+        path, error.strerror or str(error), "a place that can be written", "choose another path"
+    )

@@ -1,4 +1,4 @@
-"""Images stored as one file per channel.
+"""The channels of an image: one file each, or planes of one file.
 
 H, W: image height and width in pixels; C: channels in the order asked for.
 """
@@ -11,17 +11,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.pictures import read_picture
+from hpa_mmdet.io.naming import Template, parse_channels, split_plane, with_plane
+from hpa_mmdet.io.pictures import (
+    MAX_PIXELS,
+    Header,
+    check_complete,
+    check_pixels,
+    read_header,
+    read_picture,
+)
 
 CHANNELS: tuple[str, ...] = ("red", "green", "blue", "yellow")
 DEFAULT_PATTERN = "{id}_{channel}.png"
+_CHANNEL_AXES = "CSQI"  # channels, bands, and what TIFF writers call them without saying more
 
 
 class ImageFiles(NamedTuple):
-    """One image: its id and the file of each channel that was found."""
+    """One image: its id and the file of each channel that was found.
+
+    A path `<file>#k` is plane k, from 0, of a file that holds several channels.
+    """
 
     image_id: str
     paths: Mapping[str, Path]
+
+
+class FoundImages(NamedTuple):
+    """Images by rising id, and ids of which a channel has two files."""
+
+    images: list[ImageFiles]
+    problems: dict[str, InputError]
 
 
 def find_images(
@@ -29,61 +48,91 @@ def find_images(
 ) -> list[ImageFiles]:
     """List the images of a folder, by rising id.
 
-    A pattern without `{channel}`, as `{id}.jpg`, means one file that holds all channels.
     An image of which only some channels exist is listed too: reading it raises, so that
     it ends in the run's report and does not vanish.
 
+    Args:
+        folder: where the files are.
+        channels: their names, or `name=word` where files say it otherwise. Where the
+            pattern has no {channel}, the planes of each file in order, `_` for one to skip.
+        pattern: names of the files, as `Template` reads them.
+
     Raises:
-        InputError: the folder does not exist, or no file in it fits the pattern.
+        InputError: the folder does not exist, no file in it fits the pattern, or a channel
+            of an image has two files.
+    """
+    found = scan_images(folder, channels, pattern)
+    for problem in found.problems.values():
+        raise problem
+    return found.images
+
+
+def scan_images(
+    folder: Path, channels: Sequence[str] = CHANNELS, pattern: str = DEFAULT_PATTERN
+) -> FoundImages:
+    """List images as `find_images` does, but only note channels that have two files.
+
+    Raises:
+        InputError: the folder cannot be listed, or no file in it fits the pattern.
     """
     if not folder.is_dir():
         raise InputError(folder, "no folder", "a folder of images", "check the path")
-    prefix, after_id = pattern.split("{id}")
-    found: dict[str, dict[str, Path]] = {}
-    for channel in channels:
-        ending = after_id.replace("{channel}", channel)
-        for path in folder.glob(f"{prefix}*{ending}"):
-            image_id = path.name[len(prefix) : -len(ending)]
-            found.setdefault(image_id, {})[channel] = path
-    if not found:
+    template = Template(pattern, parse_channels(channels))
+    planes = {name: at for at, name in enumerate(channels) if name != "_"}
+    paths: dict[str, dict[str, Path]] = {}
+    problems: dict[str, InputError] = {}
+    for found in sorted(template.find(folder), key=lambda each: str(each.path)):
+        of_image = paths.setdefault(found.image_id, {})
+        if found.channel in of_image or (not template.has_channel and of_image):
+            problems[found.image_id] = InputError(
+                found.path,
+                f"a second {found.channel} file of {found.image_id}".replace("  ", " "),
+                "one",
+                "make the ids differ, with more of the name in {id}",
+            )
+        elif template.has_channel:
+            of_image[found.channel] = found.path
+        else:
+            of_image |= {
+                name: found.path.with_name(with_plane(found.path.name, plane))
+                for name, plane in planes.items()
+            }
+    if not paths:
         raise InputError(
             folder,
             "no image files",
             f"files named {pattern} with channel in {', '.join(channels)}",
             "check the folder or give --pattern",
         )
-    return [ImageFiles(image_id, found[image_id]) for image_id in sorted(found)]
+    return FoundImages([ImageFiles(each, paths[each]) for each in sorted(paths)], problems)
 
 
-def read_channels(image: ImageFiles, channels: Sequence[str] = CHANNELS) -> NDArray[np.integer]:
+def read_channels(
+    image: ImageFiles, channels: Sequence[str] = CHANNELS, *, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.integer]:
     """Read the channels of one image.
+
+    A channel in a file of its own may be drawn in colour: its brightest band counts.
 
     Returns:
         (H, W, C) uint8 or uint16, as stored: nothing is scaled.
 
     Raises:
-        InputError: a channel has no file, cannot be decoded, or differs in size or depth.
+        InputError: a channel has no file, cannot be decoded, is not 8 or 16 bit, or differs
+            in size or depth.
     """
+    pictures: dict[Path, NDArray[np.generic]] = {}
     planes: list[NDArray[np.integer]] = []
     for channel in channels:
-        path = image.paths.get(channel)
-        if path is None:
-            raise InputError(
-                f"image {image.image_id}",
-                f"no {channel} file (only {', '.join(sorted(image.paths))})",
-                f"one file for each of {', '.join(channels)}",
-                "add the file, or name the channels you have with --channels",
-            )
-        plane = read_picture(path)
-        if plane.ndim == 3 and list(image.paths.values()).count(path) > 1:
-            plane = _band(plane, channel, path)
-        if plane.ndim == 3:  # a grey picture saved as RGB, or a channel drawn in its colour
-            plane = plane[..., :3].max(axis=2)
+        path, at = split_plane(_path_of(image, channel, channels))
+        if path not in pictures:
+            pictures[path] = read_picture(path, max_pixels=max_pixels)
+        plane = _one_plane(path, pictures[path], read_header(path), at)
         if planes and (plane.shape != planes[0].shape or plane.dtype != planes[0].dtype):
-            first, second = planes[0], plane
+            first = planes[0]
             raise InputError(
                 path,
-                f"{second.shape[1]}x{second.shape[0]} {second.dtype}",
+                f"{plane.shape[1]}x{plane.shape[0]} {plane.dtype}",
                 f"{first.shape[1]}x{first.shape[0]} {first.dtype} as its {channels[0]} channel",
                 "export all channels of an image at one size and depth",
             )
@@ -91,10 +140,92 @@ def read_channels(image: ImageFiles, channels: Sequence[str] = CHANNELS) -> NDAr
     return np.stack(planes, axis=2)
 
 
-def _band(picture: NDArray[np.integer], channel: str, path: Path) -> NDArray[np.integer]:
-    """Take a channel out of a picture whose bands are red, green and blue."""
-    if channel not in CHANNELS[:3]:
+def check_channels(
+    image: ImageFiles, channels: Sequence[str], *, max_pixels: int = MAX_PIXELS
+) -> tuple[int, int]:
+    """Check the channels of an image by their headers and ends, without decoding them.
+
+    Returns:
+        Width and height in pixels.
+
+    Raises:
+        InputError: a channel has no file, or one that is no whole picture, lacks the
+            plane, or differs in size.
+    """
+    headers: dict[Path, Header] = {}
+    size_wh = (0, 0)
+    for channel in channels:
+        path, at = split_plane(_path_of(image, channel, channels))
+        if path not in headers:
+            headers[path] = read_header(path)
+            check_pixels(path, headers[path], max_pixels)
+            check_complete(path, headers[path])
+        _check_plane(path, headers[path].shape, headers[path].axes, at)
+        size = headers[path].size_wh
+        if channel != channels[0] and size != size_wh:
+            raise InputError(
+                path,
+                f"{size[0]}x{size[1]}",
+                f"{size_wh[0]}x{size_wh[1]} as its {channels[0]} channel",
+                "export all channels of an image at one size and depth",
+            )
+        size_wh = size
+    return size_wh
+
+
+def _path_of(image: ImageFiles, channel: str, channels: Sequence[str]) -> Path:
+    path = image.paths.get(channel)
+    if path is None:
         raise InputError(
-            path, f"no {channel} band in a colour picture", "red, green and blue", "give --channels"
+            f"image {image.image_id}",
+            f"no {channel} file (only {', '.join(sorted(image.paths))})",
+            f"one file for each of {', '.join(channels)}",
+            "add the file, or name the channels you have with --channels",
         )
-    return picture[..., CHANNELS.index(channel)]
+    return path
+
+
+def _check_plane(path: Path, shape: Sequence[int], axes: str, plane: int | None) -> None:
+    extra = axes.replace("Y", "").replace("X", "")
+    count = shape[axes.index(extra)] if len(extra) == 1 else 1
+    if len(extra) > 1 or (extra and extra not in _CHANNEL_AXES):
+        raise InputError(
+            path,
+            f"axes {axes} of {'x'.join(map(str, shape))}",
+            "channels, rows and columns",
+            "project stacks and split time series before",
+        )
+    if plane is not None and plane >= count:
+        raise InputError(
+            path,
+            f"{count} planes",
+            f"at least {plane + 1}",
+            "list the channels in the order of the file's planes with --channels",
+        )
+    if plane is None and extra in ("C", "Q", "I"):
+        raise InputError(
+            path,
+            f"{count} planes",
+            "one channel in each file",
+            "give a --pattern without {channel} and the planes' names with --channels",
+        )
+
+
+def _one_plane(
+    path: Path, picture: NDArray[np.generic], header: Header, plane: int | None
+) -> NDArray[np.integer]:
+    axes = header.axes if picture.ndim == len(header.axes) else "YXS"  # a palette was resolved
+    _check_plane(path, picture.shape, axes, plane)
+    if picture.ndim == 3:
+        bands = np.moveaxis(
+            picture, next(at for at, axis in enumerate(axes) if axis not in "YX"), 2
+        )
+        if plane is not None:
+            picture = np.ascontiguousarray(bands[..., plane])
+        else:  # a grey picture saved as RGB, or a channel drawn in its colour
+            picture = bands[..., : 1 if bands.shape[2] <= 2 else 3].max(axis=2)
+    if picture.dtype not in (np.uint8, np.uint16):
+        raise InputError(
+            path, f"{picture.dtype} pixels", "8 or 16 bit", "export intensities as 8 or 16 bit"
+        )
+    return np.asarray(picture, picture.dtype)

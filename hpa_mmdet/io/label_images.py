@@ -1,6 +1,7 @@
 """Label images: 0 is background, k > 0 is cell k."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tifffile
@@ -9,50 +10,166 @@ from PIL import Image
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
-from hpa_mmdet.io.pictures import read_picture
+from hpa_mmdet.io.naming import Template
+from hpa_mmdet.io.pictures import (
+    MAX_PIXELS,
+    PNG_PALETTE,
+    read_header,
+    read_palette,
+    read_picture,
+)
+
+_ENDINGS = (".ome.tif", ".ome.tiff", ".png", ".tif", ".tiff", ".npy", ".npz")
 
 
-def find_masks(folder: Path) -> dict[str, Path]:
-    """Map image ids to their label images, named `<id>_mask.<ext>` or `<id>.<ext>`.
+class FoundMasks(NamedTuple):
+    """Label images by id, ids that have two, and files whose names say nothing."""
+
+    paths: dict[str, Path]
+    problems: dict[str, InputError]
+    unused: list[str]
+
+
+def find_masks(folder: Path, pattern: str | None = None) -> dict[str, Path]:
+    """Map image ids to their label images.
+
+    Args:
+        folder: where they are.
+        pattern: their names, with {id}; None for `<id>_mask.<ext>` or `<id>.<ext>`.
 
     Raises:
         InputError: the folder does not exist, has no label image, or two for one id.
     """
+    found = scan_masks(folder, pattern)
+    for problem in found.problems.values():
+        raise problem
+    return found.paths
+
+
+def scan_masks(folder: Path, pattern: str | None = None) -> FoundMasks:
+    """List label images as `find_masks` does, but only note ids that have two.
+
+    Raises:
+        InputError: the folder cannot be listed or has no label image.
+    """
     if not folder.is_dir():
         raise InputError(folder, "no folder", "a folder of label images", "check the path")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in (".png", ".tif", ".tiff") or path.name.startswith("."):
-            continue
-        image_id = path.stem.removesuffix("_mask")
-        if image_id in found:
-            raise InputError(
-                path, f"a second mask of {image_id}", "one per image", "remove one of the two"
+    paths: dict[str, Path] = {}
+    problems: dict[str, InputError] = {}
+    unused: list[str] = []
+    template = None if pattern is None else Template(pattern, {})
+    files = Template("{id}", {}).find(folder) if template is None else template.find(folder)
+    for found in sorted(files, key=lambda each: str(each.path)):
+        path = found.path
+        image_id = _id_of(path.name) if template is None else found.image_id
+        if image_id is None:
+            unused.append(path.name)
+        elif image_id in paths:
+            problems[image_id] = InputError(
+                path,
+                f"a second mask of {image_id} beside {paths[image_id].name}",
+                "one per image",
+                "remove one of the two",
             )
-        found[image_id] = path
-    if not found:
-        raise InputError(folder, "no label image", "<id>.png or <id>_mask.png", "check the folder")
-    return found
+        else:
+            paths[image_id] = path
+    if not paths:
+        named = pattern or "<id>.png or <id>_mask.png (.tif, .npy, .npz)"
+        raise InputError(folder, "no label image", named, "check the folder or --mask-pattern")
+    return FoundMasks(paths, problems, unused)
 
 
-def read_label_image(path: Path) -> NDArray[np.integer]:
-    """Read one label image.
+def _id_of(name: str) -> str | None:
+    for ending in _ENDINGS:
+        if name.lower().endswith(ending):
+            return name[: -len(ending)].removesuffix("_mask")
+    return None
+
+
+def read_label_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.integer]:
+    """Read one label image: PNG or TIFF of any depth, .npy or .npz.
+
+    Colour is accepted where it holds whole numbers without a doubt: equal bands, or a
+    palette, whose places are the ids where its colours are not grey. So are floats that
+    are whole numbers.
 
     Returns:
         (H, W) integer; 0 is background.
 
     Raises:
-        InputError: the file cannot be decoded or is not one plane of integers.
+        InputError: the file cannot be decoded, is JPEG (which blurs ids), is not one
+            plane, or holds NaN, fractions or negative numbers.
     """
-    label_image = read_picture(path)
-    if label_image.ndim != 2 or not np.issubdtype(label_image.dtype, np.integer):
+    header = read_header(path)
+    if header.kind == "jpeg":
+        raise InputError(
+            path, "a JPEG", "a lossless label image", "save masks as PNG or TIFF: JPEG blurs ids"
+        )
+    if header.png_colour == PNG_PALETTE:
+        return _palette_ids(path, *read_palette(path, max_pixels=max_pixels))
+    label_image = read_picture(path, max_pixels=max_pixels)
+    if header.axes == "YXS":
+        label_image = _one_plane(path, label_image)
+    if label_image.ndim != 2 or label_image.dtype.kind not in "uifb":
         raise InputError(
             path,
-            f"{label_image.ndim}-D {label_image.dtype}",
+            f"{label_image.ndim}-D {label_image.dtype} (axes {header.axes})",
             "a 2-D integer label image, 0 background and k cell k",
-            "save it as a grey PNG or TIFF of 8, 16 or 32 bit",
+            "save one plane as a grey PNG or TIFF of 8, 16 or 32 bit",
         )
-    return label_image
+    return _whole_numbers(path, label_image)
+
+
+def _palette_ids(
+    path: Path, places: NDArray[np.uint8], palette: NDArray[np.uint8]
+) -> NDArray[np.integer]:
+    used = palette[np.unique(places)]
+    if (used == used[:, :1]).all():  # a grey label image that some tool has made smaller
+        return palette[places, 0]
+    if palette[0].any():
+        raise InputError(
+            path,
+            f"a palette that begins with the colour {tuple(palette[0].tolist())}",
+            "black background first, then one place for each cell",
+            "save label images in grey, without colours",
+        )
+    return places
+
+
+def _one_plane(path: Path, picture: NDArray[np.generic]) -> NDArray[np.generic]:
+    has_alpha = picture.shape[2] in (2, 4)
+    colours = picture[..., :-1] if has_alpha else picture
+    opaque = not has_alpha or bool((picture[..., -1] == picture[:1, :1, -1]).all())
+    if opaque and (colours == colours[..., :1]).all():
+        return np.ascontiguousarray(colours[..., 0])
+    raise InputError(
+        path,
+        "a colour picture",
+        "one id for each pixel",
+        "save label images in grey, without colours",
+    )
+
+
+def _whole_numbers(path: Path, label_image: NDArray[np.generic]) -> NDArray[np.integer]:
+    if label_image.dtype.kind == "b":
+        return label_image.astype(np.uint8)
+    if label_image.dtype.kind == "f":
+        if not np.isfinite(label_image).all():
+            raise InputError(
+                path, "NaN or infinity", "whole numbers", "write 0 where there is no cell"
+            )
+        whole = label_image.astype(np.int64)
+        if (whole != label_image).any():
+            value = label_image[whole != label_image].flat[0]
+            raise InputError(
+                path, f"the fraction {value}", "whole numbers", "save ids without interpolation"
+            )
+        label_image = whole
+    if label_image.dtype.kind == "i" and label_image.size and int(label_image.min()) < 0:
+        raise InputError(
+            path, f"id {label_image.min()}", "ids >= 0", "use 0 for background, k for cell k"
+        )
+    return np.asarray(label_image)
 
 
 def write_label_image(path: Path, label_image: NDArray[np.integer]) -> None:

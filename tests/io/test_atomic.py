@@ -1,0 +1,53 @@
+"""Files appear whole or not at all, and a full disk is said."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.atomic import atomic_path
+
+
+def write_half(path: Path, error: Exception) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise error
+
+
+def test_a_failed_write_leaves_the_older_file(tmp_path: Path) -> None:
+    out = tmp_path / "new folder" / "a.txt"
+    with atomic_path(out) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(ZeroDivisionError):
+        write_half(out, ZeroDivisionError())
+    assert out.read_text() == "old"
+    assert [path.name for path in out.parent.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, number: int) -> None:
+    out = tmp_path / "a.json"
+    with pytest.raises(InputError, match=r"a.json: found a full disk.*free space and run the same"):
+        write_half(out, OSError(number, "as a write on a full disk raises"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_of_the_system_are_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "a.json"):
+        (tmp_path / "another file").read_text()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(InputError, match=r"a.txt: found File exists.*choose another path"),
+        atomic_path(tmp_path / "file" / "a.txt"),
+    ):
+        pass
+    (tmp_path / "folder").mkdir()
+    with (
+        pytest.raises(InputError, match=r"folder: found Is a directory"),
+        atomic_path(tmp_path / "folder") as temporary,
+    ):
+        temporary.write_text("x")

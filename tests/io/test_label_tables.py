@@ -1,0 +1,152 @@
+"""Tables of labels: every style in use is read, a bad row is named and spoils only itself."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.label_tables import (
+    Columns,
+    parse_label_set,
+    read_cell_labels,
+    read_column,
+    read_image_labels,
+    scan_cell_labels,
+    scan_image_labels,
+)
+
+
+def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.write_text(text, encoding=encoding)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme"),
+    [
+        pytest.param("ID,Label\na,8|5|0\nb,14\n", "hpa19", id="2021"),
+        pytest.param("ID,Label\na,8 5 0\nb,14\n", "hpa19", id="spaces"),
+        pytest.param("\ufeffID,Label\r\na,8|5|0\r\nb,14\r\n", "hpa19", id="Excel"),
+        pytest.param("ID;Label\na;8,5,0\nb;14\n", "hpa19", id="semicolons"),
+        pytest.param("Id,Target\na,11 5 0\nb,23\n", "hpa28", id="2018"),
+        pytest.param(
+            "Image,Label,Label_idx\nhttps://x.org/1/a_,Nucleoplasm,8|5|0\nhttps://x.org/2/b_,M,14\n",
+            "hpa19",
+            id="public table by number",
+        ),
+        pytest.param(
+            'Image,Label,Label_idx\nhttps://x.org/1/a_,"nucleoplasm,Nuclear bodies,Intermediate '
+            'filaments",\nhttps://x.org/2/b_,Mitochondria,14\n',
+            "names",
+            id="public table by name",
+        ),
+        pytest.param(
+            "ID\tLabel\na\tNucleoplasm; Nuclear bodies;Intermediate filaments\nb\tMitochondria\n",
+            "names",
+            id="tabs",
+        ),
+    ],
+)
+def test_each_style_gives_the_same_sets(tmp_path: Path, text: str, scheme: str) -> None:
+    path = write(tmp_path / "t.csv", text)
+    assert read_image_labels(path, scheme) == {"a": (0, 5, 8), "b": (14,)}
+
+
+def test_columns_of_other_names_are_chosen(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "well,stain,group\nA1,3,x\nA2,4,y\n")
+    assert scan_image_labels(path, columns=Columns("well", "stain")).sets == {
+        "A1": (3,),
+        "A2": (4,),
+    }
+    assert read_column(path, "group", "well") == {"A1": "x", "A2": "y"}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        pytest.param("b,19", "row 3: found label index 19, expected 0 to 18", id="unknown index"),
+        pytest.param("b,x", "row 3: found label 'x', expected a number of scheme hpa19", id="word"),
+        pytest.param("b,-1", "row 3: found label '-1'", id="negative"),
+        pytest.param("b,1.5", "row 3: found label '1.5'", id="fraction"),
+        pytest.param("b,", "row 3: found no label", id="empty"),
+        pytest.param("b", "row 3: found no label", id="short row"),
+        pytest.param("../x,3", "row 3: found image id '../x'", id="climbing id"),
+        pytest.param("a,3", r"row 3: found a again \(first in row 2\)", id="duplicate"),
+    ],
+)
+def test_a_bad_row_is_named_and_spoils_only_its_image(
+    tmp_path: Path, row: str, message: str
+) -> None:
+    path = write(tmp_path / "t.csv", f"ID,Label\na,1\n{row}\nc,2\n")
+    with pytest.raises(InputError, match=f"t.csv, {message}"):
+        read_image_labels(path)
+    table = scan_image_labels(path)
+    assert table.sets["c"] == (2,)
+    assert list(table.problems) == [row.split(",")[0]]
+    assert not table.sets.keys() & table.problems.keys()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"", "t.csv: found an empty file, expected ID,Label", id="empty"),
+        pytest.param(b"name,Label\n", "t.csv: found columns name,Label", id="no id column"),
+        pytest.param(b"ID,Label\n\xff\xfe,1\n", "t.csv: found .*utf-8.*UTF-8", id="UTF-16"),
+        pytest.param(
+            b'ID,Label\na,1\nb,"' + b"1" * 200_000, "t.csv: found .*UTF-8", id="a huge field"
+        ),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_image_labels(tmp_path / "t.csv")
+
+
+def test_a_table_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"t.csv: found no file, expected a CSV table"):
+        read_image_labels(tmp_path / "t.csv")
+    with pytest.raises(InputError, match="found Is a directory, expected a CSV table"):
+        read_image_labels(tmp_path)
+
+
+def test_cell_labels_go_by_image_and_cell(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "ID,cell_id,cell_labels\na,2,0|16\na,7,18\nb,1,3\n")
+    assert read_cell_labels(path) == {"a": {2: (0, 16), 7: (18,)}, "b": {1: (3,)}}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        pytest.param("b,0,3", "row 3: found cell_id '0', expected a whole number > 0", id="zero"),
+        pytest.param("b,x,3", "row 3: found cell_id 'x'", id="word"),
+        pytest.param("a,2,3", "row 3: found cell 2 of a again", id="twice"),
+        pytest.param("b,1,77", "row 3: found label index 77", id="label"),
+    ],
+)
+def test_a_bad_cell_is_named(tmp_path: Path, row: str, message: str) -> None:
+    path = write(tmp_path / "t.csv", f"ID,cell_id,cell_labels\na,2,1\n{row}\n")
+    with pytest.raises(InputError, match=message):
+        read_cell_labels(path)
+    assert list(scan_cell_labels(path).problems) == [row[0]]
+
+
+def test_doubtful_classes_are_counted() -> None:
+    doubts: Counter[str] = Counter()
+    assert parse_label_set("27 0 8", scheme="hpa28", doubts=doubts) == (0, 16, 17)
+    assert list(doubts) == [
+        "label 27 counted as Cytosol: rods in the cytosol, unlike the even stain of class 16"
+    ]
+
+
+def test_real_tables_are_read_whole(real_data: Path) -> None:
+    contest = read_image_labels(real_data / "hpa_contest/train.csv")
+    assert len(contest) == 21_806
+    assert contest["5c27f04c-bb99-11e8-b2b9-ac1f6b6435d0"] == (0, 5, 8)
+    older = scan_image_labels(real_data / "hpa_2018/train.csv", "hpa28")
+    assert len(older.sets) == 31_072
+    assert not older.problems
+    cells = read_cell_labels(real_data / "hpa_manual/cells.csv")
+    assert sum(map(len, cells.values())) == 2_060
+    assert read_column(real_data / "hpa_manual/images.csv", "antibody")["205_F11_1"] == "CAB002506"

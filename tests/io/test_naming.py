@@ -1,0 +1,69 @@
+"""Templates and ids: what fits, and what would lead astray."""
+
+from pathlib import Path
+
+import pytest
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.naming import Template, check_image_id, parse_channels, split_plane
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fit"),
+    [
+        pytest.param("{id}_{channel}.png", "a_b_red.png", ("a_b", "red"), id="id with a bar"),
+        pytest.param("{id}_{channel}.png", "a_pink.png", None, id="no such channel"),
+        pytest.param("{id}_{channel}.png", "a_red.pngx", None, id="longer name"),
+        pytest.param("{id}.ome.tif", "a.b.ome.tif", ("a.b", ""), id="no channel"),
+        pytest.param("p*/{id}-{channel}.tif", "p7/a-red.tif", ("a", "red"), id="folder"),
+        pytest.param("{id}+{channel}.tif", "a+red.tif", ("a", "red"), id="special character"),
+        pytest.param("{channel}/{id}.tif", "red/a.tif", ("a", "red"), id="a folder a channel"),
+    ],
+)
+def test_names_fit_or_do_not(pattern: str, name: str, fit: tuple[str, str] | None) -> None:
+    template = Template(pattern, {"red": "red", "green": "green"})
+    assert template.match(name) == fit
+    if fit and "*" not in pattern:
+        assert template.format(*fit) == name
+
+
+@pytest.mark.parametrize("pattern", ["{channel}.png", "{id}{id}.png", "{id}_{well}.png", "a.png"])
+def test_a_pattern_needs_its_fields(pattern: str) -> None:
+    with pytest.raises(InputError, match=r"expected \{id\} once and \{channel\} at most once"):
+        Template(pattern, {})
+
+
+@pytest.mark.parametrize("pattern", ["../{id}.png", "/data/{id}.png", "a/../../{id}.png"])
+def test_a_pattern_stays_in_its_folder(pattern: str) -> None:
+    with pytest.raises(InputError, match="found a way out of the folder"):
+        Template(pattern, {})
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(InputError, match="found a file, expected a folder"):
+        list(Template("{id}.png", {}).find(tmp_path / "a"))
+    with pytest.raises(InputError, match="nowhere: found No such file or directory"):
+        list(Template("{id}.png", {}).find(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("words", [[], ["_"], ["red", "red"], ["red=w1", "green=w1"]])
+def test_channels_and_words_are_named_once(words: list[str]) -> None:
+    with pytest.raises(
+        InputError, match=r"--channels: found .*expected each channel and word once"
+    ):
+        parse_channels(words)
+
+
+@pytest.mark.parametrize(
+    "text", ["../x", "a/b", "..", "", "  ", "a\x00b", "C:\\x", "a\nb", "x" * 300, "http://h/../"]
+)
+def test_an_id_that_leaves_its_folder_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"row 7: found image id .*a file name without folders"):
+        check_image_id(text, "row 7")
+
+
+def test_a_file_whose_name_ends_like_a_plane_is_itself(tmp_path: Path) -> None:
+    (tmp_path / "well#3").touch()
+    assert split_plane(tmp_path / "well#3") == (tmp_path / "well#3", None)
+    assert split_plane(tmp_path / "a.tif#3") == (tmp_path / "a.tif", 3)
