@@ -1,10 +1,12 @@
-r"""Score a submission against per-cell truth with the contest's metric.
+r"""Score a submission against per-cell truth: the contest's metric, and what lies behind it.
 
 Example:
     python tools/evaluate.py work_dirs/demo/submission.csv work_dirs/demo/truth.json \
-        --json work_dirs/demo/scores.json
+        --json work_dirs/demo/scores.json --html work_dirs/demo/scores.html
 
 The truth is a COCO JSON with each cell's own set (tools/convert_coco.py --cell-labels).
+Images that are in one of the two files only are told; those missing from the submission
+count as not found.
 
 Exit status: 0 all done; 2 bad arguments or input, nothing written.
 """
@@ -14,30 +16,39 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.io.submission import read_submission
-from hpa_mmdet.scoring.contest import score_submission
-from hpa_mmdet.scoring.report import contest_report
-from hpa_mmdet.scoring.tables import contest_lines, contest_table
+from hpa_mmdet.scoring import tables
+from hpa_mmdet.scoring.files import ScoringOptions, read_found_cells, score_rows
+from hpa_mmdet.scoring.images import POOLINGS
+from hpa_mmdet.scoring.marks import compute_marks
+from hpa_mmdet.scoring.page import build_page
+from hpa_mmdet.scoring.report import full_report
 from hpa_mmdet.scoring.truth import read_truth
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("submission", type=Path, help="CSV: ID,ImageWidth,ImageHeight,PredictionString")
     add("truth", type=Path, help="COCO JSON with the true set of each cell")
-    add("--json", type=Path, help="write the scores here")
-    add("--iou", type=float, default=0.6, help="least mask IoU of a true detection (default 0.6)")
-    add("--tie-orders", type=int, default=20, help="random orders of equal confidences to try")
-    add("--seed", type=int, default=0, help="of those orders (default 0)")
+    add("--json", type=Path, help="write the scores here; top key contest_map")
+    add("--html", type=Path, help="write a page with tables and plots here")
+    add("--cells", type=Path, help="COCO results JSON with the model's own score of each cell")
+    add("--marks", action="store_true", help="also score guesses that know a given amount")
+    add("--iou", type=float, default=0.6, help="least mask IoU (default: %(default)s)")
+    add("--pooling", choices=POOLINGS, default="max", help="of an image's cells (default: max)")
+    add("--tie-orders", type=int, default=20, help="random orders of ties (default: %(default)s)")
+    add("--resamples", type=int, default=200, help="for the ranges (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of all that is drawn (default: %(default)s)")
     return parser
 
 
@@ -45,24 +56,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, call the package, say where the result is."""
     args = build_parser().parse_args(argv)
     try:
-        result = score_submission(
-            read_submission(args.submission),
-            read_truth(args.truth),
-            iou_threshold=args.iou,
-            tie_orders=args.tie_orders,
-            seed=args.seed,
-        )
+        report = _score(args)
     except InputError as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
-    report = contest_report(result, args.iou)
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(contest_table(report))
-    for line in contest_lines(report):
-        print(line)
-    print(f"contest_map {report['contest_map']}")
+    _show(report)
     if args.json:
         with atomic_path(args.json) as temporary:
             temporary.write_text(json.dumps(report, indent=1), encoding="utf-8")
         print(f"evaluate: wrote {args.json}")
+    if args.html:
+        build_page(report, f"Scores of {args.submission.name}", str(args.truth)).write(args.html)
+        print(f"evaluate: wrote {args.html}")
+    print(f"contest_map {report['contest_map']}")
     return 0
+
+
+def _score(args: argparse.Namespace) -> dict[str, Any]:
+    if not 0.0 < args.iou <= 1.0:
+        raise InputError("--iou", args.iou, "more than 0, at most 1", "the contest uses 0.6")
+    truth = read_truth(args.truth)
+    options = ScoringOptions(args.iou, args.tie_orders, args.pooling, args.resamples, args.seed)
+    found = read_found_cells(args.cells, truth) if args.cells else None
+    scores = score_rows(read_submission(args.submission), truth, options, found)
+    marks = None
+    if args.marks:
+        marks = compute_marks(
+            truth.values(), iou_threshold=args.iou, tie_orders=args.tie_orders, seed=args.seed
+        )
+    return full_report(scores, args.iou, marks)
+
+
+def _show(report: dict[str, Any]) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 120, soft_wrap=True)
+    console.print(tables.contest_table(report))
+    for line in tables.contest_lines(report):
+        print(line)
+    if "marks" in report:
+        console.print(tables.marks_table(report))
+    console.print(tables.detection_table(report))
+    for line in tables.naming_lines(report):
+        print(line)

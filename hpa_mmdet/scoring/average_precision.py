@@ -36,7 +36,7 @@ def average_precision(is_true: NDArray[np.bool_], num_truths: int) -> float:
 
     Examples:
         >>> round(average_precision(np.array([True, False, True]), 4), 4)  # (1 + 2/3) / 4
-    0.4167
+        0.4167
     """
     found = np.cumsum(is_true)
     precision = found / np.arange(1, len(is_true) + 1)

@@ -54,6 +54,7 @@ class ContestResult:
         detections: (K,) detections of each class.
         tied_share: share of detections that tie with another of their class.
         ties: what random orders of the tied ones give.
+        ap_over_orders: (K,) mean of each class over these orders.
         missing: ids of the truth that the submission has no row for; their cells count as
             not found.
         unknown: ids of the submission that are not in the truth; they are left out.
@@ -65,6 +66,7 @@ class ContestResult:
     detections: NDArray[np.intp]
     tied_share: float
     ties: TieOrders
+    ap_over_orders: NDArray[np.float64]
     missing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
@@ -133,30 +135,30 @@ class ContestScorer:
         )
         ap = average_precisions(every, self._num_truths)
         tied = tied_share(every, self._num_truths)
-        contest_map = _mean(ap)
+        orders = self._try_orders(every, tie_orders, seed) if tied else []
+        values = [_mean(order) for order in orders] or [_mean(ap)]
         return ContestResult(
-            contest_map=contest_map,
+            contest_map=_mean(ap),
             ap=ap,
             truths=self._num_truths.copy(),
             detections=np.bincount(every.classes, minlength=NUM_LOCALIZATIONS),
             tied_share=tied,
-            ties=self._try_orders(every, tie_orders, seed, contest_map if tied == 0 else None),
+            ties=TieOrders(len(orders), float(np.mean(values)), min(values), max(values)),
+            ap_over_orders=np.mean(orders, axis=0) if orders else ap,
             missing=tuple(missing),
             unknown=tuple(unknown),
         )
 
     def _try_orders(
-        self, detections: RankedDetections, orders: int, seed: int, known: float | None
-    ) -> TieOrders:
-        if known is not None or orders < 1:
-            value = _mean(average_precisions(detections, self._num_truths))
-            return TieOrders(0, value, value, value)
+        self, detections: RankedDetections, orders: int, seed: int
+    ) -> list[NDArray[np.float64]]:
+        """Rank equal confidences at random, several times; (K,) average precisions each."""
         rng = np.random.default_rng(seed)
-        found = [
-            _mean(average_precisions(detections, self._num_truths, rng.random(len(detections[0]))))
+        count = len(detections.scores)
+        return [
+            average_precisions(detections, self._num_truths, rng.random(count))
             for _ in range(orders)
         ]
-        return TieOrders(orders, float(np.mean(found)), min(found), max(found))
 
 
 def score_submission(

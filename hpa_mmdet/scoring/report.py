@@ -1,45 +1,133 @@
 """What tools/evaluate.py says, as one plain structure for JSON, tables and the page."""
 
+import math
 from typing import Any
 
-import numpy as np
-
-from hpa_mmdet.localizations import LOCALIZATIONS
+from hpa_mmdet.localizations import LOCALIZATIONS, NUM_LOCALIZATIONS
+from hpa_mmdet.scoring.calibration import calibration_curve
+from hpa_mmdet.scoring.cells import CellResult, CellTable
+from hpa_mmdet.scoring.confusion import confusion, cooccurrence
 from hpa_mmdet.scoring.contest import IOU_THRESHOLD, ContestResult
+from hpa_mmdet.scoring.detection import DetectionResult
+from hpa_mmdet.scoring.files import FileScores, found_share
+from hpa_mmdet.scoring.images import ImageResult
+from hpa_mmdet.scoring.marks import Marks
 from hpa_mmdet.scoring.references import SOURCE, contest_references
+from hpa_mmdet.scoring.resampling import Estimate
+
+Report = dict[str, Any]
 
 
-def contest_report(result: ContestResult, iou_threshold: float = IOU_THRESHOLD) -> dict[str, Any]:
+def full_report(
+    scores: FileScores, iou_threshold: float = IOU_THRESHOLD, marks: Marks | None = None
+) -> Report:
+    """Give all scores as JSON-ready values; `contest_map` is the top key. NaN is None."""
+    report = contest_report(scores.contest, iou_threshold)
+    report["detection"] = _detection_report(scores.detection, scores.cells_from_file)
+    report["cells"] = _cells_report(scores.cells, scores.table)
+    report["image_level"] = _images_report(scores.images)
+    if marks is not None:
+        report["marks"] = {name: _mark(getattr(marks, name)) for name in Marks._fields}
+    return _plain(report)
+
+
+def contest_report(result: ContestResult, iou_threshold: float = IOU_THRESHOLD) -> Report:
     """Give a contest score as JSON-ready values; `contest_map` is its top key."""
     references = contest_references()
-    return {
-        "contest_map": _number(result.contest_map),
+    report = {
+        "contest_map": result.contest_map,
         "iou_threshold": iou_threshold,
-        "ties": {
-            "tied_share": result.tied_share,
-            "orders": result.ties.orders,
-            "mean": _number(result.ties.mean),
-            "lowest": _number(result.ties.lowest),
-            "highest": _number(result.ties.highest),
-        },
+        "ties": {"tied_share": result.tied_share, **result.ties._asdict()},
         "images": {
-            "missing_in_submission": list(result.missing),
-            "unknown_in_submission": list(result.unknown),
+            "missing_in_submission": result.missing,
+            "unknown_in_submission": result.unknown,
         },
         "per_class": [
             {
                 "hpa_index": k,
                 "name": LOCALIZATIONS[k].name,
-                "ap": _number(float(result.ap[k])),
-                "truths": int(result.truths[k]),
-                "detections": int(result.detections[k]),
+                "ap": result.ap[k],
+                "truths": result.truths[k],
+                "detections": result.detections[k],
                 **references[k]._asdict(),
             }
-            for k in range(len(LOCALIZATIONS))
+            for k in range(NUM_LOCALIZATIONS)
         ],
         "reference_source": SOURCE,
     }
+    return _plain(report)
 
 
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value
+def _mark(result: ContestResult) -> Report:
+    return {"contest_map": result.ties.mean, **result.ties._asdict(), "ap": result.ap_over_orders}
+
+
+def _detection_report(result: DetectionResult, from_file: bool) -> Report:
+    return {
+        "ranked_by": "score of the cells file" if from_file else "1 - prod(1 - confidence)",
+        "ap": {str(at): value for at, value in result.ap.items()},
+        "recall": {str(at): value for at, value in result.recall.items()},
+        "precision": {str(at): value for at, value in result.precision.items()},
+        "cells": result.cells,
+        "detections": result.detections,
+    }
+
+
+def _cells_report(result: CellResult, table: CellTable) -> Report:
+    curve = calibration_curve(table.truth[table.found], table.scores[table.found])
+    return {
+        "found_share": found_share(table),
+        "map": result.mean_ap.value,
+        "map_range": _range(result.mean_ap),
+        "macro_f1": result.macro_f1.value,
+        "macro_f1_range": _range(result.macro_f1),
+        "frequency_map": result.frequency_ap,
+        "per_class": [
+            {
+                "hpa_index": k,
+                "name": LOCALIZATIONS[k].name,
+                "cells": result.cells[k],
+                "ap": result.ap[k],
+                "f1": result.f1[k],
+                "threshold": result.thresholds[k],
+            }
+            for k in range(NUM_LOCALIZATIONS)
+        ],
+        "calibration": curve._asdict(),
+        "confusion": confusion(table.truth, result.called),
+        "cooccurrence": cooccurrence(table.truth),
+    }
+
+
+def _images_report(result: ImageResult) -> Report:
+    return {
+        "map": result.mean_ap.value,
+        "map_range": _range(result.mean_ap),
+        "pooling": result.pooling,
+        "per_class": [
+            {
+                "hpa_index": k,
+                "name": LOCALIZATIONS[k].name,
+                "images": result.images[k],
+                "ap": result.ap[k],
+            }
+            for k in range(NUM_LOCALIZATIONS)
+        ],
+    }
+
+
+def _range(estimate: Estimate) -> tuple[float, float]:
+    return (estimate.low, estimate.high)
+
+
+def _plain(value: Any) -> Any:
+    """Make numpy values plain, and what JSON has no word for None."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,10 +1,9 @@
 """The contest metric: cases worked by hand, and equality with a literal reference."""
 
-from pathlib import Path
 
 import numpy as np
 import pytest
-from contest_by_hand import DrawnImage, box, literal_average_precisions, random_images, rle
+from contest_by_hand import DrawnImage, box, literal_average_precisions, random_images
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.submission import SubmissionRow
