@@ -4,13 +4,14 @@ h, w: height and width of the box in pixels. Points are (row, column), in pixels
 Distances are in micrometres.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hpa_mmdet.synth.cell_line import CellLine
 from hpa_mmdet.synth.texture import Plane, blur, noise, soft_step
 
 Mask = NDArray[np.bool_]
@@ -26,6 +27,9 @@ class CellGeometry:
         pixel_um: side of a pixel.
         rng: this cell's own random generator.
         mitotic: whether the cell divides: round, chromosomes in a plate, two poles.
+        others: (h, w) pixels of other cells; the cell is as thick where it touches them as
+            elsewhere. None: there are none.
+        line: the look that it shares with the image's other cells.
     """
 
     cell: Mask
@@ -33,6 +37,8 @@ class CellGeometry:
     pixel_um: float
     rng: np.random.Generator
     mitotic: bool = False
+    others: Mask | None = None
+    line: CellLine = field(default_factory=CellLine)
 
     @property
     def shape_hw(self) -> tuple[int, int]:
@@ -73,9 +79,14 @@ class CellGeometry:
 
     @cached_property
     def body(self) -> Plane:
-        """(h, w) 0..1: the cell with a soft border, thin near its edge."""
-        thin_um = float(self.rng.uniform(0.8, 3.5))
-        return self.blur((1 - np.exp(-self.depth_um / thin_um)).astype(np.float32), 0.25)
+        """(h, w) 0..1: the cell with a soft border, thin near its free edge."""
+        thin_um = np.float32(self.line.edge_um * self.rng.uniform(0.8, 1.25))
+        free_um = self.depth_um
+        if self.others is not None and self.others.any():
+            free_um = _distance(self.cell | self.others) * np.float32(self.pixel_um)
+        thickness = 1 - np.exp(-free_um / thin_um)
+        seam = 1 - np.float32(0.6) * np.exp(-self.depth_um / np.float32(0.3))
+        return self.blur(thickness * seam * self.cell, 0.15)
 
     @cached_property
     def cytoplasm(self) -> Plane:
@@ -90,14 +101,18 @@ class CellGeometry:
     @cached_property
     def centre_yx(self) -> NDArray[np.float64]:
         """(2,) centre of the nucleus."""
-        return np.argwhere(self.nucleus).mean(axis=0)
+        moment = cv2.moments(self.nucleus.astype(np.uint8), binaryImage=True)
+        return np.array([moment["m01"], moment["m10"]]) / max(moment["m00"], 1)
 
     @cached_property
     def axis_rad(self) -> float:
         """Direction of the cell's long axis: angle from the columns' axis towards the rows'."""
-        rows, columns = np.nonzero(self.cell)
-        (yy, xy), (_, xx) = np.cov(np.stack([rows, columns]).astype(np.float64))
-        return float(0.5 * np.arctan2(2 * xy, xx - yy))
+        return spread_of(self.cell)[0]
+
+    @cached_property
+    def elongation(self) -> float:
+        """0 for a round cell, towards 1 for a long one."""
+        return spread_of(self.cell)[1]
 
     @cached_property
     def centrosome_yx(self) -> NDArray[np.float64]:
@@ -116,7 +131,7 @@ class CellGeometry:
         wobble = self.noise(1.6)
         number = int(self.rng.integers(1, 6))
         for y, x in self.points(deep, number):
-            radius = self.rng.uniform(0.7, 1.9) if number > 2 else self.rng.uniform(1.2, 2.4)
+            radius = self.rng.uniform(0.5, 1.5) if number > 2 else self.rng.uniform(1.0, 2.1)
             plane = np.maximum(plane, self.disc(y, x, radius, wobble * 0.25 * radius))
         return plane * self.nuclear
 
@@ -140,6 +155,19 @@ class CellGeometry:
         flat = np.searchsorted(total, self.rng.random(number) * total[-1], side="right")
         places = np.stack(np.divmod(flat, weight.shape[1]), axis=1)
         return places + self.rng.uniform(-0.5, 0.5, (number, 2))
+
+
+def spread_of(mask: Mask) -> tuple[float, float]:
+    """Long axis of a mask and how elongated it is.
+
+    Returns:
+        The angle from the columns' axis towards the rows', and 1 - width / length.
+    """
+    moment = cv2.moments(mask.astype(np.uint8), binaryImage=True)
+    yy, xx, xy = moment["mu02"], moment["mu20"], moment["mu11"]
+    middle, half = (yy + xx) / 2, float(np.hypot((xx - yy) / 2, xy))
+    ratio = max(middle - half, 0.0) / max(middle + half, 1e-9)
+    return 0.5 * float(np.arctan2(2 * xy, xx - yy)), 1 - ratio**0.5
 
 
 def _distance(mask: Mask) -> Plane:

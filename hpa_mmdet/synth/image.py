@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.synth.cell_line import CellLine, draw_cell_line
 from hpa_mmdet.synth.geometry import CellGeometry
 from hpa_mmdet.synth.microscope import draw_optics, take_picture
 from hpa_mmdet.synth.outlines import paint_outlines, scatter_outlines
@@ -18,7 +20,7 @@ from hpa_mmdet.synth.references import draw_references
 from hpa_mmdet.synth.shares import LabelModel, LabelSet
 
 _SPINDLE = 11
-_PAD_UM = 1.5  # light may fall this far outside a cell
+_PAD_UM = 2.5  # light may fall this far outside a cell
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def render_image(
     model = labels or LabelModel()
     image_labels = model.draw_image_labels(rng)
     size_um = (shape_hw[0] * pixel_um, shape_hw[1] * pixel_um)
-    outlines = scatter_outlines(rng, size_um)
+    line = draw_cell_line(rng)
+    outlines = scatter_outlines(rng, size_um, line)
     sets = model.draw_cell_labels(rng, image_labels, len(outlines))
     outlines = [
         each.dividing(rng) if _SPINDLE in shown else each
@@ -75,7 +78,7 @@ def render_image(
     ]
     cells, nuclei = paint_outlines(outlines, shape_hw, pixel_um)
     localizations = {k: sets[k - 1] for k in np.unique(cells[cells > 0]).tolist()}
-    channels = render_cells(rng, cells, nuclei, localizations, pixel_um)
+    channels = render_cells(rng, cells, nuclei, localizations, pixel_um, line)
     return SyntheticImage(channels, cells, nuclei, localizations, image_labels)
 
 
@@ -85,6 +88,7 @@ def render_cells(
     nuclei: NDArray[np.integer],
     localizations: Mapping[int, LabelSet],
     pixel_um: float,
+    line: CellLine | None = None,
 ) -> NDArray[np.uint8]:
     """Draw given cells: every stain of each in its own box, then the microscope.
 
@@ -94,23 +98,28 @@ def render_cells(
         nuclei: (H, W) label image with the same ids.
         localizations: what each cell id shows.
         pixel_um: side of a pixel.
+        line: the look that the cells share.
 
     Returns:
         (H, W, 4) uint8.
     """
     scene = np.zeros((4, *cells.shape), np.float32)
     stain = draw_stain(rng)
-    level = np.clip(np.exp(rng.normal(np.log(110), 0.3, 3)), 45, 210)  # red, blue, yellow
+    level = np.clip(np.exp(rng.normal(np.log(135), 0.35, 3)), 50, 235)  # red, blue, yellow
+    line = line or CellLine()
     own_spread = rng.uniform(0.08, 0.3)
     cell_rngs = rng.spawn(len(localizations))
+    occupied, boxes = cells > 0, find_objects(cells)
     for cell_rng, cell_id in zip(cell_rngs, sorted(localizations), strict=True):
-        box = _box(cells == cell_id, round(_PAD_UM / pixel_um) + 1)
+        box = _padded(boxes[cell_id - 1], round(_PAD_UM / pixel_um) + 1)
         cell = CellGeometry(
             cells[box] == cell_id,
             nuclei[box] == cell_id,
             pixel_um,
             cell_rng,
             mitotic=_SPINDLE in localizations[cell_id],
+            others=occupied[box] & (cells[box] != cell_id),
+            line=line,
         )
         own = level * np.exp(cell_rng.normal(0, own_spread, 3))
         references = draw_references(cell)
@@ -124,17 +133,17 @@ def render_cells(
             ]
         ).astype(np.float32)
         if cell_rng.random() < 0.08:  # lies above or below the focus
-            sigma_um = float(cell_rng.uniform(0.4, 1.2))
+            sigma_um = float(cell_rng.uniform(0.3, 0.9))
             planes = np.stack([cell.blur(plane, sigma_um) for plane in planes])
         scene[:, box[0], box[1]] += planes
     return take_picture(rng, scene, pixel_um, draw_optics(rng))
 
 
-def _box(mask: NDArray[np.bool_], pad: int) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+def _padded(box: tuple[slice, slice], pad: int) -> tuple[slice, slice]:
+    rows, columns = box
     return (
-        slice(max(int(rows[0]) - pad, 0), int(rows[-1]) + pad + 1),
-        slice(max(int(columns[0]) - pad, 0), int(columns[-1]) + pad + 1),
+        slice(max(rows.start - pad, 0), rows.stop + pad),
+        slice(max(columns.start - pad, 0), columns.stop + pad),
     )
 
 

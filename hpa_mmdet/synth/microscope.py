@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.synth.texture import Plane, blur, noise, splat
+from hpa_mmdet.synth.texture import Plane, blur, noise, splat, white
 
 _RED, _GREEN, _BLUE, _YELLOW = range(4)
 
@@ -47,7 +47,7 @@ def draw_optics(rng: np.random.Generator) -> Optics:
         haze=float(rng.gamma(1.5, 0.06)),
         bleed=bleed,
         tilt=float(rng.uniform(0, 0.35)),
-        blur_um=float(0.08 + rng.gamma(1.2, 0.05)),
+        blur_um=float(0.05 + rng.gamma(1.2, 0.035)),
         photons=float(np.exp(rng.normal(np.log(350), 0.6))),
         read_noise=float(rng.uniform(0.3, 2.0)),
         specks=float(rng.choice([0.5, 3.0, 12.0])),
@@ -84,11 +84,11 @@ def take_picture(
 def _expose(rng: np.random.Generator, plane: Plane, optics: Optics) -> NDArray[np.uint8]:
     """Photon and read noise; the black level is taken off, as HPA's pictures have it."""
     per_grey = optics.photons / 255
-    grain = rng.standard_normal(plane.shape, dtype=np.float32)
+    grain = white(rng, plane.shape)
     # the square root of a Poisson variable has a deviation of about one half
     root = np.sqrt(np.maximum(plane, 0)) + grain * np.float32(0.5 / np.sqrt(per_grey))
     plane = np.square(np.maximum(root, 0)) - np.float32(0.25 / per_grey)
-    read = rng.standard_normal(plane.shape, dtype=np.float32) * np.float32(optics.read_noise)
+    read = white(rng, plane.shape) * np.float32(optics.read_noise)
     return np.clip(plane + read - 1.0, 0, 255).astype(np.uint8)
 
 

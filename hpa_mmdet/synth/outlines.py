@@ -11,9 +11,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
+
+from hpa_mmdet.synth.cell_line import CellLine
 
 MARGIN_UM = 1.5  # how far outside the image a cell's centre may lie
 _TURNS = np.linspace(0, 2 * np.pi, 257)
+_FINE = 2048
 Profile = NDArray[np.float64]
 
 
@@ -46,22 +50,24 @@ class Outline:
         return Outline(self.centre_um, cell, plate * (1 + 0.06 * _waves(rng, 3, 9)), True)
 
 
-def scatter_outlines(rng: np.random.Generator, size_um: tuple[float, float]) -> list[Outline]:
+def scatter_outlines(
+    rng: np.random.Generator, size_um: tuple[float, float], line: CellLine
+) -> list[Outline]:
     """Place cells in a field, most of them in patches where they touch.
 
     Args:
         rng: decides everything.
         size_um: height and width of the field.
+        line: size and shape that they share.
     """
     field = float(np.prod(size_um))
-    scale = float(np.exp(rng.normal(0, 0.18)))  # one cell line an image
-    stretch = float(rng.choice([0.18, 0.3, 0.5]))
-    cover = rng.uniform(0.3, 0.85)
-    clumping = rng.choice([0.3, 0.8, 0.95])
+    cover = rng.uniform(0.22, 0.72)
+    clumping = float(rng.choice([0.3, 0.8, 0.95]))
+    along = float(rng.uniform(0, np.pi))
     placed: list[Outline] = []
     covered = 0.0
     for _ in range(int(4 * field / 700) + 8):
-        new = _outline(rng, scale, stretch)
+        new = _outline(rng, line, along)
         for _ in range(8):
             new.centre_um = _centre(rng, size_um, placed, new, clumping)
             if not any(_too_close(new, other) for other in placed):
@@ -70,6 +76,8 @@ def scatter_outlines(rng: np.random.Generator, size_um: tuple[float, float]) -> 
                 break
         if covered > cover * field:
             break
+    for each in placed:
+        each.cell_um = each.cell_um * line.squeeze
     return placed
 
 
@@ -88,13 +96,12 @@ def paint_outlines(
     for number, outline in enumerate(outlines, start=1):
         reach = outline.reach_um + 2.0
         box = _box(outline.centre_um, reach, shape_hw, pixel_um)
-        rows = (np.arange(box[0].start, box[0].stop) + 0.5) * pixel_um - outline.centre_um[0]
-        columns = (np.arange(box[1].start, box[1].stop) + 0.5) * pixel_um - outline.centre_um[1]
-        far = np.hypot(rows[:, None], columns[None, :])
-        turn = np.arctan2(rows[:, None], columns[None, :]) % (2 * np.pi)
-        in_cell = far / np.interp(turn, _TURNS, outline.cell_um)
-        in_nucleus = far / np.interp(turn, _TURNS, outline.nucleus_um)
-        in_cell = np.where(in_nucleus < 1.12, np.minimum(in_cell, 0.3 * in_nucleus), in_cell)
+        if box[0].start >= box[0].stop or box[1].start >= box[1].stop:
+            continue
+        far, turn = _polar(outline.centre_um, box, pixel_um)
+        in_cell = far / _fine(outline.cell_um)[turn]
+        in_nucleus = far / _fine(outline.nucleus_um)[turn]
+        np.minimum(in_cell, np.float32(0.3) * in_nucleus, out=in_cell, where=in_nucleus < 1.12)
         won = in_cell < nearest[box]
         nearest[box][won] = in_cell[won]
         cells[box][won] = number
@@ -103,16 +110,31 @@ def paint_outlines(
     return _whole_cells(cells, nuclei)
 
 
+def _polar(
+    centre_um: NDArray[np.float64], box: tuple[slice, slice], pixel_um: float
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Distance from the centre in um and direction as an index into `_fine`, per pixel."""
+    rows = (np.arange(box[0].start, box[0].stop) + 0.5) * pixel_um - centre_um[0]
+    columns = (np.arange(box[1].start, box[1].stop) + 0.5) * pixel_um - centre_um[1]
+    x, y = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
+    far, turn = cv2.cartToPolar(x, y)
+    index = np.minimum(turn * np.float32(_FINE / (2 * np.pi)), _FINE - 1)
+    return np.asarray(far, np.float32), index.astype(np.intp)
+
+
+def _fine(profile: Profile) -> NDArray[np.float32]:
+    """The outline at the many directions that pixels can have."""
+    turns = (np.arange(_FINE) + 0.5) * (2 * np.pi / _FINE)
+    return np.interp(turns, _TURNS, profile).astype(np.float32)
+
+
 def _whole_cells(
     cells: NDArray[np.uint16], nuclei: NDArray[np.uint16]
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """Keep of each cell the one part that holds its nucleus; drop cells without any."""
-    for number in range(1, int(cells.max(initial=0)) + 1):
-        if not (cells == number).any():
+    for number, box in enumerate(find_objects(cells), start=1):
+        if box is None:
             continue
-        rows = np.flatnonzero((cells == number).any(axis=1))
-        columns = np.flatnonzero((cells == number).any(axis=0))
-        box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
         mine = cells[box] == number
         mine = cv2.morphologyEx(mine.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         _, parts = cv2.connectedComponents(mine, connectivity=4)
@@ -127,31 +149,38 @@ def _whole_cells(
     return cells, nuclei
 
 
-def _outline(rng: np.random.Generator, scale: float, stretch: float) -> Outline:
+def _outline(rng: np.random.Generator, line: CellLine, along: float) -> Outline:
     """Make one cell around the origin."""
-    nowhere = np.zeros(2)
-    area = 800 * scale**2 * np.exp(rng.normal(0, 0.4))
-    long = np.exp(abs(rng.normal(0, stretch)) + 0.12)
-    axis = rng.uniform(0, np.pi)
+    area = 740 * line.size**2 * np.exp(rng.normal(0, 0.38))
+    long = np.exp(abs(rng.normal(0, line.stretch)) + 0.1)
+    axis = along + rng.uniform(-np.pi / 2, np.pi / 2) * (1 - line.aligned)
     base = np.sqrt(area / np.pi)
     cell = _ellipse(base * np.sqrt(long), base / np.sqrt(long), axis)
-    for _ in range(rng.integers(0, 5)):  # corners and tails
-        sharp = rng.uniform(3, 22)
-        lift = rng.uniform(0.15, 0.7) * np.exp(
-            sharp * (np.cos(_TURNS - rng.uniform(0, 2 * np.pi)) - 1)
-        )
-        cell = cell * (1 + lift)
-    cell = cell * (1 + 0.05 * _waves(rng, 2, 6) + 0.012 * _waves(rng, 9, 40))
+    for _ in range(rng.poisson(line.corners)):
+        sharp = rng.uniform(4, 40)
+        cell = cell * (1 + rng.uniform(0.15, 0.75) * _bump(rng.uniform(0, 2 * np.pi), sharp))
+    for end in (0, np.pi):  # stretched cells run out into tails
+        if rng.random() < 0.25 * (long - 0.8):
+            tail = _bump(axis + end + rng.normal(0, 0.1), rng.uniform(15, 60))
+            cell = cell * (1 + rng.uniform(0.4, 1.1) * tail)
+    for _ in range(rng.poisson(0.8)):  # dents
+        cell = cell * (1 - rng.uniform(0.1, 0.35) * _bump(rng.uniform(0, 2 * np.pi), 8))
+    cell = cell * (1 + 0.035 * _waves(rng, 2, 6) + 0.01 * _waves(rng, 9, 40))
     cell *= base / np.sqrt((cell**2).mean())
-    radius = 6.6 * scale**0.6 * (area / 800) ** 0.22 * np.exp(rng.normal(0, 0.08))
-    oval = np.exp(abs(rng.normal(0, 0.14)) + 0.08) * long**0.15
-    nucleus = _ellipse(radius * np.sqrt(oval), radius / np.sqrt(oval), axis + rng.normal(0, 0.25))
-    nucleus = nucleus * (1 + 0.02 * _waves(rng, 2, 5))
-    if rng.random() < 0.08:  # a dented, two-lobed nucleus
-        dent = np.exp(9 * (np.cos(_TURNS - rng.uniform(0, 2 * np.pi)) - 1))
-        nucleus = nucleus * (1 - rng.uniform(0.2, 0.45) * dent)
-    shift = rng.uniform(0, 0.22) * base * np.array([np.sin(axis), np.cos(axis)])
-    return Outline(nowhere, np.maximum(_shifted(cell, shift), nucleus + 1.0), nucleus)
+    radius = 7.4 * line.size**0.6 * (area / 740) ** 0.2 * np.exp(rng.normal(0, 0.09))
+    oval = np.exp(abs(rng.normal(0, 0.16)) + 0.12) * long**0.15
+    nucleus = _ellipse(radius * np.sqrt(oval), radius / np.sqrt(oval), axis + rng.normal(0, 0.2))
+    nucleus = nucleus * (1 + rng.uniform(0.01, 0.035) * _waves(rng, 2, 7))
+    if rng.random() < 0.1:  # a dented, two-lobed nucleus
+        nucleus = nucleus * (1 - rng.uniform(0.15, 0.45) * _bump(rng.uniform(0, 2 * np.pi), 9))
+    shift = rng.uniform(0, 0.25) * base * np.array([np.sin(axis), np.cos(axis)])
+    cell = np.maximum(_shifted(cell, shift), nucleus + rng.uniform(0.6, 1.8))
+    return Outline(np.zeros(2), cell, nucleus)
+
+
+def _bump(where: float, sharp: float) -> Profile:
+    """1 at the angle `where`, falling to 0 on either side."""
+    return np.asarray(np.exp(sharp * (np.cos(_TURNS - where) - 1)))
 
 
 def _ellipse(long: float, short: float, axis: float) -> Profile:

@@ -38,9 +38,9 @@ class Stain:
 def draw_stain(rng: np.random.Generator) -> Stain:
     """Draw an image's stain; it does not depend on the image's labels."""
     return Stain(
-        mean_grey=float(np.clip(np.exp(rng.normal(np.log(28), 0.45)), 8, 90)),
-        peak_grey=float(rng.uniform(90, 235)),
-        background=float(rng.uniform(0.04, 0.22)),
+        mean_grey=float(np.clip(np.exp(rng.normal(np.log(32), 0.45)), 9, 100)),
+        peak_grey=float(rng.uniform(110, 245)),
+        background=float(0.02 + 0.2 * rng.beta(1.2, 2.0)),
         nuclear_background=float(np.exp(rng.normal(0, 0.25))),
         cell_spread=float(rng.uniform(0.1, 0.4)),
     )

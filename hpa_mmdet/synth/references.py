@@ -37,7 +37,8 @@ def _chromatin(cell: CellGeometry) -> Plane:
     rng = cell.rng
     if cell.mitotic:
         return cell.blur(cell.nuclear * np.clip(1.5 + 0.3 * cell.noise(1.0), 0.5, None), 0.2)
-    grain = 0.85 + rng.uniform(0.06, 0.16) * cell.noise(1.4) + 0.08 * cell.noise(0.6)
+    deviation = cell.line.chromatin_grain
+    grain = 0.85 + deviation * (cell.noise(1.4) + 0.6 * cell.noise(0.6))
     grain += 0.08 * cell.noise(5.0)
     dark = rng.uniform(0.3, 0.75)
     return cell.nuclear * np.clip(grain, 0.1, None) * (1 - dark * cell.nucleoli)

@@ -41,13 +41,23 @@ def noise(rng: np.random.Generator, shape_hw: tuple[int, int], sigma_px: float) 
     size = _TILE_PX
     while size < 12 * sigma_px and size < 4096:
         size *= 2
-    tile = _tile(sigma_px, size)
-    turn = int(rng.integers(8))
+    return _cut(rng, _tile(sigma_px, size), shape_hw)
+
+
+def white(rng: np.random.Generator, shape_hw: tuple[int, int]) -> Plane:
+    """Cut a piece of white noise, mean 0 and deviation 1."""
+    return _cut(rng, _tile(0.0, 1024), shape_hw)
+
+
+def _cut(rng: np.random.Generator, tile: Plane, shape_hw: tuple[int, int]) -> Plane:
+    """Cut from a tile at a random place, in one of eight turns; a large piece wraps round."""
+    size, turn = len(tile), int(rng.integers(8))
     height, width = shape_hw if turn < 4 else shape_hw[::-1]
-    y, x = rng.integers(size, size=2)
-    if y + height <= size and x + width <= size:
+    if max(shape_hw) < size:
+        y, x = rng.integers(size - height), rng.integers(size - width)
         piece = tile[y : y + height, x : x + width]
     else:
+        y, x = rng.integers(size, size=2)
         rows, columns = (y + np.arange(height)) % size, (x + np.arange(width)) % size
         piece = tile[rows[:, None], columns[None, :]]
     piece = piece[:: 1 - 2 * (turn & 1), :: 1 - (turn & 2)]

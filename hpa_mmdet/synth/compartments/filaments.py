@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.synth.geometry import CellGeometry
+from hpa_mmdet.synth.geometry import CellGeometry, spread_of
 from hpa_mmdet.synth.spots import draw_spots
 from hpa_mmdet.synth.strands import Points, Walk, draw
-from hpa_mmdet.synth.texture import Plane
+from hpa_mmdet.synth.texture import Plane, splat
 
 
 def draw_microtubules(cell: CellGeometry) -> Plane:
@@ -15,22 +15,28 @@ def draw_microtubules(cell: CellGeometry) -> Plane:
         return draw_spindle(cell)
     rng = cell.rng
     area_um2 = float(cell.cell.sum()) * cell.pixel_um**2
-    number = int(np.clip(area_um2 * rng.uniform(0.09, 0.18), 20, 260))
-    near = cell.cytoplasm * (0.08 + np.exp(-cell.from_nucleus_um / 3.0))
+    number = int(np.clip(area_um2 * cell.line.tubules_per_um2, 20, 500))
+    near = cell.cytoplasm * (0.06 + np.exp(-cell.from_nucleus_um / 3.5))
     starts = cell.points(near.astype(np.float32), number)
     outwards = starts - cell.centre_yx
-    angles = np.arctan2(outwards[:, 0], outwards[:, 1]) + rng.normal(0, 0.9, number)
-    lengths = rng.uniform(6, 32, number)
-    around = draw(cell, starts, angles, lengths, Walk(0.8, 0.14, 1.0))
+    radial = np.arctan2(outwards[:, 0], outwards[:, 1]) + rng.normal(0, 0.8, number)
+    along = cell.axis_rad + np.pi * (np.cos(radial - cell.axis_rad) < 0)
+    along = along + rng.normal(0, 0.35, number)
+    angles = np.where(rng.random(number) < 0.25 + 0.5 * cell.elongation, along, radial)
+    lengths = rng.uniform(5, 34, number)
+    around = draw(cell, starts, angles, lengths, Walk(0.9, 0.13, 0.9))
     few = max(number // 4, 4)  # over and under the nucleus, out of focus
     over = cell.points(cell.body, few)
     across = draw(
-        cell, over, rng.uniform(0, 2 * np.pi, few), rng.uniform(5, 20, few),
-        Walk(0.8, 0.16, 1.0, avoid_nucleus=False),
+        cell, over, cell.axis_rad + rng.normal(0, 0.7, few), rng.uniform(5, 20, few),
+        Walk(0.9, 0.1, 1.0, avoid_nucleus=False),
     )  # fmt: skip
-    plane = around + 0.5 * across
-    haze = cell.blur(plane, 1.5)
-    return (plane + 0.35 * haze) * (0.5 + 0.5 * cell.body)
+    plane = around + cell.line.over_nucleus * across
+    dense = np.exp(-cell.from_nucleus_um / 5) * np.clip(1 + 0.3 * cell.noise(2.5), 0, None)
+    fill = cell.cytoplasm * dense + cell.line.over_nucleus * cell.nuclear
+    haze = cell.blur(plane, 0.8) + np.float32(plane.mean()) * fill
+    fade = (0.25 + 0.75 * cell.body) * (0.45 + 0.55 * np.exp(-cell.from_nucleus_um / 9))
+    return np.asarray((plane + cell.line.tubule_haze * haze) * fade, np.float32)
 
 
 def draw_intermediate_filaments(cell: CellGeometry) -> Plane:
@@ -45,7 +51,7 @@ def draw_intermediate_filaments(cell: CellGeometry) -> Plane:
     number = int(rng.integers(8, 30))
     starts = cell.points(where.astype(np.float32), number)
     angles = cell.axis_rad + rng.normal(0, 0.5, number) + np.pi * rng.integers(0, 2, number)
-    bundles = draw(cell, starts, angles, rng.uniform(4, 16, number), Walk(0.7, 0.25, 1.0), 0.2)
+    bundles = draw(cell, starts, angles, rng.uniform(4, 16, number), Walk(0.7, 0.25, 1.0), 0.14)
     bundles /= max(float(bundles.max()), 1e-6)
     return (where * (0.12 + mesh) + 0.8 * bundles * cell.body).astype(np.float32)
 
@@ -60,7 +66,9 @@ def draw_actin(cell: CellGeometry) -> Plane:
     straight = Walk(1.0, 0.02, 0.0, avoid_nucleus=False)
     lengths = rng.uniform(5, 18, number)
     both = (np.concatenate([starts, starts]), np.concatenate([angles, angles + np.pi]))
-    fibres = draw(cell, *both, np.concatenate([lengths, lengths]), straight, 0.17)
+    fibres = draw(
+        cell, *both, np.concatenate([lengths, lengths]), straight, rng.uniform(0.09, 0.17)
+    )
     fibres /= max(float(fibres.max()), 1e-6)
     cortex = np.exp(-((cell.depth_um / rng.uniform(0.4, 0.8)) ** 2)) * cell.cell
     cortex *= np.clip(0.6 + 0.4 * cell.noise(5.0), 0, None)
@@ -88,7 +96,7 @@ def draw_spindle(cell: CellGeometry) -> Plane:
     bright = draw_spots(cell, poles, np.array([0.45, 0.45]), np.array([1.0, 1.0]))
     bow /= max(float(bow.max()), 1e-6)
     astral /= max(float(astral.max()), 1e-6)
-    return (bow + 0.35 * astral + 0.8 * bright + 0.1 * cell.body).astype(np.float32)
+    return (bow + 0.35 * astral + 0.8 * bright + 0.2 * cell.body).astype(np.float32)
 
 
 def draw_centrosome(cell: CellGeometry) -> Plane:
@@ -101,7 +109,7 @@ def draw_centrosome(cell: CellGeometry) -> Plane:
         apart = cell.px(rng.uniform(0.3, 0.7)) * np.array([np.sin(turn), np.cos(turn)])
         places = np.stack([cell.centrosome_yx - apart, cell.centrosome_yx + apart])
         places = places[: 1 if rng.random() < 0.4 else 2]
-    sigma = rng.uniform(0.24, 0.4, len(places))
+    sigma = rng.uniform(0.18, 0.32, len(places))
     dots = draw_spots(cell, places, sigma, rng.uniform(0.75, 1.0, len(places)))
     around = 0.12 * draw_spots(cell, places, sigma * 4, np.ones(len(places)))
     return dots + around + np.float32(rng.uniform(0.01, 0.07)) * cell.body
@@ -109,9 +117,7 @@ def draw_centrosome(cell: CellGeometry) -> Plane:
 
 def spindle_poles(cell: CellGeometry) -> Points:
     """(2, 2) the poles of a dividing cell: on either side of its chromosome plate."""
-    rows, columns = np.nonzero(cell.nucleus)
-    (yy, xy), (_, xx) = np.cov(np.stack([rows, columns]).astype(np.float64))
-    across = 0.5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2  # the plate's short axis
+    across = spread_of(cell.nucleus)[0] + np.pi / 2  # the plate's short axis
     half_px = min(cell.px(4.5), 0.75 * float(cell.depth_um.max()) / cell.pixel_um)
     away = half_px * np.array([np.sin(across), np.cos(across)])
     return np.stack([cell.centre_yx - away, cell.centre_yx + away])
@@ -125,8 +131,6 @@ def _bowed(
     length_um: float,
 ) -> Plane:
     """Fibres that leave a pole at `spread` radians off `base` and bend back towards it."""
-    from hpa_mmdet.synth.texture import splat
-
     along = np.linspace(0, 1, 48)[:, None]
     turned = base + spread * (1 - 0.9 * along)
     stride = cell.px(length_um) / 48

@@ -18,11 +18,11 @@ def draw_nuclear_membrane(cell: CellGeometry) -> Plane:
     """A thin bright rim around the nucleus, over a weaker fill; folds cross some nuclei."""
     rng = cell.rng
     away = cell.nucleus_depth_um + cell.from_nucleus_um
-    rim = np.exp(-((away / rng.uniform(0.25, 0.4)) ** 2)) * cell.cell
+    rim = np.exp(-((away / rng.uniform(0.15, 0.28)) ** 2)) * cell.cell
     rim *= np.clip(1 + 0.25 * cell.noise(2.0) + 0.15 * cell.noise(0.6), 0.2, None)
     plane = rim + rng.uniform(0.1, 0.4) * draw_nucleoplasm(cell)
     if rng.random() < 0.3:  # a fold: a ridge of smooth noise inside the nucleus
-        ridge = np.exp(-((cell.noise(9.0) / 0.06) ** 2))
+        ridge = np.exp(-((cell.noise(9.0) / 0.05) ** 2))
         plane = plane + rng.uniform(0.3, 0.7) * ridge * cell.nuclear
     return plane.astype(np.float32)
 
@@ -39,7 +39,7 @@ def draw_fibrillar_centers(cell: CellGeometry) -> Plane:
     rng = cell.rng
     per_nucleus = int(rng.integers(5, 16))
     places = cell.points(cell.nucleoli**2, per_nucleus)
-    spots = draw_spots(cell, places, rng.uniform(0.18, 0.34, per_nucleus))
+    spots = draw_spots(cell, places, rng.uniform(0.12, 0.24, per_nucleus))
     faint = np.float32(rng.uniform(0.02, 0.15))
     fill = faint * (cell.nucleoli + np.float32(0.3) * cell.nuclear)
     return np.asarray(spots + fill, np.float32)
@@ -48,8 +48,8 @@ def draw_fibrillar_centers(cell: CellGeometry) -> Plane:
 def draw_speckles(cell: CellGeometry) -> Plane:
     """Ten to forty irregular blots of different size, outside the nucleoli, over a fill."""
     rng = cell.rng
-    rough = cell.noise(rng.uniform(1.3, 1.9)) + np.float32(0.45) * cell.noise(0.7)
-    blots = soft_step(rough - rng.uniform(0.8, 1.2), 0.35)
+    rough = cell.noise(rng.uniform(0.9, 1.5)) + np.float32(0.4) * cell.noise(0.6)
+    blots = soft_step(rough - rng.uniform(0.75, 1.15), 0.45)
     inner = soft_step(cell.nucleus_depth_um - 0.6, 0.4)
     fill = rng.uniform(0.12, 0.35) * draw_nucleoplasm(cell)
     return blots * inner * (1 - cell.nucleoli) + fill
@@ -60,5 +60,5 @@ def draw_nuclear_bodies(cell: CellGeometry) -> Plane:
     rng = cell.rng
     number = int(rng.integers(2, 11))
     inner = soft_step(cell.nucleus_depth_um - 0.7, 0.3) * (1 - cell.nucleoli)
-    dots = draw_spots(cell, cell.points(inner, number), rng.uniform(0.25, 0.5, number))
+    dots = draw_spots(cell, cell.points(inner, number), rng.uniform(0.16, 0.38, number))
     return dots + rng.uniform(0.02, 0.16) * draw_nucleoplasm(cell)
