@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.io.channels import CHANNELS
+from hpa_mmdet.io.channels import CHANNELS, ImageFiles, read_channels
 
 # How much of each channel goes to red, green and blue, as the Human Protein Atlas colours
 # them. Yellow (ER) is halved, since it would cover the protein's green.
@@ -70,6 +70,17 @@ def compose_rgb(
 ) -> NDArray[np.uint8]:
     """Stretch and mix the channels of (H, W, C), 8 or 16 bit, into RGB (H, W, 3) uint8."""
     return mix_rgb(stretch_channels(image), channels)
+
+
+def compose_picture(image: ImageFiles, longest_side_px: int) -> NDArray[np.uint8]:
+    """Read the channels an image has, shrink them and mix them into (H, W, 3) uint8.
+
+    Raises:
+        InputError: a file is missing or cannot be read.
+    """
+    channels = tuple(each for each in CHANNELS if each in image.paths)
+    small, _ = shrink(read_channels(image, channels), longest_side_px)
+    return compose_rgb(small, channels)
 
 
 def tint(plane: NDArray[np.uint8], channel: str) -> NDArray[np.uint8]:

@@ -85,6 +85,14 @@ class Page:
         """Add a matplotlib figure (see `hpa_mmdet.pages.plots`) as inline SVG."""
         self._add("figure", svg=figure_svg(figure, f"f{len(self._blocks)}"), caption=caption)
 
+    def add_figures(self, figures: Iterable[Figure], *, columns: int = 2) -> None:
+        """Add matplotlib figures side by side, in rows of `columns` on a wide screen."""
+        drawn = [
+            figure_svg(figure, f"f{len(self._blocks)}-{place}")
+            for place, figure in enumerate(figures)
+        ]
+        self._add("figures", svgs=drawn, columns=columns)
+
     def add_picture(
         self, pixels: NDArray[np.uint8], caption: str = "", *, lossless: bool = False
     ) -> None:

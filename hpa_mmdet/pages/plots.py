@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from hpa_mmdet.pages.embed import INK
@@ -93,6 +94,8 @@ def plot_curves(
             axes.plot(x, y, style, label=name, color=colour, marker=marker, ms=3, lw=1.4)
         if log_y:
             axes.set_yscale("log")
+        if all(float(value).is_integer() for x, _ in curves.values() for value in x):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid()
         axes.set(title=title, xlabel=x_name, ylabel=y_name)
         if len(curves) > 1:
@@ -122,7 +125,8 @@ def plot_matrix(
         middle = 0.6 * float(np.nanmax(shades)) if shades.size else 0.0
         for (row, column), value in np.ndenumerate(texts if texts is not None else shades):
             text = str(value) if texts is not None else f"{value:.2f}"
-            ink = "black" if shades[row, column] > middle else "white"
+            ink = INK if np.isnan(shades[row, column]) else "white"
+            ink = "black" if shades[row, column] > middle else ink
             axes.text(column, row, text, ha="center", va="center", fontsize=6, color=ink)
         return figure
 

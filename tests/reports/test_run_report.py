@@ -142,7 +142,7 @@ def test_absent_parts_are_said(run: Path, capsys: pytest.CaptureFixture[str]) ->
         pytest.param("scores.json", "{", "expected a JSON file; make it with", id="cut off"),
         pytest.param("scores.json", "[1]", "found a list, expected a JSON object", id="a list"),
         pytest.param("scores.json", "{}", "found no contest_map and per_class", id="other keys"),
-        pytest.param("images/a_red.png", "", "an unreadable picture", id="a bad image"),
+        pytest.param("images/a_red.png", "", "a_red.png: found an empty file", id="a bad image"),
     ],
 )
 def test_a_bad_part_does_not_stop_the_others(

@@ -1,0 +1,84 @@
+r"""What is in a dataset: labels, combinations, cells, crop sizes, brightness, examples.
+
+Example:
+    python tools/stats.py work_dirs/demo/train.json --out work_dirs/demo/stats.html
+    python tools/stats.py train.csv --images train --out stats.html
+    python tools/stats.py train_2018.csv --label-scheme hpa28 --out stats_2018.html
+
+A COCO JSON of tools/convert_coco.py, or a label table alone. The numbers are written as
+JSON beside the page.
+
+Exit status: 0 all done; 1 written, but some images could not be read; 2 bad arguments or
+input, nothing written.
+"""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.channels import CHANNELS, DEFAULT_PATTERN
+from hpa_mmdet.jobs import Report
+from hpa_mmdet.localizations import LABEL_SCHEMES
+from hpa_mmdet.reports.statistics import build_statistics, read_dataset
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the options; apart from main, so that docs and tests can read them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("source", type=Path, help="COCO JSON, or CSV with columns ID,Label or Id,Target")
+    add("--out", type=Path, required=True, help="HTML page; numbers go to the same name, .json")
+    add("--images", type=Path, help="folder of channel files (default: what the JSON names)")
+    add("--pattern", default=DEFAULT_PATTERN, help=f"their names (default {DEFAULT_PATTERN})")
+    add("--channels", nargs="+", default=CHANNELS, help="channels of a CSV's images")
+    add("--label-scheme", choices=LABEL_SCHEMES, default="hpa19", help="labels of a CSV")
+    add("--to-19", action="store_true", help="map a CSV's labels to the 19 classes first")
+    add("--examples", type=int, default=12, help="pictures of each kind (default 12)")
+    add("--sample", type=int, default=200, help="images to measure brightness on (default 200)")
+    add("--workers", type=int, default=1, help="processes (default 1)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, count, say where the page is."""
+    args = build_parser().parse_args(argv)
+    report = Report("stats")
+    try:
+        data = read_dataset(
+            args.source,
+            images=args.images,
+            channels=args.channels,
+            pattern=args.pattern,
+            scheme=args.label_scheme,
+            to_19=args.to_19,
+        )
+        page, numbers = build_statistics(
+            data, report, examples=args.examples, sample=args.sample, workers=args.workers
+        )
+    except InputError as error:
+        print(f"stats: {error}", file=sys.stderr)
+        return 2
+    page.write(args.out)
+    with atomic_path(args.out.with_suffix(".json")) as temporary:
+        text = json.dumps(_without_nan(numbers), indent=1, allow_nan=False)
+        temporary.write_text(text, encoding="utf-8")
+    print(f"stats: {len(data.image_labels)} images; wrote {args.out}")
+    for failure in report.failures:
+        print(f"  failed {failure.item_id}: {failure.message}", file=sys.stderr)
+    return 1 if report.failures else 0
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

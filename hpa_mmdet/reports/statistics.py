@@ -1,0 +1,175 @@
+"""Statistics of a COCO JSON or of a label table alone: the numbers, and the page of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hpa_mmdet.coco.read import read_coco
+from hpa_mmdet.coco.statistics import (
+    choose_examples,
+    count_labels,
+    measure_brightness,
+    measure_cells,
+)
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.channels import CHANNELS, DEFAULT_PATTERN, ImageFiles, find_images
+from hpa_mmdet.io.naming import split_plane
+from hpa_mmdet.io.native_labels import read_native_labels
+from hpa_mmdet.jobs import Failure, Report, run_items
+from hpa_mmdet.localizations import NAMES
+from hpa_mmdet.pages.compose import compose_picture
+from hpa_mmdet.pages.page import Page, Picture
+from hpa_mmdet.reports.statistics_page import (
+    Examples,
+    add_brightness,
+    add_cells,
+    add_examples,
+    add_labels,
+)
+
+_EXAMPLE_PX = 320
+
+
+@dataclass
+class Dataset:
+    """What the statistics are of, whichever file it came from.
+
+    Attributes:
+        source: the file.
+        names: K class names.
+        image_labels: weak label set of each image id.
+        cells: the images of a COCO JSON, empty for a label table.
+        files: channel files by image id, for the images that have some.
+    """
+
+    source: Path
+    names: tuple[str, ...]
+    image_labels: Mapping[str, tuple[int, ...]]
+    cells: Sequence[Any] = ()
+    files: Mapping[str, ImageFiles] = field(default_factory=dict)
+
+
+def read_dataset(
+    source: Path,
+    *,
+    images: Path | None = None,
+    channels: Sequence[str] = CHANNELS,
+    pattern: str = DEFAULT_PATTERN,
+    scheme: str = "hpa19",
+    to_19: bool = False,
+) -> Dataset:
+    """Read a COCO JSON (.json) or a label table (any other ending).
+
+    Args:
+        source: the file.
+        images: folder of the channel files; a JSON may name its own.
+        channels: their names, for a label table.
+        pattern: name of a channel file, for a label table.
+        scheme: numbering of a label table.
+        to_19: count the 19 classes that a table's labels are mapped to, not its own.
+
+    Raises:
+        InputError: the file or the folder cannot be read.
+    """
+    if source.suffix.lower() == ".json":
+        return _read_json(source, images)
+    names, image_labels = read_native_labels(source, scheme, to_19=to_19)
+    files: dict[str, ImageFiles] = {}
+    if images is not None:
+        files = {each.image_id: each for each in find_images(images, channels, pattern)}
+        files = {image_id: files[image_id] for image_id in image_labels if image_id in files}
+        if not files:
+            raise InputError(
+                images, f"no image of {source.name}", f"files named {pattern}", "check --pattern"
+            )
+    return Dataset(source, names, image_labels, files=files)
+
+
+def _read_json(source: Path, images: Path | None) -> Dataset:
+    data = read_coco(source)
+    root = images or data.images_root
+    files: dict[str, ImageFiles] = {}
+    if root is not None and root.is_dir():
+        for image in data.images:
+            ordered = [each for each in CHANNELS if each in image.channel_files]
+            paths = {each: root / image.channel_files[each] for each in ordered}
+            if paths and split_plane(next(iter(paths.values())))[0].is_file():
+                files[image.hpa_id] = ImageFiles(image.hpa_id, paths)
+    elif images is not None:
+        raise InputError(images, "no folder", "the images' folder", "check --images")
+    labels = {image.hpa_id: image.image_labels for image in data.images}
+    return Dataset(source, NAMES, labels, data.images, files)
+
+
+def build_statistics(
+    data: Dataset, report: Report, *, examples: int = 12, sample: int = 200, workers: int = 1
+) -> tuple[Page, dict[str, Any]]:
+    """Count and measure, and put the page together.
+
+    Args:
+        data: the dataset.
+        report: files that cannot be read are listed here.
+        examples: the most pictures of each kind.
+        sample: the most images to measure brightness on, evenly spread; 0 for none.
+        workers: processes that measure.
+
+    Returns:
+        The page, and the same numbers as plain values.
+    """
+    page = Page("Dataset statistics", str(data.source))
+    numbers: dict[str, Any] = {"source": str(data.source), "classes": list(data.names)}
+    image_labels = count_labels(data.image_labels.values(), data.names)
+    numbers["image_labels"] = image_labels.to_json()
+    if image_labels.items:
+        add_labels(page, image_labels, "images")
+    if data.cells:
+        sets = (cell.hpa_indices for image in data.cells for cell in image.cells)
+        cell_labels = count_labels(sets, data.names)
+        measured = measure_cells(data.cells)
+        numbers["cell_labels"], numbers["cells"] = cell_labels.to_json(), measured.to_json()
+        if cell_labels.items:
+            add_labels(page, cell_labels, "cells")
+            add_cells(page, measured)
+    if not data.files:
+        page.add_note("No pixels: brightness and examples are left out. Give --images for them.")
+        return page, numbers
+    brightness = _measure(data, report, sample, workers)
+    if brightness:
+        add_brightness(page, brightness, len(data.image_labels))
+        numbers["brightness"] = brightness
+    add_examples(page, _examples(data, report, examples))
+    return page, numbers
+
+
+def _measure(data: Dataset, report: Report, sample: int, workers: int) -> dict[str, Any]:
+    files = list(data.files.values())
+    step = max(1, -(-len(files) // sample)) if sample else len(files) + 1
+    chosen = files[::step] if sample else []
+    done = run_items(
+        measure_brightness,
+        chosen,
+        report,
+        item_id=lambda each: each.image_id,
+        workers=workers,
+        description="brightness",
+    )
+    return {image.image_id: measured for image, measured in done}
+
+
+def _examples(data: Dataset, report: Report, wanted: int) -> Examples:
+    sets = {image_id: data.image_labels[image_id] for image_id in data.files}
+    chosen = choose_examples(sets, len(data.names), wanted)
+    known_bad = {each.item_id for each in report.failures}
+    pictures: list[list[Picture]] = []
+    for ids in chosen:
+        pictures.append([])
+        for image_id in ids:
+            words = ", ".join(data.names[k] for k in sets[image_id])
+            try:
+                pixels = compose_picture(data.files[image_id], _EXAMPLE_PX)
+                pictures[-1].append(Picture(pixels, f"{words}\n{image_id}"))
+            except InputError as error:
+                if image_id not in known_bad:
+                    report.failures.append(Failure(image_id, str(error)))
+    return Examples(*pictures)
