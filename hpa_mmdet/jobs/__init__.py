@@ -1,5 +1,6 @@
-"""One function over many items: processes, failures, progress."""
+"""One function over many items: processes, shards, clusters, resuming, failures, progress."""
 
-from hpa_mmdet.jobs.run import Failure, Report, run_items
+from hpa_mmdet.jobs.report import Failure, Report, read_report
+from hpa_mmdet.jobs.run import run_items
 
-__all__ = ["Failure", "Report", "run_items"]
+__all__ = ["Failure", "Report", "read_report", "run_items"]

@@ -1,0 +1,125 @@
+"""Where calls run: in this process, in local ones, or on a Ray cluster.
+
+All give their results in the order of the items, so nothing that follows can tell.
+"""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from typing import Any, TypeVar
+
+from hpa_mmdet.errors import InputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+ENGINES: tuple[str, ...] = ("local", "ray")
+_AHEAD = 4  # items in flight per worker: enough to keep it busy, few enough for the memory
+
+
+def map_in_order(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int = 1,
+    engine: str = "local",
+) -> Iterator[Result]:
+    """Call `function` on each item; results come in order, a few calls are ahead.
+
+    Args:
+        function: picklable, unless it runs in this process (local, one worker).
+        items: what to call it on.
+        workers: processes of the local engine. Ray takes what its cluster has, or starts
+            one of this many processes where RAY_ADDRESS names none.
+        engine: `local` or `ray`.
+
+    Raises:
+        InputError: the engine is unknown or not installed, or a worker died.
+    """
+    if engine not in ENGINES:
+        raise InputError("--engine", engine, f"one of {', '.join(ENGINES)}", "correct it")
+    if workers < 1:
+        raise InputError("--workers", workers, "1 or more", "correct it")
+    if engine == "ray":
+        return _on_ray(function, items, workers)
+    return map(function, items) if workers == 1 else _in_processes(function, items, workers)
+
+
+def _in_processes(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[Result]:
+    # spawn: forking a process that holds threads (OpenCV, torch) can deadlock
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=use_one_thread) as pool:
+        waiting = iter(items)
+        queue: deque[Future[Result]] = deque(
+            pool.submit(function, item) for item in islice(waiting, _AHEAD * workers)
+        )
+        try:
+            while queue:
+                result = queue.popleft().result()
+                queue.extend(pool.submit(function, item) for item in islice(waiting, 1))
+                yield result
+        except BrokenProcessPool as error:
+            raise InputError(
+                "--workers",
+                "a worker that was killed, as happens when the memory is full",
+                f"{workers} workers to the end",
+                "use fewer, and run the same command again",
+            ) from error
+        finally:
+            for future in queue:
+                future.cancel()
+
+
+def use_one_thread() -> None:
+    """Keep numeric libraries of a worker from starting a thread for each core."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _on_ray(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[Result]:
+    ray = _import_ray()
+    started_here = not ray.is_initialized()
+    if started_here:
+        where = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers}
+        ray.init(include_dashboard=False, log_to_driver=False, **where)
+    try:
+        # a task whose worker dies is run again by Ray, three times at most
+        call = ray.remote(_on_one_thread)
+        shared = ray.put(function)
+        slots = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        waiting = iter(items)
+        queue = deque(call.remote(shared, item) for item in islice(waiting, _AHEAD * slots))
+        while queue:
+            result = ray.get(queue.popleft())
+            queue.extend(call.remote(shared, item) for item in islice(waiting, 1))
+            yield result
+    finally:
+        if started_here:
+            ray.shutdown()
+
+
+def _on_one_thread(function: Callable[[Item], Result], item: Item) -> Result:
+    use_one_thread()
+    return function(item)
+
+
+def _import_ray() -> Any:
+    # Ray would rebuild the environment of `uv run` on each node, where we want ours as it is
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError(
+            "--engine ray", "no ray", "the extra `cluster`", "pip install 'hpa-mmdet[cluster]'"
+        ) from error
+    return ray

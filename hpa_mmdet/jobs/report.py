@@ -1,0 +1,65 @@
+"""What a run did: counts, failures, notes, and the exit status that follows."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.atomic import atomic_path
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One item that could not be done, and why."""
+
+    item_id: str
+    message: str
+
+
+@dataclass
+class Report:
+    """What a run did. Filled as the run goes on."""
+
+    tool: str
+    done: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def exit_status(self) -> int:
+        """0 all done, 1 some items failed, 2 none could be done."""
+        if not self.failures:
+            return 0
+        return 1 if self.done else 2
+
+    def summary(self) -> str:
+        """Say it in lines: the count, the notes, each failure."""
+        lines = [f"{self.tool}: {self.done} done, {len(self.failures)} failed", *self.notes]
+        return "\n".join(
+            lines + [f"  failed {each.item_id}: {each.message}" for each in self.failures]
+        )
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON: tool, done, failed (id and message of each), notes."""
+        content = {
+            "tool": self.tool,
+            "done": self.done,
+            "failed": [{"id": each.item_id, "message": each.message} for each in self.failures],
+            "notes": self.notes,
+        }
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def read_report(path: Path) -> Report:
+    """Read a report that `Report.write` has written.
+
+    Raises:
+        InputError: there is none, or it is no report.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        failures = [Failure(each["id"], each["message"]) for each in content["failed"]]
+        return Report(content["tool"], content["done"], failures, content["notes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(path, f"no report ({error})", "a report", "run the tool again") from error
