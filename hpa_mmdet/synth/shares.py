@@ -8,6 +8,7 @@ judged one by one by eye (Zhu et al., Briefings in Bioinformatics 2022).
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpa_mmdet.localizations import NEGATIVE, NUM_LOCALIZATIONS
 
@@ -25,7 +26,7 @@ SHARE_SHOWN: tuple[float, ...] = (
 
 # Share of (image, label) pairs of which no cell shows the label (as above: 1 to 17 %).
 SHARE_UNSHOWN: dict[int, float] = {6: 0.17, 11: 0.13, 12: 0.12}
-_UNSHOWN_ELSE = 0.04
+_UNSHOWN_ELSE = 0.02
 
 LABELS_AN_IMAGE: tuple[float, ...] = (0.31, 0.49, 0.20)  # 1, 2 or 3 labels; mean 1.9
 STRAY_SHARE = 0.029  # cells that carry a label their image lacks
@@ -56,6 +57,8 @@ class LabelModel:
         weight = np.array(LABEL_FREQUENCY) ** (1 - self.evenness)
         number = 1 + int(rng.choice(len(LABELS_AN_IMAGE), p=LABELS_AN_IMAGE))
         first = int(rng.choice(NUM_LOCALIZATIONS, p=weight / weight.sum()))
+        if number == 1 and SHARE_SHOWN[first] < 0.5 and rng.random() < 0.6:
+            number = 2  # what few cells show seldom stands alone: the rest would be Negative
         if first == NEGATIVE:
             return frozenset({NEGATIVE})
         weight[[first, NEGATIVE]] = 0
@@ -76,23 +79,33 @@ class LabelModel:
             N sets; a cell that shows nothing has {18} (Negative).
         """
         shown: list[set[int]] = [set() for _ in range(number)]
-        for label in sorted(image_labels - {NEGATIVE}):
-            for cell in np.flatnonzero(self._who_shows(rng, label, number)):
+        # a cell that lacks one label is likelier to show another: Negative cells stay rare
+        keen = rng.random(number)
+        for place, label in enumerate(sorted(image_labels - {NEGATIVE})):
+            if self.share is not None or place == 2:
+                keen = rng.random(number)
+            for cell in np.flatnonzero(self._who_shows(rng, label, keen)):
                 shown[cell].add(label)
+            keen = 1 - keen
         if self.share is None:
             for cell in np.flatnonzero(rng.random(number) < STRAY_SHARE):
                 _add_stray(rng, shown[cell], image_labels)
         return [frozenset(_possible(each) or {NEGATIVE}) for each in shown]
 
-    def _who_shows(self, rng: np.random.Generator, label: int, number: int) -> np.ndarray:
+    def _who_shows(
+        self, rng: np.random.Generator, label: int, keen: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """Which cells show a label; `keen` (N,) is even in [0, 1), low ones show it first."""
         share = self.share
         if share is None:
-            mean = min(SHARE_SHOWN[label], 0.98)
+            unshown = SHARE_UNSHOWN.get(label, _UNSHOWN_ELSE)
+            if rng.random() < unshown:
+                return np.zeros(len(keen), bool)
+            mean = min(SHARE_SHOWN[label] / (1 - unshown), 0.98)
             share = float(rng.beta(SPREAD * mean, SPREAD * (1 - mean)))
-        shows = rng.random(number) < share
-        unshown = 0.0 if self.share is not None else SHARE_UNSHOWN.get(label, _UNSHOWN_ELSE)
-        if number and not shows.any() and rng.random() >= unshown:
-            shows[rng.integers(number)] = True
+        shows = keen < share
+        if len(keen) and not shows.any():
+            shows[keen.argmin()] = True
         return shows
 
 
