@@ -28,7 +28,7 @@ def _add_contest(page: Page, report: Report) -> None:
     page.add_heading(f"Contest metric {report['contest_map'] or 0.0:.4f}")
     page.add_text(
         "Mean over the classes of the average precision of their detections at mask IoU "
-        f"{report['iou_threshold']}. The contest's figures are of another test set: "
+        f"{report['iou_threshold']}. Beside it the contest's figures: "
         f"{report['reference_source']}."
     )
     for line in contest_lines(report):
@@ -69,11 +69,13 @@ def _add_marks(page: Page, report: Report) -> None:
 def _add_detection(page: Page, report: Report) -> None:
     found = report["detection"]
     page.add_heading("Cells found")
+    page.add_text(
+        f"{found['detections']} cells detected, {found['cells']} true, whatever they are "
+        f"called; ranked by {found['ranked_by']}."
+    )
     page.add_table(
         ["mask IoU", "AP", "recall", "precision"],
         [[at, *(found[key][at] for key in ("ap", "recall", "precision"))] for at in found["ap"]],
-        f"{found['detections']} cells detected, {found['cells']} true, whatever they are "
-        f"called; ranked by {found['ranked_by']}.",
     )
 
 

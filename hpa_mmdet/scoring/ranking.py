@@ -70,8 +70,8 @@ def label_average_precision(
 def best_threshold(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
     """Find the threshold of highest F1; a score of at least it is a call.
 
-    The threshold lies half-way to the next lower score. Infinity where nothing has the
-    label: it is then never called.
+    The threshold lies half-way to the next lower score. A score of 0 is never a call: it is
+    what a sample has that was not scored. Infinity where nothing can be called rightly.
 
     Args:
         truth: (N,).
@@ -85,8 +85,11 @@ def best_threshold(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> fl
     if total == 0:
         return float("inf")
     order, ends = rank(scores)
+    ends = ends[scores[order[ends]] > 0]
     found = np.cumsum(truth[order])[ends]
     f1 = 2 * found / (ends + 1 + total)
+    if not f1.any():
+        return float("inf")
     at = int(np.argmax(f1))
     score = float(scores[order[ends[at]]])
     if at + 1 == len(ends):

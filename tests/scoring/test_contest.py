@@ -1,6 +1,5 @@
 """The contest metric: cases worked by hand, and equality with a literal reference."""
 
-
 import numpy as np
 import pytest
 from contest_by_hand import DrawnImage, box, literal_average_precisions, random_images

@@ -1,0 +1,267 @@
+"""Files in, scores out: truth JSON, cells file, the tool with its JSON and its page."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from contest_by_hand import DrawnImage, box, literal_average_precisions, random_images, rle
+
+from hpa_mmdet.cli import evaluate
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.submission import write_submission
+from hpa_mmdet.localizations import LOCALIZATIONS
+from hpa_mmdet.scoring.files import read_found_cells
+from hpa_mmdet.scoring.references import contest_references
+from hpa_mmdet.scoring.truth import read_truth
+
+
+def coco(images: list[DrawnImage], *, per_label: bool = False) -> dict[str, Any]:
+    """The images as convert_coco writes them; ids with gaps."""
+    content: dict[str, Any] = {"images": [], "annotations": [], "info": {}}
+    content["categories"] = [
+        {"id": each.hpa_index + 1, "name": each.name, "hpa_index": each.hpa_index}
+        for each in LOCALIZATIONS
+    ]
+    for image in images:
+        coco_id = 10 * int(image.image_id)
+        labels = sorted({k for _, classes in image.cells for k in classes})
+        height, width = image.shape_hw
+        size = {"width": width, "height": height}
+        entry = {"id": coco_id, "hpa_id": image.image_id, "file_name": "x.png", **size}
+        content["images"].append({**entry, "labels": labels})
+        for cell_id, (mask, classes) in enumerate(image.cells, start=3):
+            counts = rle(mask)["counts"].decode()
+            cell = {"image_id": coco_id, "cell_id": cell_id, "iscrowd": 0}
+            cell["segmentation"] = {"size": [height, width], "counts": counts}
+            sets = [[k + 1] for k in sorted(classes)] if per_label else [[k + 1 for k in classes]]
+            for ids in sets:
+                number = len(content["annotations"]) + 1
+                one = {**cell, "id": number, "category_id": ids[0], "category_ids": ids}
+                content["annotations"].append(one)
+    return content
+
+
+@pytest.fixture
+def images() -> list[DrawnImage]:
+    one = next(images for images in map(random_images, range(99)) if len(images) == 4)
+    two_cells = [(box(1, 1, 9, 9), {2, 5}), (box(12, 1, 9, 9), {18})]
+    found = [(2, 0.8, box(1, 2, 9, 9)), (5, 0.4, box(1, 2, 9, 9)), (18, 0.6, box(12, 1, 9, 9))]
+    return [*one, DrawnImage("5", two_cells, found)]
+
+
+@pytest.fixture
+def files(tmp_path: Path, images: list[DrawnImage]) -> tuple[Path, Path]:
+    submission, truth = tmp_path / "submission.csv", tmp_path / "truth.json"
+    write_submission(submission, [image.row() for image in images])
+    truth.write_text(json.dumps(coco(images)))
+    return submission, truth
+
+
+def test_truth_is_read_in_both_layouts(tmp_path: Path, images: list[DrawnImage]) -> None:
+    for per_label in (False, True):
+        path = tmp_path / f"{per_label}.json"
+        path.write_text(json.dumps(coco(images, per_label=per_label)))
+        truth = read_truth(path)
+        assert list(truth) == [image.image_id for image in images]
+        for image in images:
+            one, drawn = truth[image.image_id], image.truth()
+            assert one.coco_id == 10 * int(image.image_id)
+            assert one.rles == drawn.rles
+            assert np.array_equal(one.localizations, drawn.localizations)
+            assert np.array_equal(one.image_labels, drawn.image_labels)
+            assert one.cell_ids == [3 + at for at in range(len(image.cells))]
+
+
+def test_labels_of_an_image_are_its_own_not_its_cells(tmp_path: Path) -> None:
+    content = coco([DrawnImage("1", [(box(0, 0, 5, 5), {18})])])
+    content["images"][0]["labels"] = [7]
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    assert np.flatnonzero(read_truth(tmp_path / "truth.json")["1"].image_labels).tolist() == [7]
+    del content["images"][0]["hpa_id"]
+    content["images"][0]["file_name"] = "folder/abc_green.png"
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    assert list(read_truth(tmp_path / "truth.json")) == ["abc"]
+
+
+def _with(change: str, content: dict[str, Any]) -> Any:
+    if change == "list":
+        return [1]
+    if change == "no images":
+        return {**content, "images": [], "annotations": []}
+    if change == "no key":
+        return {"images": []}
+    if change == "twice":
+        content["images"].append({**content["images"][0], "id": 77})
+    if change == "category":
+        content["annotations"][0]["category_ids"] = [99]
+    if change == "class":
+        content["categories"][0]["hpa_index"] = 19
+    if change == "image":
+        content["annotations"][0]["image_id"] = 98
+    if change == "runs":
+        content["annotations"][0]["segmentation"]["counts"] = "PPPP4"
+    if change == "uncompressed":
+        content["annotations"][0]["segmentation"]["counts"] = [1, 2]
+    return content
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param("list", "found list, expected a COCO JSON object", id="a list"),
+        pytest.param("no images", "found no images, expected at least one", id="no images"),
+        pytest.param("no key", "does not fit.*expected COCO JSON with images", id="no categories"),
+        pytest.param("twice", "found image 1 twice, expected once", id="an image twice"),
+        pytest.param("category", "found category 99, expected one of the file's", id="category"),
+        pytest.param("class", "category 1 with hpa_index 19, expected 0 to 18", id="class"),
+        pytest.param("image", "an annotation of image 98, expected an image", id="image"),
+        pytest.param("runs", "image 1: found a mask whose run lengths do not fill", id="runs"),
+        pytest.param(
+            "uncompressed", "does not fit.*make it with tools/convert_coco", id="list mask"
+        ),
+    ],
+)
+def test_a_bad_truth_is_named(tmp_path: Path, change: str, message: str) -> None:
+    path = tmp_path / "truth.json"
+    content = coco([DrawnImage("1", [(box(0, 0, 5, 5), {3})])])
+    path.write_text(json.dumps(_with(change, content)))
+    with pytest.raises(InputError, match=message):
+        read_truth(path)
+
+
+def test_a_truth_that_is_no_json(tmp_path: Path) -> None:
+    (tmp_path / "truth.json").write_text("{")
+    with pytest.raises(InputError, match="expected a COCO JSON file; check the path"):
+        read_truth(tmp_path / "truth.json")
+    with pytest.raises(InputError, match=r"none\.json.*expected a COCO JSON file"):
+        read_truth(tmp_path / "none.json")
+
+
+def test_the_tool_writes_what_the_reference_computes(
+    files: tuple[Path, Path], images: list[DrawnImage], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, page = files[0].with_name("scores.json"), files[0].with_name("scores.html")
+    arguments = [*map(str, files), "--json", str(out), "--html", str(page), "--marks"]
+    assert evaluate.main([*arguments, "--resamples", "20"]) == 0
+
+    report = json.loads(out.read_text())
+    expected = literal_average_precisions(images)
+    assert next(iter(report)) == "contest_map"
+    assert report["contest_map"] == pytest.approx(np.nanmean(expected), abs=1e-12)
+    for row, ap in zip(report["per_class"], expected, strict=True):
+        assert row["ap"] == (None if np.isnan(ap) else pytest.approx(ap, abs=1e-12))
+    assert report["marks"]["truth"]["contest_map"] == 1
+    assert 0 < report["detection"]["ap"]["0.5"] <= 1
+    assert report["image_level"]["pooling"] == "max"
+    assert len(report["cells"]["confusion"]) == 19
+
+    printed = capsys.readouterr().out
+    assert f"contest_map {report['contest_map']}" in printed
+    assert "Nature Methods 19:1221" in printed
+    assert "random orders" in printed
+    text = page.read_text()
+    assert text.count("<svg") == 5
+    assert "Cells found" in text
+    assert "another test set" in text
+
+
+def test_images_in_one_file_only_are_printed(
+    files: tuple[Path, Path], images: list[DrawnImage], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stranger = DrawnImage("stranger", [], [])
+    write_submission(files[0], [*(image.row() for image in images[1:]), stranger.row()])
+    assert evaluate.main([*map(str, files), "--resamples", "0"]) == 0
+    printed = capsys.readouterr().out
+    assert "1 images of the truth have no row in the submission (not found): 1" in printed
+    assert "1 images of the submission are not in the truth (left out): stranger" in printed
+
+
+@pytest.mark.parametrize(
+    "by_number", [pytest.param(True, id="number"), pytest.param(False, id="id")]
+)
+def test_cells_with_their_own_scores(
+    files: tuple[Path, Path], images: list[DrawnImage], by_number: bool
+) -> None:
+    cells = []
+    for image in images:
+        image_id = 10 * int(image.image_id) if by_number else image.image_id
+        for mask, _ in image.cells:
+            one = rle(mask)
+            segmentation = {"size": one["size"], "counts": one["counts"].decode()}
+            cells.append({"image_id": image_id, "segmentation": segmentation, "score": 0.9})
+    cells.append({"image_id": "stranger", "segmentation": {}, "score": 9})
+    path, out = files[0].with_name("cells.json"), files[0].with_name("scores.json")
+    path.write_text(json.dumps(cells))
+    arguments = [*map(str, files), "--cells", str(path), "--json", str(out), "--resamples", "0"]
+    assert evaluate.main(arguments) == 0
+    detection = json.loads(out.read_text())["detection"]
+    assert detection["ap"] == {"0.5": 1.0, "0.6": 1.0, "0.75": 1.0}
+    assert detection["ranked_by"] == "score of the cells file"
+
+
+MASK = {"size": [20, 30], "counts": rle(box(0, 0, 5, 5))["counts"].decode()}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param("{", "expected a COCO results file", id="no JSON"),
+        pytest.param('[{"image_id": "1"}]', "does not fit .KeyError.*infer", id="no mask"),
+        pytest.param(
+            json.dumps([{"image_id": "1", "segmentation": MASK, "score": 1.2}]),
+            r"result 0: found score 1.2, expected 0 to 1",
+            id="score",
+        ),
+        pytest.param(
+            json.dumps([{"image_id": "1", "segmentation": {**MASK, "size": [2, 3]}, "score": 1.0}]),
+            "result 0: found a damaged mask",
+            id="mask",
+        ),
+        pytest.param(
+            json.dumps(
+                [{"image_id": "1", "segmentation": {**MASK, "size": [30, 20]}, "score": 1.0}]
+            ),
+            r"cells of image 1: found a mask of \[30, 20\], expected \[20, 30\]",
+            id="size",
+        ),
+    ],
+)
+def test_a_bad_cells_file_is_named(
+    files: tuple[Path, Path], content: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = files[0].with_name("cells.json")
+    path.write_text(content)
+    assert evaluate.main([*map(str, files), "--cells", str(path)]) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_cells_of_unknown_images_are_left_out(files: tuple[Path, Path]) -> None:
+    path = files[0].with_name("cells.json")
+    path.write_text('[{"image_id": 12345}]')
+    assert read_found_cells(path, read_truth(files[1])) == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param(["--iou", "0"], "--iou: found 0.0, expected more than 0", id="IoU"),
+        pytest.param(["--iou", "nan"], "--iou: found nan", id="IoU NaN"),
+    ],
+)
+def test_bad_options(
+    files: tuple[Path, Path], options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = files[0].with_name("scores.json")
+    assert evaluate.main([*map(str, files), *options, "--json", str(out)]) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_the_contests_figures() -> None:
+    references = contest_references()
+    assert len(references) == 19
+    assert np.mean([each.first_place for each in references]) == pytest.approx(0.5666, abs=1e-4)
+    assert references[11] == (0.6439, 0.6891, 0.4733)
