@@ -1,0 +1,1 @@
+"""What a user opens: each output is a view of the predictions on disk."""

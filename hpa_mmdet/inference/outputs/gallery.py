@@ -1,0 +1,191 @@
+"""An HTML page of cells, by class and falling confidence.
+
+H, W: image height and width in pixels; C: channels.
+"""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.outputs.pictures import drawn_cell
+from hpa_mmdet.inference.store import StoredImage
+from hpa_mmdet.io.channels import read_channels
+from hpa_mmdet.localizations import LOCALIZATIONS, NUM_LOCALIZATIONS
+from hpa_mmdet.pages.compose import compose_rgb, shrink
+from hpa_mmdet.pages.draw import draw_cells
+from hpa_mmdet.pages.page import Page, Picture
+
+_THUMBNAIL_PX = 160
+_MARGIN = 0.15
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One cell of the gallery: its confidence for a class, its image, its place there."""
+
+    confidence: float
+    image_id: str
+    place: int
+
+
+def write_gallery(
+    path: Path,
+    stored: Iterable[StoredImage],
+    images: Path,
+    channels: Sequence[str],
+    thresholds: Sequence[float],
+    per_class: int = 12,
+) -> None:
+    """Write the page: for each class the cells most confidently of it.
+
+    The predictions are read once to choose the cells; then only their images are read.
+
+    Args:
+        path: the HTML file.
+        stored: predictions, an image at a time.
+        images: folder of the channel files.
+        channels: of the pictures.
+        thresholds: (19,) p(k | cell) from which on a class is called; written in captions
+            and used to count cells.
+        per_class: how many cells a class shows.
+    """
+    chosen = _choose(stored, thresholds, per_class)
+    best = chosen.best
+    pictures = _cut_out(chosen, images, channels, thresholds)
+    page = Page("Cells by localization", f"{chosen.cells:,} cells of {chosen.images:,} images")
+    page.add_table(
+        ["class", "cells called", "highest confidence"],
+        [
+            [
+                each.name,
+                int(chosen.called[each.hpa_index]),
+                best[each.hpa_index][0].confidence if best[each.hpa_index] else None,
+            ]
+            for each in LOCALIZATIONS
+        ],
+        "A cell is called where p(k | cell) reaches the class's threshold. "
+        "Confidence is p(cell) * p(k | cell).",
+    )
+    for localization in LOCALIZATIONS:
+        shown = best[localization.hpa_index]
+        if not shown:
+            continue
+        page.add_heading(localization.name)
+        page.add_pictures(
+            [
+                Picture(
+                    pictures[each.image_id, each.place],
+                    f"{each.confidence:.2f}  {each.image_id}, cell {each.place + 1}",
+                )
+                for each in shown
+                if (each.image_id, each.place) in pictures
+            ],
+            columns=6,
+        )
+    page.write(path)
+
+
+class _Chosen(NamedTuple):
+    """The best cells of each class, the images they are in, and counts over all images."""
+
+    best: list[list[Shown]]
+    sources: dict[str, StoredImage]
+    called: NDArray[np.int64]
+    images: int
+    cells: int
+
+
+_Entry = tuple[float, int, int, Shown]  # confidence, then earlier images and cells first
+
+
+def _choose(stored: Iterable[StoredImage], thresholds: Sequence[float], per_class: int) -> _Chosen:
+    heaps: list[list[_Entry]] = [[] for _ in range(NUM_LOCALIZATIONS)]
+    sources: dict[str, StoredImage] = {}
+    called = np.zeros(NUM_LOCALIZATIONS, np.int64)
+    least = np.asarray(thresholds, np.float32)
+    images = cells = 0
+    for image in stored:
+        images += 1
+        cells += len(image.prediction.cells)
+        called += (image.prediction.localization_matrix() >= least).sum(axis=0)
+        if _enter(heaps, image, images, per_class):
+            sources[image.prediction.image_id] = image
+        if len(sources) > 2 * per_class * NUM_LOCALIZATIONS:  # what is held stays bounded
+            sources = _still_shown(heaps, sources)
+    best = [[each[3] for each in sorted(heap, key=_rank, reverse=True)] for heap in heaps]
+    return _Chosen(best, _still_shown(heaps, sources), called, images, cells)
+
+
+def _enter(heaps: list[list[_Entry]], image: StoredImage, number: int, per_class: int) -> bool:
+    """Put the cells of an image among the best; say whether one got there."""
+    entered = False
+    for place, cell in enumerate(image.prediction.cells):
+        for heap, score in zip(heaps, cell.class_scores.tolist(), strict=True):
+            entry = (score, -number, -place, Shown(score, image.prediction.image_id, place))
+            if len(heap) < per_class:
+                heapq.heappush(heap, entry)
+            elif _rank(entry) > _rank(heap[0]):
+                heapq.heapreplace(heap, entry)
+            else:
+                continue
+            entered = True
+    return entered
+
+
+def _rank(entry: _Entry) -> tuple[float, int, int]:
+    return entry[:3]
+
+
+def _still_shown(
+    heaps: Sequence[Sequence[_Entry]], sources: dict[str, StoredImage]
+) -> dict[str, StoredImage]:
+    shown = {entry[3].image_id for heap in heaps for entry in heap}
+    return {image_id: image for image_id, image in sources.items() if image_id in shown}
+
+
+def _cut_out(
+    chosen: _Chosen,
+    images: Path,
+    channels: Sequence[str],
+    thresholds: Sequence[float],
+) -> dict[tuple[str, int], NDArray[np.uint8]]:
+    """Thumbnails of the chosen cells; none where an image can no longer be read."""
+    places: dict[str, set[int]] = {}
+    for shown in chosen.best:
+        for each in shown:
+            places.setdefault(each.image_id, set()).add(each.place)
+    pictures = {}
+    for image_id, source in chosen.sources.items():
+        try:
+            image = read_channels(source.image_files(images), channels)
+        except InputError:
+            continue
+        for place in sorted(places[image_id]):
+            pictures[image_id, place] = _thumbnail(image, source, place, channels, thresholds)
+    return pictures
+
+
+def _thumbnail(
+    image: NDArray[np.integer],
+    source: StoredImage,
+    place: int,
+    channels: Sequence[str],
+    thresholds: Sequence[float],
+) -> NDArray[np.uint8]:
+    prediction = source.prediction
+    cell = prediction.cells[place]
+    x, y, width, height = cell.bbox_xywh
+    side = round(max(width, height) * (1 + 2 * _MARGIN)) + 2
+    left = int(np.clip(x + width // 2 - side // 2, 0, max(prediction.width - side, 0)))
+    top = int(np.clip(y + height // 2 - side // 2, 0, max(prediction.height - side, 0)))
+    part, scale = shrink(image[top : top + side, left : left + side], _THUMBNAIL_PX)
+    drawn = drawn_cell(cell, (prediction.height, prediction.width), thresholds)
+    offset = np.array([left, top], np.float64)
+    moved = replace(drawn, contours=tuple(line - offset for line in drawn.contours), lines=())
+    return draw_cells(compose_rgb(part, channels), [moved], scale=scale, line_px=1, text_px=0)

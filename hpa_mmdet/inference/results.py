@@ -1,0 +1,96 @@
+"""From complete predictions to the files that a user opens."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.cells import ImagePrediction
+from hpa_mmdet.inference.outputs.annotated import write_anndata
+from hpa_mmdet.inference.outputs.coco import write_coco_results
+from hpa_mmdet.inference.outputs.gallery import write_gallery
+from hpa_mmdet.inference.outputs.labels import write_labels
+from hpa_mmdet.inference.outputs.pictures import draw_prediction, write_overlay
+from hpa_mmdet.inference.outputs.submission import write_predictions
+from hpa_mmdet.inference.outputs.table import write_table
+from hpa_mmdet.inference.plan import RunOptions
+from hpa_mmdet.inference.store import PredictionStore, StoredImage
+from hpa_mmdet.io.channels import read_channels
+
+
+@dataclass(frozen=True)
+class ResultContext:
+    """What the outputs need beside the predictions.
+
+    Args:
+        images: folder of the channel files.
+        channels: the model's.
+        thresholds: (19,) p(k | cell) from which on a class is called.
+        options: of the run.
+    """
+
+    images: Path
+    channels: Sequence[str]
+    thresholds: Sequence[float]
+    options: RunOptions
+
+
+def write_results(store: PredictionStore, context: ResultContext) -> None:
+    """Write the outputs that were asked for; each is replaced whole.
+
+    Raises:
+        InputError: an output cannot be made.
+    """
+    options, thresholds = context.options, context.thresholds
+    out = options.out
+
+    def predictions() -> Iterator[ImagePrediction]:
+        return (stored.prediction for stored in store.read())
+
+    writers: dict[str, Callable[[], Any]] = {
+        "submission": lambda: write_predictions(
+            out / "submission.csv", predictions(), options.min_confidence, options.max_triples
+        ),
+        "table": lambda: write_table(out, predictions(), thresholds),
+        "coco": lambda: write_coco_results(out / "cells.json", predictions()),
+        "labels": lambda: _write_per_image(store, context, "labels"),
+        "overlays": lambda: _write_per_image(store, context, "overlays"),
+        "gallery": lambda: write_gallery(
+            out / "gallery.html", store.read(), context.images, context.channels, thresholds
+        ),
+        "anndata": lambda: write_anndata(out / "cells.h5ad", predictions(), thresholds),
+    }
+    for name in options.write:
+        writers[name]()
+
+
+def label_path(out: Path, image_id: str) -> Path:
+    """Where the label image of a prediction goes."""
+    return out / "labels" / f"{image_id}.tif"
+
+
+def overlay_path(out: Path, image_id: str) -> Path:
+    """Where the overlay of a prediction goes."""
+    return out / "overlays" / f"{image_id}.png"
+
+
+def _write_per_image(store: PredictionStore, context: ResultContext, kind: str) -> None:
+    """Write the files that were not written while predicting, as on a changed --write."""
+    place = label_path if kind == "labels" else overlay_path
+    for stored in store.read():
+        path = place(context.options.out, stored.prediction.image_id)
+        if not stored.error and not path.is_file():
+            if kind == "labels":
+                write_labels(path, stored.prediction)
+            else:
+                _write_overlay_again(path, stored, context)
+
+
+def _write_overlay_again(path: Path, stored: StoredImage, context: ResultContext) -> None:
+    try:
+        image = read_channels(stored.image_files(context.images), context.channels)
+    except InputError:
+        return  # it was there when it was predicted, and its cells are in the other outputs
+    picture = draw_prediction(image, context.channels, stored.prediction, context.thresholds)
+    write_overlay(path, picture)

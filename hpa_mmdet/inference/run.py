@@ -1,0 +1,142 @@
+"""A folder of images to a folder of results: resumable, in shards, bad images kept apart."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import hpa_mmdet
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.outputs.annotated import require_anndata
+from hpa_mmdet.inference.plan import WRITERS, Plan, RunOptions, plan_run
+from hpa_mmdet.inference.predictor import Predictor
+from hpa_mmdet.inference.results import ResultContext, write_results
+from hpa_mmdet.inference.store import CHUNK_IMAGES, PredictionStore
+from hpa_mmdet.inference.work import Worker
+from hpa_mmdet.jobs import Failure, Report
+from hpa_mmdet.jobs.progress import progress
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+
+
+def run_inference(predictor: Predictor, images: Path, options: RunOptions) -> Report:
+    """Predict the images of a folder and write what is asked for.
+
+    Args:
+        predictor: the model and how it is used.
+        images: folder of channel files.
+        options: of the run.
+
+    Returns:
+        What was done, by this run and by those that it goes on with. Where other shards
+        are still missing a note says so, and the outputs over all images are left to the
+        run that completes them.
+
+    Raises:
+        InputError: nothing can be done with these arguments; nothing was written.
+    """
+    check_options(options, predictor)
+    plan = plan_run(images, predictor.channels, options)
+    store = PredictionStore(options.out / "predictions", len(plan.items))
+    store.begin(
+        manifest_of(predictor, plan, options),
+        resume=options.resume or options.shard.count > 1,
+        overwrite=options.overwrite,
+    )
+    report = Report("infer", notes=list(plan.notes))
+    shard = list(options.shard.take(store.chunks))
+    missing = set(store.missing())
+    todo = [chunk for chunk in shard if chunk in missing]
+    if len(todo) < len(shard):
+        report.notes.append(f"{len(shard) - len(todo)} of {len(shard)} chunks were there already")
+    worker = Worker(images, predictor, options)
+    _predict(worker, plan, store, todo)
+    report.notes += predictor.notes
+    _count(report, store, shard)
+    left = len(store.missing())
+    if left:
+        report.notes.append(
+            f"{left} of {len(store.chunks)} chunks are still missing: run the other shards; "
+            "the last one writes the results"
+        )
+        return report
+    store.seal()
+    write_results(store, ResultContext(images, predictor.channels, worker.thresholds, options))
+    return report
+
+
+def manifest_of(predictor: Predictor, plan: Plan, options: RunOptions) -> dict[str, Any]:
+    """Say what makes a run another run: a difference in any of it changes the answers."""
+    model = json.dumps(predictor.loaded.config.get("model"), sort_keys=True, default=str)
+    return {
+        "version": hpa_mmdet.__version__,
+        "torch": torch.__version__,
+        "model_sha256": hashlib.sha256(model.encode()).hexdigest(),
+        "weights_sha256": predictor.loaded.weights_sha256,
+        "inputs_sha256": plan.fingerprint(),
+        "channels": list(predictor.channels),
+        "instances": "masks" if options.masks else "model",
+        "turns": len(predictor.turns),
+        "tile_px": predictor.tile_px,
+        "overlap_px": predictor.overlap_px if predictor.tile_px else None,
+        "amp": predictor.amp,
+        "batch_size": predictor.batch_size,
+        "min_cell_score": predictor.min_cell_score,
+    }
+
+
+def check_options(options: RunOptions, predictor: Predictor) -> None:
+    """Refuse options that cannot be followed, before anything is written.
+
+    Raises:
+        InputError: an unknown output, a batch that does not divide a chunk, --overwrite with what forbids it, a wrong number of thresholds,
+            or a missing extra package.
+    """
+    unknown = sorted(set(options.write) - set(WRITERS))
+    if unknown or not options.write:
+        raise InputError(
+            "--write", ", ".join(unknown) or "nothing", ", ".join(WRITERS), "choose from these"
+        )
+    if "anndata" in options.write:
+        require_anndata()
+    if CHUNK_IMAGES % predictor.batch_size:
+        raise InputError(
+            "--batch-size", predictor.batch_size, "1, 2, 4, 8 or 16", "choose one of them"
+        )
+    if options.overwrite and (options.resume or options.shard.count > 1):
+        raise InputError(
+            "--overwrite", "it with --resume or --shard", "it alone", "remove the folder by hand"
+        )
+    if options.thresholds is not None and len(options.thresholds) != NUM_LOCALIZATIONS:
+        raise InputError(
+            "thresholds",
+            f"{len(options.thresholds)} numbers",
+            f"{NUM_LOCALIZATIONS}, one per class",
+            "correct the file",
+        )
+
+
+def _predict(worker: Worker, plan: Plan, store: PredictionStore, chunks: list[int]) -> None:
+    items = [item for chunk in chunks for item in plan.items[store.items(chunk)]]
+    lines = worker.lines(items, worker.predictor.batch_size)
+    with progress("infer", len(items)) as advance:
+        for chunk in chunks:
+            content = []
+            for _ in plan.items[store.items(chunk)]:
+                content.append(next(lines))
+                advance(1)
+            store.write(chunk, content)
+
+
+def _count(report: Report, store: PredictionStore, chunks: list[int]) -> None:
+    """Fill the report from what is on disk, so that a resumed run tells the whole."""
+    noted = 0
+    for stored in store.read(chunks):
+        noted += bool(stored.prediction.notes)
+        if stored.error:
+            report.failures.append(Failure(stored.prediction.image_id, stored.error))
+        else:
+            report.done += 1
+    if noted:
+        report.notes.append(f"{noted} images had detections without a pixel, which were left out")

@@ -1,0 +1,104 @@
+"""The work on single images: read, and after the network, finish."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.cells import ImagePrediction
+from hpa_mmdet.inference.outputs.labels import write_labels
+from hpa_mmdet.inference.outputs.pictures import draw_prediction, write_overlay
+from hpa_mmdet.inference.plan import Item, RunOptions
+from hpa_mmdet.inference.predictor import Predictor
+from hpa_mmdet.inference.results import label_path, overlay_path
+from hpa_mmdet.inference.store import StoredImage, line_of
+from hpa_mmdet.inference.stream import predict_stream
+from hpa_mmdet.inference.views import Detections, ImageRequest, PreparedImage
+from hpa_mmdet.io.channels import read_channels
+from hpa_mmdet.io.label_images import read_label_image
+from hpa_mmdet.io.naming import split_plane
+from hpa_mmdet.io.pictures import read_header
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Everything that can be done to an item of a run.
+
+    Args:
+        images: folder of the channel files.
+        predictor: the model.
+        options: of the run.
+    """
+
+    images: Path
+    predictor: Predictor
+    options: RunOptions
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """(19,) p(k | cell) from which on a class is called."""
+        return self.options.thresholds or self.predictor.loaded.thresholds
+
+    def lines(self, items: Sequence[Item], group_size: int) -> Iterator[str]:
+        """Predict items of one chunk after another.
+
+        Args:
+            items: whole chunks, in their order.
+            group_size: how many items go to the network together; divides a chunk.
+
+        Yields:
+            What is stored of each item, in their order.
+        """
+        groups = [items[at : at + group_size] for at in range(0, len(items), group_size)]
+        for item, result in predict_stream(
+            self.predictor, groups, self.read, self.finish, self.options.workers
+        ):
+            yield line_of(self.failed(item, result) if isinstance(result, InputError) else result)
+
+    def read(self, item: Item) -> ImageRequest:
+        """Read the pixels of an image and, where they are given, its cells.
+
+        Raises:
+            InputError: a file is missing or cannot be read.
+        """
+        if item.problem is not None:
+            raise item.problem
+        image = read_channels(item.files, self.predictor.channels)
+        labels = None if item.mask is None else read_label_image(item.mask)
+        return ImageRequest(item.files.image_id, image, labels)
+
+    def finish(
+        self, item: Item, image: PreparedImage, answer: Sequence[Sequence[Detections]]
+    ) -> StoredImage:
+        """Assemble the cells; write label image and overlay where they are asked for."""
+        prediction = self.predictor.assemble(image, answer)
+        pixels, out = image.request.image, self.options.out
+        if "labels" in self.options.write:
+            write_labels(label_path(out, prediction.image_id), prediction)
+        if "overlays" in self.options.write:
+            picture = draw_prediction(pixels, self.predictor.channels, prediction, self.thresholds)
+            write_overlay(overlay_path(out, prediction.image_id), picture)
+        digest = hashlib.sha256(pixels.data).hexdigest()
+        return StoredImage(prediction, self._names(item), digest)
+
+    def failed(self, item: Item, error: InputError) -> StoredImage:
+        """Put an image without cells in the place of one that failed, at its size if known."""
+        width, height = item.size_wh or _size_of(item)
+        empty = ImagePrediction(item.files.image_id, width, height)
+        return StoredImage(empty, self._names(item), error=str(error))
+
+    def _names(self, item: Item) -> dict[str, str]:
+        return {
+            channel: path.relative_to(self.images).as_posix()
+            for channel, path in item.files.paths.items()
+        }
+
+
+def _size_of(item: Item) -> tuple[int, int]:
+    for path in (*item.files.paths.values(), *([item.mask] if item.mask else [])):
+        try:
+            return read_header(split_plane(path)[0]).size_wh
+        except InputError:
+            continue
+    return (1, 1)  # nothing of the image can be read, and a row must have a size
