@@ -46,8 +46,11 @@ class Outline:
         """The same cell rounded up for mitosis, its chromosomes in a plate."""
         radius = min(float(self.nucleus_um.mean()) * rng.uniform(1.2, 1.45), 10.5)
         cell = radius * (1 + 0.03 * _waves(rng, 2, 4))
-        plate = _ellipse(radius * 0.6, max(0.2 * radius, 1.2), rng.uniform(0, np.pi))
-        return Outline(self.centre_um, cell, plate * (1 + 0.06 * _waves(rng, 3, 9)), True)
+        long, short = radius * 0.55, max(0.2 * radius, 1.2)
+        if rng.random() < 0.3:  # chromosomes not yet in line
+            short = long * rng.uniform(0.6, 0.9)
+        plate = _ellipse(long, short, rng.uniform(0, np.pi))
+        return Outline(self.centre_um, cell, plate * (1 + 0.09 * _waves(rng, 3, 12)), True)
 
 
 def scatter_outlines(

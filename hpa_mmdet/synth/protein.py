@@ -40,7 +40,7 @@ def draw_stain(rng: np.random.Generator) -> Stain:
     return Stain(
         mean_grey=float(np.clip(np.exp(rng.normal(np.log(32), 0.45)), 9, 100)),
         peak_grey=float(rng.uniform(110, 245)),
-        background=float(0.02 + 0.2 * rng.beta(1.2, 2.0)),
+        background=float(0.02 + 0.17 * rng.beta(1.2, 2.0)),
         nuclear_background=float(np.exp(rng.normal(0, 0.25))),
         cell_spread=float(rng.uniform(0.1, 0.4)),
     )
@@ -68,10 +68,11 @@ def draw_protein(
     mean_grey = stain.mean_grey * own
     fog = cell.body * (1 - cell.nuclear) + stain.nuclear_background * cell.nuclear * cell.body
     fog = fog * np.clip(0.9 + 0.12 * cell.noise(5.0) + 0.1 * cell.noise(0.6), 0, None)
+    fog = cell.blur(np.asarray(fog, np.float32), 0.7)
     fog_mean = max(float(fog[cell.cell].mean()), 1e-3)
     shown = sorted(localizations - {_NEGATIVE})
     if not shown:
-        level = rng.uniform(0.15, 0.7) * mean_grey
+        level = rng.uniform(0.08, 0.5) * mean_grey
         return np.asarray(fog * (level / fog_mean), np.float32)
     pattern = np.zeros(cell.shape_hw, np.float32)
     for hpa_index in shown:

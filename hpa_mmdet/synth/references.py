@@ -36,7 +36,8 @@ def _chromatin(cell: CellGeometry) -> Plane:
     """DNA: grained, nucleoli dark; a bright lumpy plate in a dividing cell."""
     rng = cell.rng
     if cell.mitotic:
-        return cell.blur(cell.nuclear * np.clip(1.5 + 0.3 * cell.noise(1.0), 0.5, None), 0.2)
+        lumps = np.clip(1.4 + 0.35 * cell.noise(1.3), 0.3, None).astype(np.float32)
+        return cell.blur(cell.nuclear * lumps, 0.12)
     deviation = cell.line.chromatin_grain
     grain = 0.85 + deviation * (cell.noise(1.4) + 0.6 * cell.noise(0.6))
     grain += 0.08 * cell.noise(5.0)

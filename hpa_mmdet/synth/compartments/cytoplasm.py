@@ -93,7 +93,7 @@ def draw_aggresome(cell: CellGeometry) -> Plane:
     number = 1 if rng.random() < 0.75 else 2
     near = soft_step(cell.depth_um - 1.0, 0.5) * np.exp(-((cell.from_nucleus_um - 1.5) ** 2) / 6)
     plane = np.zeros(cell.shape_hw, np.float32)
-    wobble = cell.noise(1.2) * 0.15
+    wobble = cell.noise(2.0) * 0.07
     for y, x in cell.points((near * cell.cytoplasm).astype(np.float32), number):
         lump = cell.disc(y, x, rng.uniform(0.9, 2.2), wobble)
         plane = np.maximum(plane, lump * rng.uniform(0.7, 1))

@@ -45,6 +45,7 @@ def draw_intermediate_filaments(cell: CellGeometry) -> Plane:
     grain = rng.uniform(2.2, 3.6)
     mesh = np.exp(-((cell.noise(grain) / 0.16) ** 2))
     mesh += 0.8 * np.exp(-((cell.noise(grain * 0.7) / 0.16) ** 2))
+    mesh += 0.6 * np.exp(-((cell.noise(grain * 0.5) / 0.2) ** 2))
     mesh += 0.5 * np.exp(-((cell.noise(grain * 1.5) / 0.1) ** 2))
     dense = np.exp(-cell.from_nucleus_um / rng.uniform(4, 12))
     where = cell.body * (0.2 + 0.8 * dense) * (1 - 0.75 * cell.nuclear)
@@ -83,9 +84,9 @@ def draw_spindle(cell: CellGeometry) -> Plane:
     towards = poles[::-1] - poles
     base = np.arctan2(towards[:, 0], towards[:, 1])
     length_um = float(np.hypot(*towards[0])) * cell.pixel_um
-    each = 28
+    each = 45
     starts = np.repeat(poles, each, axis=0) + rng.normal(0, cell.px(0.25), (2 * each, 2))
-    spread = np.tile(np.linspace(-0.62, 0.62, each), 2) + rng.normal(0, 0.04, 2 * each)
+    spread = np.tile(np.linspace(-0.8, 0.8, each), 2) + rng.normal(0, 0.04, 2 * each)
     bow = _bowed(cell, starts, np.repeat(base, each), spread, length_um * 0.56)
     stars = 12  # astral fibres go out to the border
     outwards = np.repeat(base + np.pi, stars) + rng.uniform(-1.6, 1.6, 2 * stars)
@@ -118,7 +119,7 @@ def draw_centrosome(cell: CellGeometry) -> Plane:
 def spindle_poles(cell: CellGeometry) -> Points:
     """(2, 2) the poles of a dividing cell: on either side of its chromosome plate."""
     across = spread_of(cell.nucleus)[0] + np.pi / 2  # the plate's short axis
-    half_px = min(cell.px(4.5), 0.75 * float(cell.depth_um.max()) / cell.pixel_um)
+    half_px = min(cell.px(4.2), 0.7 * float(cell.depth_um.max()) / cell.pixel_um)
     away = half_px * np.array([np.sin(across), np.cos(across)])
     return np.stack([cell.centre_yx - away, cell.centre_yx + away])
 
