@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from hpa_mmdet.coco.convert import convert
+from hpa_mmdet.coco.plan import Sources
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.jobs import Report
 from hpa_mmdet.synth.dataset import SPLITS, plan_items, render_item, write_dataset
@@ -77,15 +78,10 @@ def _compose_truth_json(out: Path, split: str, workers: int) -> None:
     truth = out / "truth" / split
     if not (truth / "masks").is_dir():
         return
-    convert(
-        out / split,
-        truth / "masks",
-        truth / "images.csv",
-        truth / "cells.json",
-        truth / "cells.csv",
-        workers=workers,
-        overwrite=True,
+    sources = Sources(
+        truth / "masks", truth / "images.csv", out / split, cell_labels=truth / "cells.csv"
     )
+    convert(sources, truth / "cells.json", workers=workers, overwrite=True)
 
 
 if __name__ == "__main__":

@@ -1,205 +1,143 @@
-"""Cell masks and labels to a COCO JSON, image by image."""
+"""Cell masks and labels to a COCO JSON: resumable, in shards, the same bytes each way."""
 
-from collections.abc import Callable, Mapping, Sequence
+import csv
+import json
+import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-from PIL import Image
-
-from hpa_mmdet.coco.plan import ImageTask, Plan, plan_conversion
-from hpa_mmdet.coco.runs import EncodedCell, encode_cells
-from hpa_mmdet.coco.schema import (
-    Json,
-    build_annotation,
-    build_categories,
-    build_image,
-    build_info,
+from hpa_mmdet.coco.convert_image import (
+    ANNOTATED,
+    ANNOTATION,
+    DROPPED,
+    IMAGE,
+    TaggedLine,
+    convert_image,
+    files_of,
 )
+from hpa_mmdet.coco.filters import DROPPED_COLUMNS
+from hpa_mmdet.coco.options import ConvertOptions
+from hpa_mmdet.coco.plan import ImageTask, Sources, plan_conversion
+from hpa_mmdet.coco.schema import build_info
 from hpa_mmdet.coco.writer import open_writer
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.channels import CHANNELS, DEFAULT_PATTERN
-from hpa_mmdet.io.label_images import read_label_image
-from hpa_mmdet.jobs import Report, run_items
-
-SHOWN_CHANNEL = "green"  # the protein: what `file_name` points at
-
-
-class ConvertedImage(NamedTuple):
-    """One image as it goes into the JSON (annotation ids still 0), and what to tell."""
-
-    image: Json
-    annotations: list[Json]
-    notes: list[str]
+from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.jobs import Report
+from hpa_mmdet.jobs.parts import PartJob, read_lines, run_parts
+from hpa_mmdet.jobs.shards import Shard
 
 
 def convert(
-    images: Path | None,
-    masks: Path,
-    labels: Path | None,
+    sources: Sources,
     out: Path,
-    cell_labels: Path | None = None,
+    options: ConvertOptions | None = None,
     *,
-    pattern: str = DEFAULT_PATTERN,
-    channels: Sequence[str] = CHANNELS,
     workers: int = 1,
+    engine: str = "local",
+    shard: Shard | None = None,
     overwrite: bool = False,
 ) -> Report:
-    """Write `out` and its report beside it (`<out>.report.json`).
+    """Write `out`, its report beside it, and what else the options ask for.
 
     An image that cannot be converted is listed in the report and left out; nothing is
-    written where none can be. The bytes depend on the input alone, not on `workers`.
+    written where none can be. A run that was killed goes on where it stopped. The bytes
+    depend on sources and options alone; those of a shard, once merged, too.
+
+    Args:
+        sources: folders and tables.
+        out: the JSON; a shard's is `<stem>.shard-i-of-n.json`. Nuclei go to
+            `<stem>_nuclei.json`, cytoplasm to `<stem>_cytoplasm.json`, what filters left
+            out to `<stem>_dropped.csv`, the report to `<name>.report.json`.
+        options: how; None for the defaults.
+        workers: processes of the local engine.
+        engine: `local` or `ray`.
+        shard: the part of the images to do; None for all.
+        overwrite: replace an older `out`.
 
     Raises:
-        InputError: a source cannot be read, or `out` exists and `overwrite` is not set.
+        InputError: a source cannot be read, `out` exists and `overwrite` is not set, or it
+            cannot be written.
     """
+    options = options or ConvertOptions()
+    out = out if shard is None else shard.path_of(out)
     if out.exists() and not overwrite:
         raise InputError(out, "an older file", "a new path", "give --overwrite to replace it")
-    plan = plan_conversion(images, masks, labels, cell_labels, pattern=pattern, channels=channels)
-    report = Report("convert_coco", notes=list(plan.notes))
-    _write(
-        plan,
-        images,
-        out,
-        report,
-        partial(
-            convert_image,
-            images=images,
-            channels=tuple(channels),
-            pattern=pattern,
-            with_cell_labels=plan.with_cell_labels,
-        ),
-        workers,
+    plan = plan_conversion(sources, options)
+    report = Report("convert_coco", failures=plan.failures, notes=plan.notes)
+    tasks = plan.tasks if shard is None else shard.take(plan.tasks)
+    job = PartJob(
+        partial(convert_image, sources=sources, options=options),
+        _hpa_id,
+        files_of,
+        out.with_name(f"{out.name}.parts"),
+        repr((sources, options)),
     )
-    report.write(out.with_name(out.name + ".report.json"))
+    parts = run_parts(job, tasks, report, workers=workers, engine=engine)
+    if report.done or not tasks:
+        _assemble(parts, sources, out, options, report)
+        report.write(report_path(out))
+    shutil.rmtree(job.folder, ignore_errors=True)
     return report
 
 
-def _write(
-    plan: Plan,
-    images: Path | None,
-    out: Path,
-    report: Report,
-    function: Callable[[ImageTask], ConvertedImage],
-    workers: int,
-) -> None:
-    with open_writer(out, build_info(images, out), build_categories()) as writer:
-        for _, result in run_items(function, plan.tasks, report, item_id=_hpa_id, workers=workers):
-            writer.add(result.image, result.annotations)
-            report.notes.extend(result.notes)
+def report_path(out: Path) -> Path:
+    """Name the report of a JSON."""
+    return out.with_name(f"{out.name}.report.json")
+
+
+def beside(out: Path, ending: str) -> Path:
+    """Name a file that goes with a JSON.
+
+    Examples:
+        >>> beside(Path("train.json"), "_nuclei.json").name
+        'train_nuclei.json'
+    """
+    return out.with_name(out.stem + ending)
 
 
 def _hpa_id(task: ImageTask) -> str:
     return task.hpa_id
 
 
-def convert_image(
-    task: ImageTask,
-    *,
-    images: Path | None,
-    channels: Sequence[str],
-    pattern: str,
-    with_cell_labels: bool,
-) -> ConvertedImage:
-    """Convert one image.
-
-    Raises:
-        InputError: a file is missing or unreadable, sizes differ, or labels are missing.
-    """
-    if task.mask is None:
-        raise InputError(
-            f"image {task.hpa_id}",
-            "no mask",
-            "<id>.png or <id>_mask.png in --masks",
-            "segment it (tools/segment.py) or remove its channel files",
+def _assemble(
+    parts: Sequence[Path], sources: Sources, out: Path, options: ConvertOptions, report: Report
+) -> None:
+    """Join the parts to the files that the user wants; the JSON of cells comes last."""
+    _write_dropped(parts, beside(out, "_dropped.csv"), report)
+    written = {"cells": True, "nuclei": sources.nuclei is not None, "cytoplasm": options.cytoplasm}
+    for annotated in reversed(ANNOTATED):
+        if not written[annotated]:
+            continue
+        path = out if annotated == "cells" else beside(out, f"_{annotated}.json")
+        with open_writer(path, build_info(sources.images, path, annotated)) as writer:
+            for text in read_lines(parts):
+                line = TaggedLine.from_text(text)
+                if line.annotated == annotated and line.kind == IMAGE:
+                    writer.add_image(line.text)
+                elif line.annotated == annotated and line.kind == ANNOTATION:
+                    writer.add_annotation(line.text)
+        report.notes.append(
+            f"{path.name}: {writer.image_count} images, {writer.annotation_count} annotations"
         )
-    if task.image_labels is None:
-        raise InputError(
-            task.mask,
-            f"no row for {task.hpa_id} in the labels",
-            "one row per image",
-            "add the row or remove the mask",
-        )
-    label_image = read_label_image(task.mask)
-    size_wh = (label_image.shape[1], label_image.shape[0])
-    channel_files = {} if images is None else _channel_files(task, images, channels, size_wh)
-    cells = encode_cells(label_image, task.mask)
-    notes = [] if cells else [f"{task.mask}: no cells, so the image has no annotations"]
-    sets = _sets_of_cells(task, cells, notes) if with_cell_labels else None
-    file_name = pattern.format(id=task.hpa_id, channel=SHOWN_CHANNEL)
-    image = build_image(
-        task.image_id,
-        task.hpa_id,
-        channel_files.get(SHOWN_CHANNEL, file_name),
-        size_wh,
-        channel_files,
-        task.image_labels,
-    )
-    annotations = [
-        build_annotation(
-            0,
-            task.image_id,
-            cell,
-            label_image.shape,
-            sets[cell.cell_id] if sets is not None else task.image_labels,
-        )
-        for cell in cells
-    ]
-    return ConvertedImage(image, annotations, notes)
 
 
-def _channel_files(
-    task: ImageTask, images: Path, channels: Sequence[str], size_wh: tuple[int, int]
-) -> dict[str, str]:
-    if task.channel_paths is None:
-        raise InputError(
-            task.mask,
-            f"no image files of {task.hpa_id} in {images}",
-            "its channels",
-            "add them, or leave IMAGES out to convert masks alone",
+def _write_dropped(parts: Sequence[Path], path: Path, report: Report) -> None:
+    count = 0
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as handle,
+    ):
+        table = csv.writer(handle, lineterminator="\n")
+        table.writerow(DROPPED_COLUMNS)
+        for text in read_lines(parts):
+            line = TaggedLine.from_text(text)
+            if line.kind == DROPPED:
+                table.writerow(json.loads(line.text))
+                count += 1
+    if count:
+        report.notes.append(
+            f"{count} cells or images left out, each with its reason in {path.name}"
         )
-    files = {}
-    for channel in channels:
-        path = task.channel_paths.get(channel)
-        if path is None:
-            raise InputError(
-                f"image {task.hpa_id}",
-                f"no {channel} file (only {', '.join(sorted(task.channel_paths))})",
-                f"one file for each of {', '.join(channels)}",
-                "add the file, or name the channels you have with --channels",
-            )
-        try:
-            with Image.open(path) as picture:
-                size = picture.size
-        except Exception as error:
-            raise InputError(
-                path, f"an unreadable picture ({error})", "a whole picture", "export it again"
-            ) from error
-        if size != size_wh:
-            raise InputError(
-                path,
-                f"{size[0]}x{size[1]}",
-                f"{size_wh[0]}x{size_wh[1]} as in {task.mask}",
-                "segment the image again, or scale its mask",
-            )
-        files[channel] = path.relative_to(images).as_posix()
-    return files
-
-
-def _sets_of_cells(
-    task: ImageTask, cells: Sequence[EncodedCell], notes: list[str]
-) -> Mapping[int, tuple[int, ...]]:
-    sets = task.cell_labels or {}
-    in_mask = {cell.cell_id for cell in cells}
-    if missing := sorted(in_mask - sets.keys()):
-        raise InputError(
-            task.mask,
-            f"no row for cell {', '.join(map(str, missing))} of {task.hpa_id} in the cell labels",
-            "one row for each cell of the mask",
-            "add the rows, or erase the cells from the mask",
-        )
-    if extra := sorted(sets.keys() - in_mask):
-        notes.append(
-            f"{task.mask}: no cell {', '.join(map(str, extra))}, whose rows in the cell labels are not used"
-        )
-    return sets
+    else:
+        path.unlink()

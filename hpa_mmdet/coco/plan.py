@@ -5,14 +5,25 @@ table has 21,806 rows, few of them in any folder), so they are counted in one no
 with some of its files is a task, and fails in the report if the rest is missing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from hpa_mmdet.coco.options import ConvertOptions
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.channels import CHANNELS, DEFAULT_PATTERN, find_images
-from hpa_mmdet.io.label_images import find_masks
-from hpa_mmdet.io.label_tables import read_cell_labels, read_image_labels
+from hpa_mmdet.io.channels import ImageFiles, scan_images
+from hpa_mmdet.io.label_images import scan_masks
+from hpa_mmdet.io.label_tables import (
+    CellTable,
+    Columns,
+    ImageTable,
+    LabelSet,
+    parse_label_set,
+    scan_cell_labels,
+    scan_image_labels,
+)
+from hpa_mmdet.jobs import Failure
 
 IDS_IN_A_NOTE = 5
 
@@ -23,72 +34,131 @@ class ImageTask(NamedTuple):
     image_id: int
     hpa_id: str
     mask: Path | None
-    channel_paths: Mapping[str, Path] | None
-    image_labels: tuple[int, ...] | None
-    cell_labels: Mapping[int, tuple[int, ...]] | None
+    nuclei: Path | None
+    files: ImageFiles | None
+    image_labels: LabelSet | None
+    cell_labels: Mapping[int, LabelSet] | None
+    problem: InputError | None = None
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True)
+class Sources:
+    """Where a conversion reads from.
+
+    Args:
+        masks: folder of label images.
+        labels: CSV of image labels; None to take the union of each image's cells.
+        images: folder of channel files; None for masks alone.
+        cell_labels: CSV of true sets of single cells; None to let cells inherit.
+        nuclei: folder of label images of nuclei; None for cells alone.
+    """
+
+    masks: Path
+    labels: Path | None = None
+    images: Path | None = None
+    cell_labels: Path | None = None
+    nuclei: Path | None = None
+
+
+@dataclass
+class Plan:
     """All tasks by rising id, and what the report should say about the sources."""
 
     tasks: list[ImageTask]
-    notes: list[str]
-    with_images: bool
-    with_cell_labels: bool
+    notes: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
 
 
-def plan_conversion(
-    images: Path | None,
-    masks: Path,
-    labels: Path | None,
-    cell_labels: Path | None = None,
-    *,
-    pattern: str = DEFAULT_PATTERN,
-    channels: Sequence[str] = CHANNELS,
-) -> Plan:
+def plan_conversion(sources: Sources, options: ConvertOptions) -> Plan:
     """Join folders and tables by image id.
 
-    Args:
-        images: folder of channel files, or None for masks alone.
-        masks: folder of label images.
-        labels: CSV of image labels, or None to take the union of each image's cells.
-        cell_labels: CSV of true sets of single cells, or None to let cells inherit.
-        pattern: name of a channel file, as `find_images` takes it.
-        channels: channels that each image must have.
-
     Raises:
-        InputError: a source cannot be read, both tables are missing, or no id has a file.
+        InputError: a source cannot be read, nothing says the labels, or no id has a file.
     """
-    if labels is None and cell_labels is None:
-        raise InputError("labels", "no table", "--labels or --cell-labels", "give one of them")
-    found_masks = find_masks(masks)
-    found_images = None if images is None else _by_id(images, channels, pattern)
-    of_images = None if labels is None else read_image_labels(labels)
-    of_cells = None if cell_labels is None else read_cell_labels(cell_labels)
-    ids = sorted(found_masks.keys() | (found_images or {}).keys())
-    tasks = []
-    for image_id, hpa_id in enumerate(ids, start=1):
-        sets = None if of_cells is None else of_cells.get(hpa_id)
-        if of_images is not None:
-            image_labels = of_images.get(hpa_id)
-        else:
-            image_labels = None if sets is None else tuple(sorted(set().union(*sets.values())))
-        channel_paths = None if found_images is None else found_images.get(hpa_id)
-        mask = found_masks.get(hpa_id)
-        tasks.append(ImageTask(image_id, hpa_id, mask, channel_paths, image_labels, sets))
-    notes = [
-        _note(len(table), set(table) - set(ids), path)
-        for path, table in ((labels, of_images), (cell_labels, of_cells))
-        if table is not None and set(table) - set(ids)
-    ]
-    return Plan(tasks, notes, images is not None, cell_labels is not None)
+    if sources.labels is None and sources.cell_labels is None and options.default_labels is None:
+        raise InputError(
+            "labels", "no table", "--labels or --cell-labels", "give one, or --default-labels"
+        )
+    masks = scan_masks(sources.masks, options.mask_pattern)
+    nuclei = None if sources.nuclei is None else scan_masks(sources.nuclei, options.mask_pattern)
+    found = None
+    if sources.images is not None:
+        found = scan_images(sources.images, options.channels, options.pattern)
+    files = {} if found is None else {image.image_id: image for image in found.images}
+    of_images, of_cells = _read_tables(sources, options)
+
+    problems: dict[str, InputError] = {}
+    for each in (of_cells, of_images, nuclei, found, masks):
+        problems |= {} if each is None else each.problems
+    ids = sorted(masks.paths.keys() | files.keys())
+    plan = Plan(
+        [
+            ImageTask(
+                image_id,
+                hpa_id,
+                masks.paths.get(hpa_id),
+                None if nuclei is None else nuclei.paths.get(hpa_id),
+                files.get(hpa_id),
+                _image_labels(hpa_id, of_images, of_cells, options),
+                None if of_cells is None else of_cells.sets.get(hpa_id),
+                problems.get(hpa_id),
+            )
+            for image_id, hpa_id in enumerate(ids, start=1)
+        ]
+    )
+    for path, table in ((sources.labels, of_images), (sources.cell_labels, of_cells)):
+        if path is not None and table is not None:
+            _tell(plan, path, table, set(ids))
+    if masks.unused:
+        plan.notes.append(
+            f"{sources.masks}: {len(masks.unused)} files are no label images by their names and "
+            f"are left out ({_some(masks.unused)})"
+        )
+    return plan
 
 
-def _by_id(images: Path, channels: Sequence[str], pattern: str) -> dict[str, Mapping[str, Path]]:
-    return {each.image_id: each.paths for each in find_images(images, channels, pattern)}
+def _read_tables(
+    sources: Sources, options: ConvertOptions
+) -> tuple[ImageTable | None, CellTable | None]:
+    columns = Columns(options.id_column, options.label_column)
+    of_images, of_cells = None, None
+    if sources.labels is not None:
+        of_images = scan_image_labels(sources.labels, options.label_scheme, columns)
+    if sources.cell_labels is not None:
+        of_cells = scan_cell_labels(sources.cell_labels, options.label_scheme)
+    return of_images, of_cells
 
 
-def _note(total: int, without_files: Iterable[str], path: Path | None) -> str:
-    ids = sorted(without_files)
-    shown = ", ".join(ids[:IDS_IN_A_NOTE]) + (", ..." if len(ids) > IDS_IN_A_NOTE else "")
-    return f"{path}: {len(ids)} of {total} image ids have no files and are left out ({shown})"
+def _image_labels(
+    hpa_id: str, of_images: ImageTable | None, of_cells: CellTable | None, options: ConvertOptions
+) -> LabelSet | None:
+    found = None
+    if of_images is not None:
+        found = of_images.sets.get(hpa_id)
+    elif of_cells is not None and hpa_id in of_cells.sets:
+        found = tuple(sorted(set().union(*of_cells.sets[hpa_id].values())))
+    if found is None and options.default_labels is not None:
+        return parse_label_set(options.default_labels, "--default-labels", options.label_scheme)
+    return found
+
+
+def _tell(plan: Plan, path: Path, table: ImageTable | CellTable, ids: set[str]) -> None:
+    """Say what of a table is not used, and which labels may be doubted."""
+    without_files = sorted(table.sets.keys() - ids - table.problems.keys())
+    if without_files:
+        plan.notes.append(
+            f"{path}: {len(without_files)} of {len(table.sets)} image ids have no files and are "
+            f"left out ({_some(without_files)})"
+        )
+    # a bad row of an image with files fails with its image
+    bad = [str(problem) for key, problem in table.problems.items() if key not in ids]
+    if bad:
+        rows = f"{len(bad)} rows cannot be used: {bad[0]}"
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        plan.failures.append(Failure(str(path), rows + more))
+    plan.notes += [f"{path}: {count} x {doubt}" for doubt, count in sorted(table.doubts.items())]
+
+
+def _some(names: Collection[str] | Sequence[str]) -> str:
+    shown = ", ".join(sorted(names)[:IDS_IN_A_NOTE])
+    return shown + (", ..." if len(names) > IDS_IN_A_NOTE else "")

@@ -2,9 +2,10 @@
 
 One annotation per cell. `category_id` is the first of the cell's set, for readers that
 know a single label; `category_ids` is the whole set. Both are `hpa_index + 1`, because
-common readers take category 0 for background.
+common readers take category 0 for background. docs/reference/coco_format.md has it all.
 """
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,12 +16,19 @@ from hpa_mmdet.coco.runs import EncodedCell
 from hpa_mmdet.localizations import LOCALIZATIONS
 
 Json = dict[str, Any]
+LAYOUTS: tuple[str, ...] = ("per-cell", "per-label")
 
 
-def build_info(images_root: Path | None, out: Path) -> Json:
+def to_line(entry: object) -> str:
+    """Write one entry without spaces or line breaks; the same entry gives the same bytes."""
+    return json.dumps(entry, separators=(",", ":"), ensure_ascii=False)
+
+
+def build_info(images_root: Path | None, out: Path, annotated: str = "cells") -> Json:
     """Describe the file; `images_root` is written relative to the folder of `out`.
 
-    Thus a dataset that is moved with its images stays readable.
+    Thus a dataset that is moved with its images stays readable. `annotated` says what an
+    annotation outlines: cells, nuclei or cytoplasm.
     """
     root = None
     if images_root is not None:
@@ -29,6 +37,7 @@ def build_info(images_root: Path | None, out: Path) -> Json:
         "description": "Cells with Human Protein Atlas localizations, made by hpa-mmdet",
         "version": __version__,
         "images_root": root,
+        "annotated": annotated,
     }
 
 
@@ -68,23 +77,35 @@ def build_image(
     }
 
 
-def build_annotation(
-    annotation_id: int,
+def build_annotations(
     image_id: int,
     cell: EncodedCell,
     size_hw: tuple[int, int],
     cell_labels: Sequence[int],
-) -> Json:
-    """Build an entry of `annotations`; `cell_labels` is the cell's set, as hpa_index."""
-    return {
-        "id": annotation_id,
-        "image_id": image_id,
-        "category_id": cell_labels[0] + 1,
-        "category_ids": [index + 1 for index in cell_labels],
-        "bbox": list(cell.bbox_xywh),
-        "area": cell.area,
-        "iscrowd": 0,
-        "cell_id": cell.cell_id,
-        "touches_border": cell.touches_border,
-        "segmentation": {"size": list(size_hw), "counts": cell.counts},
-    }
+    layout: str = "per-cell",
+) -> list[Json]:
+    """Build the entries of one cell, without `id`, which the writer counts.
+
+    Args:
+        image_id: of the image in this file.
+        cell: its mask.
+        size_hw: of the image.
+        cell_labels: the cell's set, as hpa_index.
+        layout: `per-cell` for one entry with the whole set; `per-label` for one entry for
+            each label, for tools that know only one.
+    """
+    sets = [cell_labels] if layout == "per-cell" else [(label,) for label in cell_labels]
+    return [
+        {
+            "image_id": image_id,
+            "category_id": labels[0] + 1,
+            "category_ids": [index + 1 for index in labels],
+            "bbox": list(cell.bbox_xywh),
+            "area": cell.area,
+            "iscrowd": 0,
+            "cell_id": cell.cell_id,
+            "touches_border": cell.touches_border,
+            "segmentation": {"size": list(size_hw), "counts": cell.counts},
+        }
+        for labels in sets
+    ]

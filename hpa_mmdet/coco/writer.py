@@ -4,25 +4,19 @@ Every image and every annotation has a line of its own, so the file can be read 
 piece by piece, compared with diff and merged with others.
 """
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from hpa_mmdet.coco.schema import Json
+from hpa_mmdet.coco.schema import Json, build_categories, to_line
 from hpa_mmdet.io.atomic import atomic_path
 
 
-def to_line(entry: Json) -> str:
-    """Write one entry without spaces or line breaks; the same entry gives the same bytes."""
-    return json.dumps(entry, separators=(",", ":"), ensure_ascii=False)
-
-
 class CocoWriter:
-    """Collects images and annotations; annotation ids count from 1 in the order added."""
+    """Takes entries as lines; annotation ids count from 1 in the order added."""
 
     def __init__(self, images: IO[str], annotations: IO[str]) -> None:
         self._images = images
@@ -30,28 +24,39 @@ class CocoWriter:
         self.image_count = 0
         self.annotation_count = 0
 
-    def add(self, image: Json, annotations: Sequence[Json]) -> None:
-        """Add one image and its annotations, whose `id` is set here."""
-        self._images.write(("," if self.image_count else "") + "\n" + to_line(image))
+    def add_image(self, line: str) -> None:
+        """Add an entry of `images`."""
+        self._images.write(",\n" + line if self.image_count else "\n" + line)
         self.image_count += 1
-        for annotation in annotations:
-            self._annotations.write("," if self.annotation_count else "")
-            self.annotation_count += 1
-            self._annotations.write("\n" + to_line({**annotation, "id": self.annotation_count}))
+
+    def add_annotation(self, line: str) -> None:
+        """Add an entry of `annotations` that has no `id` yet."""
+        comma = "," if self.annotation_count else ""
+        self.annotation_count += 1
+        self._annotations.write(f'{comma}\n{{"id":{self.annotation_count},{line[1:]}')
 
 
 @contextmanager
-def open_writer(path: Path, info: Json, categories: Sequence[Json]) -> Iterator[CocoWriter]:
-    """Give a writer; `path` appears, whole, when the block ends well."""
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
+def open_writer(
+    path: Path, info: Json, categories: Sequence[Json] | None = None
+) -> Iterator[CocoWriter]:
+    """Give a writer; `path` appears, whole, when the block ends well.
+
+    Raises:
+        InputError: the disk is full or the place cannot be written.
+    """
+    with ExitStack() as stack:
+        temporary = stack.enter_context(atomic_path(path))
+        out = stack.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
+        spill = stack.enter_context(
+            tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n", dir=path.parent)
+        )
         out.write('{"info":' + to_line(info) + ',\n"categories":[')
-        out.write(",".join("\n" + to_line(category) for category in categories))
+        listed = build_categories() if categories is None else categories
+        out.write(",".join("\n" + to_line(category) for category in listed))
         out.write('\n],\n"images":[')
-        with tempfile.TemporaryFile(
-            "w+", encoding="utf-8", newline="\n", dir=path.parent
-        ) as annotations:
-            yield CocoWriter(out, annotations)
-            out.write('\n],\n"annotations":[')
-            annotations.seek(0)
-            shutil.copyfileobj(annotations, out, 1 << 20)
+        yield CocoWriter(out, spill)
+        out.write('\n],\n"annotations":[')
+        spill.seek(0)
+        shutil.copyfileobj(spill, out, 1 << 20)
         out.write("\n]}\n")
