@@ -13,3 +13,12 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("real data not here: set HPA_REAL_DATA to the folder that holds it")
     return Path(folder).resolve()
+
+
+@pytest.fixture
+def mmdet_scope() -> None:
+    """Let names in configs mean mmdet's registries, as a Runner does."""
+    from mmengine.registry import DefaultScope
+
+    if DefaultScope.get_current_instance() is None:
+        DefaultScope.get_instance("tests", scope_name="mmdet")

@@ -1,0 +1,81 @@
+"""The branch: derived Negative, image weighting, standardization, what it learns from."""
+
+import pytest
+import torch
+
+from hpa_mmdet.models.localization_branch import LocalizationBranch, Standardize
+
+LOSS = {"type": "BagLoss"}
+
+
+def branch(**options: object) -> LocalizationBranch:
+    torch.manual_seed(0)
+    return LocalizationBranch(feature_dim=6, loss=LOSS, hidden=8, **options).eval()  # type: ignore[arg-type]
+
+
+def test_derived_negative_is_the_product_of_what_the_others_lack() -> None:
+    model = branch(image_exponent=0.0)
+    cells = torch.randn(3, 6)
+    scores, _ = model.predict(cells, torch.randn(6))
+    prob = torch.sigmoid(model.cell_head(cells))[:, :18]
+    torch.testing.assert_close(scores[:, :18], prob)
+    torch.testing.assert_close(scores[:, 18], (1 - prob).prod(1))
+
+
+def test_image_probability_weighs_every_class_but_negative() -> None:
+    plain, weighted = branch(image_exponent=0.0), branch(image_exponent=0.5)
+    cells, image = torch.randn(3, 6), torch.randn(6)
+    without, _ = plain.predict(cells, image)
+    scores, image_prob = weighted.predict(cells, image)
+    torch.testing.assert_close(scores[:, :18], without[:, :18] * image_prob[:18].sqrt())
+    torch.testing.assert_close(scores[:, 18], without[:, 18])
+
+
+@pytest.mark.parametrize(("negative", "learns"), [("derived", False), ("learnt", True)])
+def test_a_derived_negative_has_no_logit_that_learns(negative: str, learns: bool) -> None:
+    model = branch(negative=negative)
+    losses = model.loss(
+        torch.randn(4, 6), torch.tensor([0, 0, 1, 1]), torch.randn(2, 6), torch.ones(2, 19)
+    )
+    losses["loss_localization"].backward()
+    gradient = model.cell_head[-1].weight.grad
+    assert gradient is not None
+    assert bool(gradient[18].any()) is learns
+    assert gradient[:18].any()
+
+
+def test_mixed_negative_is_the_mean_of_both() -> None:
+    cells, image = torch.randn(2, 6), torch.randn(6)
+    derived, learnt, mixed = (
+        branch(negative=each).predict(cells, image)[0][:, 18]
+        for each in ("derived", "learnt", "mixed")
+    )
+    torch.testing.assert_close(mixed, (derived + learnt) / 2)
+
+
+def test_no_cells_give_no_scores() -> None:
+    scores, image_prob = branch().predict(torch.zeros(0, 6), torch.zeros(6))
+    assert scores.shape == (0, 19)
+    assert image_prob.shape == (19,)
+
+
+def test_standardize_brings_features_to_mean_0_and_deviation_1() -> None:
+    rows = torch.tensor([[1.0, 5.0], [3.0, 5.0], [5.0, 5.0]])
+    module = Standardize(2)
+    module.fit(rows)
+    done = module(rows)
+    torch.testing.assert_close(done.mean(0), torch.zeros(2))
+    torch.testing.assert_close(done[:, 0].std(correction=0), torch.tensor(1.0))
+    assert not done[:, 1].any()  # a feature that never varies
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"pooling": "cell"}, "pooling: found 'cell', expected mask or box", id="pool"),
+        pytest.param({"negative": "none"}, "negative: found 'none', expected derived", id="neg"),
+    ],
+)
+def test_unknown_choices_are_named(options: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        branch(**options)
