@@ -22,9 +22,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
-from hpa_mmdet.io.run_lengths import decode_counts
+from hpa_mmdet.io.run_lengths import measure_counts
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 COLUMNS = ("ID", "ImageWidth", "ImageHeight", "PredictionString")
@@ -245,20 +247,20 @@ def _format(prediction: Prediction, where: str) -> str:
 
 def _find_blank(counts: list[bytes], width: int, height: int, where: str) -> list[bool]:
     """Check the runs of each mask against the image's size; say which have no pixels."""
-    decoded = decode_counts(counts)
-    if decoded is None:
+    sizes = measure_counts(counts)
+    if sizes is None:
         raise InputError(
             where, "a mask that is not run-length counts", "COCO's compressed counts", "write again"
         )
-    for runs in decoded:
-        if int(runs.sum()) != width * height:
-            raise InputError(
-                where,
-                f"a mask of {int(runs.sum())} pixels",
-                f"{width * height} ({width}x{height})",
-                "encode masks at the full size of their image",
-            )
-    return [not runs[1::2].any() for runs in decoded]
+    wrong = np.flatnonzero(sizes.pixels != width * height)
+    if wrong.size:
+        raise InputError(
+            where,
+            f"a mask of {sizes.pixels[wrong[0]]} pixels",
+            f"{width * height} ({width}x{height})",
+            "encode masks at the full size of their image",
+        )
+    return list(sizes.areas == 0)
 
 
 @lru_cache(maxsize=64)

@@ -44,23 +44,55 @@ def average_precision(is_true: NDArray[np.bool_], num_truths: int) -> float:
     return float(envelope[is_true].sum() / num_truths)
 
 
+class Ranking(NamedTuple):
+    """Detections ordered by class, then by falling score, ties in file order.
+
+    Args:
+        order: (D,) places in the file.
+        classes: (D,) in that order.
+        scores: (D,) in that order.
+        truths: (D,) in that order, numbered so that no two classes share one; -1 for none.
+        edges: (K + 1,) where each class begins.
+    """
+
+    order: NDArray[np.intp]
+    classes: NDArray[np.intp]
+    scores: NDArray[np.float64]
+    truths: NDArray[np.intp]
+    edges: NDArray[np.intp]
+
+
+def rank_detections(detections: RankedDetections, num_classes: int) -> Ranking:
+    """Order detections once, for any number of ways to break their ties."""
+    order = np.lexsort((-detections.scores, detections.classes))  # stable
+    classes, truths = detections.classes[order], detections.truths[order]
+    own = np.where(truths >= 0, truths * num_classes + classes, -1)
+    edges = np.searchsorted(classes, np.arange(num_classes + 1))
+    return Ranking(order, classes, detections.scores[order], own, edges)
+
+
 def average_precisions(
-    detections: RankedDetections,
-    num_truths: NDArray[np.intp],
-    tie_breaker: NDArray[np.float64] | None = None,
+    ranking: Ranking, num_truths: NDArray[np.intp], rng: np.random.Generator | None = None
 ) -> NDArray[np.float64]:
     """Compute average precision per class; of several detections of a truth the first is true.
 
     Args:
-        detections: see there.
+        ranking: see there.
         num_truths: (K,) how many truths each class has.
-        tie_breaker: (D,) equal scores are ranked by it, lowest first; file order without.
+        rng: equal scores come in a random order of its making; in file order without.
 
     Returns:
         (K,) float; NaN for a class without truths.
     """
-    is_true, classes = _rank(detections, tie_breaker)
-    edges = np.searchsorted(classes, np.arange(len(num_truths) + 1))
+    truths = ranking.truths
+    if rng is not None:
+        shuffled = rng.permutation(len(truths))
+        truths = truths[shuffled[np.argsort(_tie_groups(ranking)[shuffled], kind="stable")]]
+    matched = np.flatnonzero(truths >= 0)
+    _, first = np.unique(truths[matched], return_index=True)
+    is_true = np.zeros(len(truths), dtype=bool)
+    is_true[matched[first]] = True
+    edges = ranking.edges
     return np.array(
         [
             average_precision(is_true[edges[k] : edges[k + 1]], int(num)) if num else np.nan
@@ -69,29 +101,19 @@ def average_precisions(
     )
 
 
-def tied_share(detections: RankedDetections, num_truths: NDArray[np.intp]) -> float:
+def tied_share(ranking: Ranking, num_truths: NDArray[np.intp]) -> float:
     """Give the share of detections whose score another one of its class has too.
 
     Only classes with truths count. 0 without detections.
     """
-    counted = num_truths[detections.classes] > 0
+    counted = num_truths[ranking.classes] > 0
     if not counted.any():
         return 0.0
-    pairs = np.stack([detections.classes[counted], detections.scores[counted]], axis=1)
-    _, group, sizes = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
-    return float(np.mean(sizes[group.ravel()] > 1))
+    group = _tie_groups(ranking)
+    return float(np.mean(np.bincount(group)[group[counted]] > 1))
 
 
-def _rank(
-    detections: RankedDetections, tie_breaker: NDArray[np.float64] | None
-) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
-    """Order by class, then falling score; mark the first detection of each truth."""
-    keys: tuple[NDArray[np.generic], ...] = (-detections.scores, detections.classes)
-    order = np.lexsort(keys if tie_breaker is None else (tie_breaker, *keys))  # stable
-    classes, truths = detections.classes[order], detections.truths[order]
-    matched = np.flatnonzero(truths >= 0)
-    num_truths = int(truths.max(initial=-1)) + 1
-    _, first = np.unique(classes[matched] * num_truths + truths[matched], return_index=True)
-    is_true = np.zeros(len(order), dtype=bool)
-    is_true[matched[first]] = True
-    return is_true, classes
+def _tie_groups(ranking: Ranking) -> NDArray[np.intp]:
+    """Number the runs of equal class and score."""
+    changes = (np.diff(ranking.classes) != 0) | (np.diff(ranking.scores) != 0)
+    return np.concatenate((np.zeros(min(1, len(ranking.order)), np.intp), np.cumsum(changes)))

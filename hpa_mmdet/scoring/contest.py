@@ -25,6 +25,7 @@ from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.scoring.average_precision import (
     RankedDetections,
     average_precisions,
+    rank_detections,
     tied_share,
 )
 from hpa_mmdet.scoring.detections import Detections, detections_of_row
@@ -128,37 +129,26 @@ class ContestScorer:
             missing: handed on to the result.
             unknown: handed on to the result.
         """
-        every = RankedDetections(
-            np.concatenate([np.empty(0), *(part.scores for part in self._parts)]),
-            np.concatenate([np.empty(0, np.intp), *(part.classes for part in self._parts)]),
-            np.concatenate([np.empty(0, np.intp), *(part.truths for part in self._parts)]),
-        )
-        ap = average_precisions(every, self._num_truths)
-        tied = tied_share(every, self._num_truths)
-        orders = self._try_orders(every, tie_orders, seed) if tied else []
+        ranking = rank_detections(_joined(self._parts), NUM_LOCALIZATIONS)
+        ap = average_precisions(ranking, self._num_truths)
+        tied = tied_share(ranking, self._num_truths)
+        rng = np.random.default_rng(seed)
+        orders = [
+            average_precisions(ranking, self._num_truths, rng)
+            for _ in range(tie_orders if tied else 0)
+        ]
         values = [_mean(order) for order in orders] or [_mean(ap)]
         return ContestResult(
             contest_map=_mean(ap),
             ap=ap,
             truths=self._num_truths.copy(),
-            detections=np.bincount(every.classes, minlength=NUM_LOCALIZATIONS),
+            detections=np.diff(ranking.edges),
             tied_share=tied,
             ties=TieOrders(len(orders), float(np.mean(values)), min(values), max(values)),
             ap_over_orders=np.mean(orders, axis=0) if orders else ap,
             missing=tuple(missing),
             unknown=tuple(unknown),
         )
-
-    def _try_orders(
-        self, detections: RankedDetections, orders: int, seed: int
-    ) -> list[NDArray[np.float64]]:
-        """Rank equal confidences at random, several times; (K,) average precisions each."""
-        rng = np.random.default_rng(seed)
-        count = len(detections.scores)
-        return [
-            average_precisions(detections, self._num_truths, rng.random(count))
-            for _ in range(orders)
-        ]
 
 
 def score_submission(
@@ -207,6 +197,15 @@ def check_overlap(images_in_both: int) -> None:
         raise InputError(
             "submission", "no image of the truth", "the same image ids", "check both files"
         )
+
+
+def _joined(parts: list[RankedDetections]) -> RankedDetections:
+    none = np.empty(0, np.intp)
+    return RankedDetections(
+        np.concatenate([np.empty(0), *(part.scores for part in parts)]),
+        np.concatenate([none, *(part.classes for part in parts)]),
+        np.concatenate([none, *(part.truths for part in parts)]),
+    )
 
 
 def _mean(ap: NDArray[np.float64]) -> float:

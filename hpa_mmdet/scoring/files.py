@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.run_lengths import decode_counts
+from hpa_mmdet.io.run_lengths import measure_counts
 from hpa_mmdet.io.submission import SubmissionRow
 from hpa_mmdet.scoring.cells import CellCollector, CellResult, CellTable, score_cells
 from hpa_mmdet.scoring.contest import IOU_THRESHOLD, ContestResult, ContestScorer, check_overlap
@@ -187,8 +187,8 @@ def read_found_cells(path: Path, truth: Mapping[str, TruthImage]) -> dict[str, F
 def _found_cell(result: Mapping[str, Any], where: str) -> tuple[Rle, float]:
     height, width = (int(side) for side in result["segmentation"]["size"])
     counts = result["segmentation"]["counts"].encode("ascii")
-    runs = decode_counts([counts])
-    if runs is None or int(runs[0].sum()) != height * width:
+    sizes = measure_counts([counts])
+    if sizes is None or sizes.pixels[0] != height * width:
         raise InputError(where, "a damaged mask", "compressed RLE of a whole image", "write again")
     score = float(result["score"])
     if not 0.0 <= score <= 1.0:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.run_lengths import decode_counts
+from hpa_mmdet.io.run_lengths import measure_counts
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 Rle = dict[str, Any]
@@ -155,12 +155,10 @@ def _truth_image(image: Mapping[str, Any], cells: Mapping[str, Mapping[str, Any]
 
 def _check_masks(image: TruthImage, path: Path) -> None:
     """Refuse damaged masks: pycocotools would read past their end."""
-    decoded = decode_counts([rle["counts"] for rle in image.rles])
+    sizes = measure_counts([rle["counts"] for rle in image.rles])
     size = [image.height, image.width]
-    if decoded is None or any(
-        int(runs.sum()) != image.height * image.width or rle["size"] != size
-        for runs, rle in zip(decoded, image.rles, strict=True)
-    ):
+    whole = sizes is not None and bool(np.all(sizes.pixels == image.height * image.width))
+    if not whole or any(rle["size"] != size for rle in image.rles):
         raise InputError(
             f"{path}, image {image.image_id}",
             "a mask whose run lengths do not fill the image",

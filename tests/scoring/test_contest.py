@@ -6,7 +6,12 @@ from contest_by_hand import DrawnImage, box, literal_average_precisions, random_
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.submission import SubmissionRow
-from hpa_mmdet.scoring.average_precision import RankedDetections, average_precisions, tied_share
+from hpa_mmdet.scoring.average_precision import (
+    RankedDetections,
+    average_precisions,
+    rank_detections,
+    tied_share,
+)
 from hpa_mmdet.scoring.contest import ContestResult, score_submission
 from hpa_mmdet.scoring.matching import match_cells
 
@@ -138,12 +143,16 @@ def test_without_ties_no_orders_are_tried() -> None:
 
 
 def test_ties_in_classes_without_truths_do_not_count() -> None:
-    every = RankedDetections(np.array([0.5, 0.5, 0.2]), np.array([1, 1, 0]), np.array([-1, -1, 0]))
-    assert tied_share(every, np.array([1, 0])) == 0
-    assert tied_share(every, np.array([1, 1])) == 2 / 3
-    nothing = RankedDetections(np.empty(0), np.empty(0, int), np.empty(0, int))
+    scores, classes = np.array([0.5, 0.5, 0.2]), np.array([1, 1, 0])
+    ranking = rank_detections(RankedDetections(scores, classes, np.array([-1, -1, 0])), 2)
+    assert tied_share(ranking, np.array([1, 0])) == 0
+    assert tied_share(ranking, np.array([1, 1])) == 2 / 3
+    assert ranking.order.tolist() == [2, 0, 1]
+    none = np.empty(0, int)
+    nothing = rank_detections(RankedDetections(np.empty(0), none, none), 2)
     assert tied_share(nothing, np.array([1, 0])) == 0
     assert average_precisions(nothing, np.array([2, 0])) == pytest.approx([0, np.nan], nan_ok=True)
+    assert average_precisions(nothing, np.array([2, 0]), np.random.default_rng(0))[0] == 0
 
 
 def test_images_in_one_file_only_are_told() -> None:
