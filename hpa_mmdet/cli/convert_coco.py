@@ -106,7 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"convert_coco: {error}", file=sys.stderr)
         return 2
     print(report.summary())
-    return report.exit_status
+    # a shard is written even where all of its images failed, so that the whole can be merged
+    return min(report.exit_status, 1) if args.shard else report.exit_status
 
 
 if __name__ == "__main__":

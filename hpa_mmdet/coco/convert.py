@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from hpa_mmdet.coco.convert_image import (
     ANNOTATED,
@@ -27,6 +28,8 @@ from hpa_mmdet.jobs import Report
 from hpa_mmdet.jobs.parts import PartJob, read_lines, run_parts
 from hpa_mmdet.jobs.shards import Shard
 
+REPORT_ENDING = ".report.json"
+
 
 def convert(
     sources: Sources,
@@ -46,9 +49,10 @@ def convert(
 
     Args:
         sources: folders and tables.
-        out: the JSON; a shard's is `<stem>.shard-i-of-n.json`. Nuclei go to
-            `<stem>_nuclei.json`, cytoplasm to `<stem>_cytoplasm.json`, what filters left
-            out to `<stem>_dropped.csv`, the report to `<name>.report.json`.
+        out: the JSON. Nuclei go to `<stem>_nuclei.json`, cytoplasm to
+            `<stem>_cytoplasm.json`, what filters left out to `<stem>_dropped.csv`, the
+            report to `<name>.report.json`; a shard's files are `<stem>.shard-i-of-n.json`
+            and so on, and are written even where all of its images failed.
         options: how; None for the defaults.
         workers: processes of the local engine.
         engine: `local` or `ray`.
@@ -60,7 +64,8 @@ def convert(
             cannot be written.
     """
     options = options or ConvertOptions()
-    out = out if shard is None else shard.path_of(out)
+    files = OutputFiles(out, shard)
+    out = files.of("cells")
     if out.exists() and not overwrite:
         raise InputError(out, "an older file", "a new path", "give --overwrite to replace it")
     plan = plan_conversion(sources, options)
@@ -74,8 +79,8 @@ def convert(
         repr((sources, options)),
     )
     parts = run_parts(job, tasks, report, workers=workers, engine=engine)
-    if report.done or not tasks:
-        _assemble(parts, sources, out, options, report)
+    if report.done or shard is not None or not tasks:
+        _assemble(parts, sources, files, options, report)
         report.write(report_path(out))
     shutil.rmtree(job.folder, ignore_errors=True)
     return report
@@ -83,17 +88,32 @@ def convert(
 
 def report_path(out: Path) -> Path:
     """Name the report of a JSON."""
-    return out.with_name(f"{out.name}.report.json")
+    return out.with_name(out.name + REPORT_ENDING)
 
 
-def beside(out: Path, ending: str) -> Path:
-    """Name a file that goes with a JSON.
+class OutputFiles(NamedTuple):
+    """Names of the files of one conversion, or of one shard of it.
 
     Examples:
-        >>> beside(Path("train.json"), "_nuclei.json").name
+        >>> OutputFiles(Path("train.json"), None).of("nuclei").name
         'train_nuclei.json'
     """
-    return out.with_name(out.stem + ending)
+
+    out: Path
+    shard: Shard | None
+
+    def of(self, annotated: str) -> Path:
+        """Name the JSON of one set."""
+        return self._named("" if annotated == "cells" else f"_{annotated}", self.out.suffix)
+
+    @property
+    def dropped(self) -> Path:
+        """The table of what filters left out."""
+        return self._named("_dropped", ".csv")
+
+    def _named(self, ending: str, suffix: str) -> Path:
+        path = self.out.with_name(self.out.stem + ending + suffix)
+        return path if self.shard is None else self.shard.path_of(path)
 
 
 def _hpa_id(task: ImageTask) -> str:
@@ -101,15 +121,19 @@ def _hpa_id(task: ImageTask) -> str:
 
 
 def _assemble(
-    parts: Sequence[Path], sources: Sources, out: Path, options: ConvertOptions, report: Report
+    parts: Sequence[Path],
+    sources: Sources,
+    files: OutputFiles,
+    options: ConvertOptions,
+    report: Report,
 ) -> None:
     """Join the parts to the files that the user wants; the JSON of cells comes last."""
-    _write_dropped(parts, beside(out, "_dropped.csv"), report)
+    _write_dropped(parts, files.dropped, report)
     written = {"cells": True, "nuclei": sources.nuclei is not None, "cytoplasm": options.cytoplasm}
     for annotated in reversed(ANNOTATED):
         if not written[annotated]:
             continue
-        path = out if annotated == "cells" else beside(out, f"_{annotated}.json")
+        path = files.of(annotated)
         with open_writer(path, build_info(sources.images, path, annotated)) as writer:
             for text in read_lines(parts):
                 line = TaggedLine.from_text(text)

@@ -6,7 +6,6 @@ uncompressed runs become compressed ones. Annotations of one cell (layout per-la
 joined to one cell.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 from pycocotools import mask as coco_mask
 
+from hpa_mmdet.coco.lines import load_json
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.localizations import NAMES, localization_at
 
@@ -58,10 +58,7 @@ def read_coco(path: Path) -> CocoData:
         InputError: no such file, not JSON, a key is missing, a category is no
             localization, or an annotation belongs to no image.
     """
-    content = _load(path)
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(content.get(key), list):
-            raise InputError(path, f"no list {key!r}", "a COCO JSON", "make it by convert_coco")
+    content = load_json(path)
     index_of = read_categories(content["categories"], path)
     of_image: dict[int, list[dict[str, Any]]] = {}
     images = content["images"]
@@ -86,18 +83,6 @@ def read_coco(path: Path) -> CocoData:
             "run tools/validate_coco.py on it",
         ) from error
     return CocoData(path, read, read_images_root(content.get("info"), path))
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(path, str(error), "a COCO JSON", "check the path") from error
-    except ValueError as error:
-        raise InputError(path, f"no JSON ({error})", "a COCO JSON", "convert again") from error
-    if not isinstance(content, dict):
-        raise InputError(path, type(content).__name__, "a JSON object", "make it by convert_coco")
-    return content
 
 
 def read_images_root(info: object, path: Path) -> Path | None:
