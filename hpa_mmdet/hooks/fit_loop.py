@@ -9,14 +9,18 @@ Source:
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from mmdet.registry import LOOPS
+from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop
 from rich.progress import track
 from torch import Tensor, nn
+
+from hpa_mmdet.io.atomic import atomic_path
 
 FITTED_CHECKPOINT = "fitted.pth"
 
@@ -94,6 +98,10 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         summary = ", ".join(f"{name} {value:.4f}" for name, value in last.items())
         runner.logger.info(f"fitted in {time.monotonic() - cached:.1f} s: {summary}")
         runner.save_checkpoint(runner.work_dir, FITTED_CHECKPOINT, save_optimizer=False)
+        if is_main_process():
+            folder = Path(runner.work_dir)
+            with atomic_path(folder / "last_checkpoint") as temporary:
+                temporary.write_text(str(folder / FITTED_CHECKPOINT), encoding="utf-8")
 
     def _wants_validation(self) -> bool:
         # the last epoch's validation follows the fit

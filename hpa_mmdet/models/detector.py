@@ -10,6 +10,7 @@ import torch
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import get_box_tensor
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -155,7 +156,8 @@ class HpaMaskRCNN(TwoStageDetector):
         stride, shape_hw = source.strides[0], (image_maps[0].shape[1], image_maps[0].shape[2])
         device = image_maps[0].device
         if self.localization.pooling == "box":
-            coverage = coverage_from_boxes(instances.bboxes.to(device), stride, shape_hw)
+            boxes_xyxy = get_box_tensor(instances.bboxes).to(device)
+            coverage = coverage_from_boxes(boxes_xyxy, stride, shape_hw)
         elif "mask_probs" in instances:
             coverage = coverage_from_probs(instances.mask_probs, instances.bboxes, stride, shape_hw)
         else:
@@ -169,9 +171,10 @@ def _image_labels(samples: Sequence[DetDataSample], device: torch.device) -> Ten
 
 
 def _as_results(given: InstanceData) -> InstanceData:
-    count, device = len(given), given.bboxes.device
+    boxes_xyxy = get_box_tensor(given.bboxes).clone()
+    count, device = len(given), boxes_xyxy.device
     return InstanceData(
-        bboxes=given.bboxes.clone(),
+        bboxes=boxes_xyxy,
         masks=given.masks,
         scores=torch.ones(count, device=device),
         labels=torch.zeros(count, dtype=torch.long, device=device),

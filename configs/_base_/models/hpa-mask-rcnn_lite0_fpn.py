@@ -18,7 +18,15 @@ model = dict(
         input_stride=2,
         weights="lite0",
     ),
-    neck=dict(type="FPN", in_channels=[24, 40, 112, 320], out_channels=64, num_outs=4),
+    # normalized: the backbone's maps differ in scale by a factor of ten, and an unnormalized
+    # pyramid spends the first hundred steps on that
+    neck=dict(
+        type="FPN",
+        in_channels=[24, 40, 112, 320],
+        out_channels=64,
+        num_outs=4,
+        norm_cfg=dict(type="GN", num_groups=8),
+    ),
     rpn_head=dict(
         type="RPNHead",
         in_channels=64,

@@ -1,0 +1,156 @@
+"""The decoupled stage: learns what can be learnt, repeats by its seed, resumes; the tool."""
+
+import json
+import re
+import secrets
+from pathlib import Path
+
+import pytest
+import torch
+
+from hpa_mmdet.cli.convert_coco import main as convert
+from hpa_mmdet.cli.train import main as train
+from hpa_mmdet.hooks.fit_loop import FeatureCache, fit_heads
+from hpa_mmdet.models import LocalizationBranch
+from hpa_mmdet.testing import TINY_BACKBONE, TINY_CHANNELS, write_discs
+
+CONFIG = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py"
+
+
+class Named(torch.nn.Module):
+    """A model that is its localization branch alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.localization = LocalizationBranch(
+            feature_dim=8, loss={"type": "BagLoss"}, hidden=16, dropout=0.0, image_exponent=0.0
+        )
+
+
+def bags() -> tuple[FeatureCache, torch.Tensor]:
+    """40 images of 5 cells; class k shows in feature k of some cells of images labelled k."""
+    generator = torch.Generator().manual_seed(3)
+    labels = torch.zeros(40, 19)
+    cells = torch.randn(40, 5, 8, generator=generator) * 0.3
+    shown = torch.zeros(40, 5, 19)
+    for image in range(40):
+        for k in (image % 4, (image + 1) % 4):
+            labels[image, k] = 1
+            some = torch.rand(5, generator=generator) < 0.6
+            some[0] = True
+            shown[image, some, k] = 1
+            cells[image, some, k] += 4
+    cache = FeatureCache(cells.flatten(0, 1), torch.full((40,), 5), cells.mean(1), labels)
+    return cache, shown.flatten(0, 1)
+
+
+def test_cells_are_told_apart_though_only_images_are_labelled() -> None:
+    cache, shown = bags()
+    model = Named()
+    history = fit_heads(model, cache, epochs=30, batch_images=4, lr=1e-2)
+    assert [epoch for epoch, _ in history] == list(range(1, 31))
+    assert history[-1][1]["loss_localization"] < 0.5 * history[0][1]["loss_localization"]
+    scores, _ = model.localization.predict(cache.cells, cache.images[0])
+    named = scores[:, :4] > 0.5
+    assert (named == shown[:, :4].bool()).float().mean() > 0.9
+    assert not model.localization.cell_head.training
+
+
+def test_the_seed_repeats_the_fit() -> None:
+    cache, _ = bags()
+    runs = [fit_heads(Named(), cache, epochs=3, seed=seed) for seed in (1, 1, 2)]
+    assert runs[0] == runs[1] != runs[2]
+
+
+@pytest.fixture
+def discs(tmp_path: Path) -> Path:
+    write_discs(tmp_path, ["a", "b", "c", "d"])
+    (tmp_path / "images").rename(tmp_path / "train")
+    arguments = {"--masks": "masks", "--labels": "train.csv", "--out": "train.json"}
+    flat = [part for key, name in arguments.items() for part in (key, str(tmp_path / name))]
+    assert convert([str(tmp_path / "train"), *flat]) == 0
+    return tmp_path
+
+
+def tiny(folder: Path, work_dir: str, *options: str) -> list[str]:
+    backbones = ("model.backbone", "model.localization.backbone")
+    return [
+        CONFIG,
+        "--data-root",
+        str(folder),
+        "--work-dir",
+        str(folder / work_dir),
+        *options,
+        "--cfg-options",
+        *(
+            f"{each}.{key}"
+            for each in backbones
+            for key in (f"model_name={TINY_BACKBONE}", "weights=None")
+        ),
+        f"model.neck.in_channels={list(TINY_CHANNELS)}".replace(" ", ""),
+        f"model.localization.feature_dim={2 * sum(TINY_CHANNELS)}",
+        "train_dataloader.num_workers=0",
+        "train_dataloader.persistent_workers=False",
+        "train_cfg.fit.dataloader.num_workers=0",
+        "train_cfg.fit.epochs=2",
+        "default_hooks.logger.interval=1",
+        # mmengine keeps both by name for as long as the process lives
+        f"visualizer.name={secrets.token_hex(4)}",
+        f"experiment_name={secrets.token_hex(4)}",
+    ]
+
+
+def curve(work_dir: Path) -> list[float]:
+    lines = [
+        json.loads(line)
+        for path in sorted(work_dir.glob("*/vis_data/scalars.json"))
+        for line in path.read_text().splitlines()
+    ]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+def test_the_tool_trains_says_what_is_next_and_repeats_by_seed(
+    discs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    assert train(tiny(discs, "one")) == 0
+    printed = capsys.readouterr().out
+    assert re.search(rf"next: python tools/infer.py {CONFIG} .*one/fitted.pth IMAGES", printed)
+    assert train(tiny(discs, "two")) == 0
+    first, second = curve(discs / "one"), curve(discs / "two")
+    assert len(first) == 4
+    assert first == second
+    weights = [
+        torch.load(discs / name / "fitted.pth", weights_only=True)["state_dict"]
+        for name in ("one", "two")
+    ]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    # a run whose epochs are done repeats the fit alone
+    assert train(tiny(discs, "one", "--resume")) == 0
+    assert curve(discs / "one") == first
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(lambda path: path.unlink(), "train.json: found", id="no JSON"),
+        pytest.param(lambda path: path.write_text("{"), "found no JSON", id="not JSON"),
+    ],
+)
+def test_what_is_missing_is_said_in_a_line(
+    discs: Path,
+    change,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    change(discs / "train.json")
+    assert train(tiny(discs, "one")) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_config_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(["configs/none.py"]) == 2
+    assert "configs/none.py: found no file, expected a config" in capsys.readouterr().err
