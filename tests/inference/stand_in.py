@@ -4,6 +4,8 @@ It keeps to the interface of HpaMaskRCNN, sees the same cells whichever way the 
 turned, and gives each 19 scores that follow from its green pixels.
 """
 
+import time
+
 import numpy as np
 import torch
 from mmdet.registry import MODELS
@@ -23,18 +25,22 @@ class StandInCells(BaseModel):
     Args:
         classes: width of the one weight, so that checkpoints can be the wrong ones.
         memory_px: pixels of a batch above which the device is said to be full.
+        pause_s: how long it takes its time.
     """
 
-    def __init__(self, classes: int = 19, memory_px: int | None = None) -> None:
+    def __init__(
+        self, classes: int = 19, memory_px: int | None = None, pause_s: float = 0.0
+    ) -> None:
         super().__init__()
         self.rates = nn.Parameter(torch.linspace(0.1, 1.9, classes))
-        self.memory_px = memory_px
+        self.memory_px, self.pause_s = memory_px, pause_s
         self.batch_sizes: list[int] = []
 
     def forward(self, inputs: Tensor, data_samples: list, mode: str = "predict") -> list:
         raise NotImplementedError
 
     def test_step(self, data: dict) -> list:
+        time.sleep(self.pause_s)
         images, samples = data["inputs"], data["data_samples"]
         assert len({each.shape for each in images}) == 1, "one size per batch"
         self.batch_sizes.append(len(images))

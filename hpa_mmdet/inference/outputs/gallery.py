@@ -23,6 +23,7 @@ from hpa_mmdet.pages.page import Page, Picture
 
 _THUMBNAIL_PX = 160
 _MARGIN = 0.15
+_LEAST_CONFIDENCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def write_gallery(
     thresholds: Sequence[float],
     per_class: int = 12,
 ) -> None:
-    """Write the page: for each class the cells most confidently of it.
+    """Write the page: for each class the cells most confidently of it, at 0.1 or above.
 
     The predictions are read once to choose the cells; then only their images are read.
 
@@ -127,6 +128,8 @@ def _enter(heaps: list[list[_Entry]], image: StoredImage, number: int, per_class
     entered = False
     for place, cell in enumerate(image.prediction.cells):
         for heap, score in zip(heaps, cell.class_scores.tolist(), strict=True):
+            if score < _LEAST_CONFIDENCE:
+                continue
             entry = (score, -number, -place, Shown(score, image.prediction.image_id, place))
             if len(heap) < per_class:
                 heapq.heappush(heap, entry)

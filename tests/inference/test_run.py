@@ -1,0 +1,301 @@
+"""tools/infer.py: what it writes, what it survives, what it refuses."""
+
+import csv
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from cell_images import CHANNELS, cell_image, write_config, write_images
+from PIL import Image
+from pycocotools import mask as coco_mask
+from stand_in import StandInCells
+
+from hpa_mmdet.cli.infer import main
+from hpa_mmdet.inference.store import CHUNK_IMAGES
+from hpa_mmdet.io.submission import decode_mask, read_submission
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> list[str]:
+    """The arguments of a run over five images, with --out at the end."""
+    write_images(tmp_path / "images", range(5))
+    return arguments(tmp_path)
+
+
+def arguments(folder: Path, model: str = "") -> list[str]:
+    torch.save({"state_dict": StandInCells().state_dict()}, folder / "model.pth")
+    config = write_config(folder, model)
+    images = [str(config), str(folder / "model.pth"), str(folder / "images")]
+    return [*images, "--device", "cpu", "--out", str(folder / "out")]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "infer_report.json"
+    }
+
+
+def test_the_masks_of_a_submission_are_the_cells(tmp_path: Path, job: list[str]) -> None:
+    assert main([*job, "--write", "submission,coco,table,labels", "--min-confidence", "0"]) == 0
+    entries = json.loads((tmp_path / "out/cells.json").read_text())
+    for number, row in enumerate(read_submission(tmp_path / "out/submission.csv")):
+        image, labels = cell_image(number, (170, 120) if number == 2 else (120, 170))
+        assert (row.height, row.width) == image.shape[:2]
+        mine = [each for each in entries if each["hpa_id"] == row.image_id]
+        assert len(row.predictions) == 19 * len(mine) == 19 * (len(np.unique(labels)) - 1)
+        drawn = tifffile.imread(tmp_path / "out/labels" / f"{row.image_id}.tif")
+        for place, entry in enumerate(mine):
+            triples = row.predictions[19 * place : 19 * place + 19]
+            assert [each[0] for each in triples] == list(range(19))
+            confidences = [each[1] for each in triples]
+            products = entry["score"] * np.array(entry["localization_scores"])
+            assert confidences == pytest.approx(products, abs=1e-6)
+            (counts,) = {decode_mask(each[2]) for each in triples}
+            assert counts.decode() == entry["segmentation"]["counts"]
+            mask = coco_mask.decode({"size": [row.height, row.width], "counts": counts})
+            assert np.array_equal(mask.astype(bool), drawn == place + 1)
+    with (tmp_path / "out/cells.csv").open() as handle:
+        assert len(list(csv.DictReader(handle))) == len(entries)
+
+
+def test_same_run_same_bytes_whatever_the_threads(tmp_path: Path, job: list[str]) -> None:
+    assert main([*job, "--workers", "1"]) == 0
+    first = digests(tmp_path / "out")
+    assert main([*job, "--workers", "3", "--overwrite"]) == 0
+    assert digests(tmp_path / "out") == first
+    assert {"submission.csv", "cells.csv", "cells.parquet", "cells.json"} <= set(first)
+    sums = (tmp_path / "out/predictions/SHA256SUMS").read_text().split()
+    assert sums == [first["predictions/chunk-00000.jsonl"], "chunk-00000.jsonl"]
+
+
+def test_given_masks_come_back_as_they_were(tmp_path: Path, job: list[str]) -> None:
+    (tmp_path / "masks").mkdir()
+    for seed in (0, 1, 3, 4):
+        labels = cell_image(seed)[1]
+        Image.fromarray(labels).save(tmp_path / "masks" / f"image-{seed:03d}_mask.png")
+    options = [
+        "--instances",
+        "masks",
+        "--masks",
+        str(tmp_path / "masks"),
+        "--write",
+        "labels,table",
+    ]
+    assert main([*job, *options]) == 1  # image 2 has no mask
+    for seed in (0, 1, 3, 4):
+        read = tifffile.imread(tmp_path / "out/labels" / f"image-{seed:03d}.tif")
+        assert np.array_equal(read, cell_image(seed)[1])
+    report = json.loads((tmp_path / "out/infer_report.json").read_text())
+    assert report["done"] == 4
+    assert "image image-002: found no mask in" in report["failed"][0]["message"]
+
+
+def break_images(folder: Path) -> None:
+    (folder / "image-000_yellow.png").unlink()
+    whole = (folder / "image-001_blue.png").read_bytes()
+    (folder / "image-001_blue.png").write_bytes(whole[: len(whole) // 2])
+    Image.fromarray(np.zeros((50, 60), np.uint8)).save(folder / "image-003_green.png")
+    (folder / "image-004_red.png").write_bytes(b"")
+
+
+def test_bad_images_are_reported_and_keep_an_empty_row(tmp_path: Path, job: list[str]) -> None:
+    break_images(tmp_path / "images")
+    assert main([*job, "--batch-size", "4"]) == 1
+    report = json.loads((tmp_path / "out/infer_report.json").read_text())
+    assert report["done"] == 1
+    messages = {each["id"]: each["message"] for each in report["failed"]}
+    assert "no yellow file" in messages["image-000"]
+    assert "image-001_blue.png" in messages["image-001"]
+    assert "60x50" in messages["image-003"]
+    assert "image-004_red.png" in messages["image-004"]
+    rows = {row.image_id: row for row in read_submission(tmp_path / "out/submission.csv")}
+    assert [len(rows[image].predictions) > 0 for image in sorted(rows)] == [
+        False, False, True, False, False,
+    ]  # fmt: skip
+    assert (rows["image-001"].width, rows["image-001"].height) == (170, 120)
+
+
+def test_one_image_with_numbers_that_are_not_finite_does_not_cost_its_batch(
+    tmp_path: Path, job: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe = StandInCells.describe
+    broken = cell_image(1)[0]
+
+    def sometimes_broken(self: StandInCells, pixels: np.ndarray, masks: list) -> object:
+        found = describe(self, pixels, masks)
+        if np.array_equal(pixels, broken.transpose(2, 0, 1)):
+            found.scores[0] = float("nan")
+        return found
+
+    monkeypatch.setattr(StandInCells, "describe", sometimes_broken)
+    assert main([*job, "--batch-size", "2"]) == 1
+    report = json.loads((tmp_path / "out/infer_report.json").read_text())
+    assert [each["id"] for each in report["failed"]] == ["image-001"]
+    assert report["done"] == 4
+    for path in ("submission.csv", "cells.csv", "cells.json"):
+        assert "nan" not in (tmp_path / "out" / path).read_text().lower()
+
+
+def test_ids_are_checked_against_the_sample_submission(tmp_path: Path, job: list[str]) -> None:
+    sample = tmp_path / "sample.csv"
+    rows = ["image-000,170,120,0 1 x", "image-004,170,120,0 1 x", "other,64,32,0 1 x"]
+    sample.write_text("\n".join(["ID,ImageWidth,ImageHeight,PredictionString", *rows]) + "\n")
+    assert main([*job, "--sample-submission", str(sample)]) == 1
+    found = [
+        (r.image_id, r.width, r.height) for r in read_submission(tmp_path / "out/submission.csv")
+    ]
+    assert found == [("image-000", 170, 120), ("image-004", 170, 120), ("other", 64, 32)]
+    report = json.loads((tmp_path / "out/infer_report.json").read_text())
+    assert report["notes"] == [
+        "left out 3 images that the sample submission lacks: image-001, image-002, image-003"
+    ]
+    assert "image other: found no files in" in report["failed"][0]["message"]
+
+
+def test_shards_together_give_the_bytes_of_one_run(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", range(CHUNK_IMAGES * 2 + 3), (40, 60))
+    job = arguments(tmp_path)
+    assert main(job) == 0
+    whole = digests(tmp_path / "out")
+    job[-1] = str(tmp_path / "parts")
+    assert main([*job, "--shard", "2/2"]) == 0
+    assert not (tmp_path / "parts/submission.csv").exists()
+    assert main([*job, "--shard", "1/2"]) == 0
+    assert digests(tmp_path / "parts") == whole
+
+
+def test_killed_and_resumed_gives_the_bytes_of_one_run(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", range(CHUNK_IMAGES * 3), (40, 60))
+    job = arguments(tmp_path, ", pause_s=0.02")
+    write = ["--write", "submission,table,labels,overlays"]
+    assert main([*job, *write]) == 0
+    whole = digests(tmp_path / "out")
+    job[-1] = str(tmp_path / "killed")
+    run = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parents[2] / "tools/infer.py"), *job, *write],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    chunk = tmp_path / "killed/predictions/chunk-00000.jsonl"
+    deadline = time.monotonic() + 120
+    while not chunk.exists() and time.monotonic() < deadline and run.poll() is None:
+        time.sleep(0.01)
+    run.send_signal(signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL
+    assert chunk.exists()
+    assert not (tmp_path / "killed/submission.csv").exists()
+    assert main([*job, *write]) == 2  # it does not go on by itself
+    assert main([*job, *write, "--resume"]) == 0
+    left = [path for path in (tmp_path / "killed").rglob("*") if path.name.startswith(".")]
+    for path in left:  # what was being written at the kill
+        path.unlink()
+    assert digests(tmp_path / "killed") == whole
+
+
+def test_resuming_another_run_is_refused(
+    tmp_path: Path, job: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(job) == 0
+    assert main([*job, "--resume", "--tta", "flips"]) == 2
+    assert (
+        "manifest.json: found a run with turns 1, expected 4 as in this one"
+        in capsys.readouterr().err
+    )
+    (tmp_path / "images/image-004_red.png").unlink()
+    assert main([*job, "--resume"]) == 2
+    assert "a run with inputs_sha256" in capsys.readouterr().err
+
+
+def test_a_finished_run_gives_other_outputs_without_the_network(
+    tmp_path: Path, job: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main([*job, "--write", "coco,labels,overlays"]) == 0
+    before = digests(tmp_path / "out")
+    for folder in ("labels", "overlays"):
+        (
+            tmp_path / "out" / folder / ("image-002" + (".tif" if folder == "labels" else ".png"))
+        ).unlink()
+    monkeypatch.delattr(StandInCells, "test_step")
+    assert main([*job, "--write", "table,labels,overlays,gallery", "--resume"]) == 0
+    after = digests(tmp_path / "out")
+    assert {name: after[name] for name in before} == before
+    assert {"gallery.html", "cells.csv"} <= set(after)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param(
+            ["--write", "tables"], "--write: found tables, expected submission", id="write"
+        ),
+        pytest.param(["--write", ","], "--write: found nothing", id="write nothing"),
+        pytest.param(["--shard", "3/2"], "--shard: found 3/2", id="shard"),
+        pytest.param(["--batch-size", "3"], "--batch-size: found 3, expected 1, 2, 4", id="batch"),
+        pytest.param(["--overwrite", "--resume"], "--overwrite: found it with --resume", id="both"),
+        pytest.param(["--masks", "m"], "options: found --masks alone", id="masks alone"),
+        pytest.param(
+            ["--instances", "masks"], "found --instances masks alone", id="instances alone"
+        ),
+        pytest.param(
+            ["--thresholds", "none.json"], "none.json: found .*No such file", id="no file"
+        ),
+        pytest.param(
+            ["--sample-submission", "none.csv"], "none.csv: found no readable", id="sample"
+        ),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_before_anything_is_written(
+    tmp_path: Path, job: list[str], capsys: pytest.CaptureFixture[str], options: list, message: str
+) -> None:
+    import re
+
+    assert main([*job, *options]) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_thresholds_are_one_per_class_and_decide_what_is_called(
+    tmp_path: Path, job: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    thresholds = tmp_path / "thresholds.json"
+    thresholds.write_text(json.dumps([0.0] + [1.0] * 18))
+    assert main([*job, "--thresholds", str(thresholds)]) == 0
+    with (tmp_path / "out/cells.csv").open() as handle:
+        assert {row["called"] for row in csv.DictReader(handle)} == {"Nucleoplasm"}
+    thresholds.write_text("[0.5, 0.5]")
+    assert main([*job, "--thresholds", str(thresholds), "--resume"]) == 2
+    assert "thresholds: found 2 numbers, expected 19, one per class" in capsys.readouterr().err
+
+
+def test_a_model_without_yellow_reads_three_channels(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", range(2))
+    for path in (tmp_path / "images").glob("*_yellow.png"):
+        path.unlink()
+    job = arguments(tmp_path)
+    write_config(tmp_path, channels=("red", "green", "blue"))
+    assert main(job) == 0
+
+
+def test_files_named_otherwise_are_found(tmp_path: Path, job: list[str]) -> None:
+    assert main([*job, "--write", "table"]) == 0
+    before = (tmp_path / "out/cells.csv").read_text()
+    words = {"red": "w1", "green": "w2", "blue": "w3", "yellow": "w4"}
+    for path in sorted((tmp_path / "images").iterdir()):
+        image_id, channel = path.stem.split("_")
+        path.rename(path.with_name(f"{image_id}-{words[channel]}.png"))
+    named = [f"{channel}={words[channel]}" for channel in CHANNELS]
+    options = ["--pattern", "{id}-{channel}.png", "--channels", *named, "--overwrite"]
+    assert main([*job, "--write", "table", *options]) == 0
+    assert (tmp_path / "out/cells.csv").read_text() == before
