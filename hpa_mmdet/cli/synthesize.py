@@ -1,10 +1,14 @@
 """Draw a synthetic data set: 4-channel images of cells in the contest's layout, with truth.
 
-Example:
+Examples:
     python tools/synthesize.py work_dirs/demo/data --images 400 --test-images 160
+    python tools/synthesize.py work_dirs/semi_real --layout DATA --size 384 384
+    python tools/synthesize.py --contact-sheet docs/images/synthetic_cells.jpg
 
 Writes OUT/train, OUT/train.csv, OUT/test, OUT/sample_submission.csv and, for scoring alone,
-OUT/truth. The same seed gives the same bytes for any number of workers.
+OUT/truth. The same seed gives the same bytes for any number of workers. --layout DATA draws
+into real cell outlines (DATA/truth/<id>_mask.png) with real label sets (DATA/images.csv with
+a column antibody, DATA/cells.csv); train and test then share no antibody.
 
 Exit status: 0 all done; 1 some images failed (listed); 2 bad arguments or input, nothing
 written.
@@ -22,8 +26,16 @@ from hpa_mmdet.coco.convert import convert
 from hpa_mmdet.coco.plan import Sources
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.jobs import Report
-from hpa_mmdet.synth.dataset import SPLITS, plan_items, render_item, write_dataset
+from hpa_mmdet.synth.dataset import SPLITS, check_target, plan_items, render_item, write_dataset
+from hpa_mmdet.synth.image import check_size
+from hpa_mmdet.synth.layout import (
+    plan_layout_items,
+    read_layout,
+    render_layout_item,
+    write_groups,
+)
 from hpa_mmdet.synth.shares import LabelModel
+from hpa_mmdet.synth.sheet import write_contact_sheet
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -34,38 +46,43 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("out", type=Path, help="folder to write to")
+    add("out", type=Path, nargs="?", help="folder to write to")
     add("--images", type=int, default=400, help="training images (default 400)")
     add("--test-images", type=int, default=160, help="test images (default 160)")
     add("--size", type=int, nargs=2, default=(640, 640), metavar=("H", "W"), help="in pixels")
-    add("--pixel-um", type=float, default=0.25, help="pixel side in um; HPA's own is 0.08")
+    add(
+        "--pixel-um",
+        type=float,
+        default=0.25,
+        help="pixel side; HPA's own is 0.08; not for --layout",
+    )
     add("--seed", type=int, default=0, help="the same seed gives the same bytes")
     add("--workers", type=int, default=os.cpu_count(), help="processes (default: all cores)")
     add("--share", type=float, help="share of cells that show each image label, for all classes")
+    add(
+        "--evenness",
+        type=float,
+        default=0.5,
+        help="0: labels as frequent as the contest's, 1: even",
+    )
+    add("--layout", type=Path, metavar="DATA", help="draw into real outlines with real label sets")
+    add("--contact-sheet", type=Path, metavar="FILE", help="only draw one picture of the classes")
     add("--overwrite", action="store_true", help="write into a folder that is not empty")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, call the package, say where the result is."""
-    args = build_parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = build_parser().parse_args(words)
     report = Report("synthesize")
     try:
-        labels = LabelModel(share=args.share)
-        if args.out.is_dir() and any(args.out.iterdir()) and not args.overwrite:
-            raise InputError(args.out, "files", "an empty folder", "remove it or say --overwrite")
-        render = partial(
-            render_item,
-            seed=args.seed,
-            shape_hw=tuple(args.size),
-            pixel_um=args.pixel_um,
-            labels=labels,
-        )
-        items = plan_items(args.seed, args.images, args.test_images)
-        command = shlex.join(["synthesize", *map(str, sys.argv[1:] if argv is None else argv)])
-        write_dataset(args.out, items, render, report, args.workers, command)
-        for split in SPLITS:
-            _compose_truth_json(args.out, split, args.workers)
+        if args.contact_sheet:
+            write_contact_sheet(args.contact_sheet, args.seed)
+            print(f"synthetic cells in {args.contact_sheet}")
+            return 0
+        check_target(args.out, args.images, args.test_images, overwrite=args.overwrite)
+        _write(args, report, shlex.join(["synthesize", *words]))
     except InputError as error:
         print(f"synthesize: {error}", file=sys.stderr)
         return 2
@@ -74,14 +91,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     return report.exit_status
 
 
-def _compose_truth_json(out: Path, split: str, workers: int) -> None:
-    truth = out / "truth" / split
-    if not (truth / "masks").is_dir():
-        return
-    sources = Sources(
-        truth / "masks", truth / "images.csv", out / split, cell_labels=truth / "cells.csv"
-    )
-    convert(sources, truth / "cells.json", workers=workers, overwrite=True)
+def _write(args: argparse.Namespace, report: Report, command: str) -> None:
+    shape_hw = (args.size[0], args.size[1])
+    labels = LabelModel(share=args.share, evenness=args.evenness)
+    if args.layout:
+        items = plan_layout_items(
+            read_layout(args.layout), args.seed, args.images, args.test_images
+        )
+        drawing = partial(render_layout_item, seed=args.seed, shape_hw=shape_hw)
+        write_dataset(args.out, items, drawing, report, args.workers, command)
+        write_groups(args.out / "train_groups.csv", items)
+    else:
+        check_size(shape_hw, args.pixel_um)
+        drawing = partial(
+            render_item, seed=args.seed, shape_hw=shape_hw, pixel_um=args.pixel_um, labels=labels
+        )
+        plan = plan_items(args.seed, args.images, args.test_images)
+        write_dataset(args.out, plan, drawing, report, args.workers, command)
+    for split in SPLITS:
+        truth = args.out / "truth" / split
+        if (truth / "masks").is_dir():
+            sources = Sources(
+                truth / "masks", truth / "images.csv", args.out / split, truth / "cells.csv"
+            )
+            convert(sources, truth / "cells.json", workers=args.workers, overwrite=True)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
+from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.io.channels import CHANNELS
 from hpa_mmdet.io.label_images import write_label_image
@@ -56,13 +58,29 @@ class Made:
     localizations: dict[int, LabelSet]
 
 
-Render = Callable[[Item], SyntheticImage]
+ItemT = TypeVar("ItemT", bound=Item)
+
+
+def check_target(out: Path | None, images: int, test_images: int, *, overwrite: bool) -> None:
+    """Check what is asked for before anything is drawn.
+
+    Raises:
+        InputError: no folder, one that is not empty (unless `overwrite`), or no images.
+    """
+    if out is None:
+        raise InputError("OUT", "nothing", "a folder to write to", "name it")
+    if min(images, test_images) < 0 or images + test_images == 0:
+        raise InputError(
+            "--images, --test-images", f"{images}, {test_images}", "one at least", "raise one"
+        )
+    if out.is_dir() and any(out.iterdir()) and not overwrite:
+        raise InputError(out, "files", "an empty folder", "remove it or say --overwrite")
 
 
 def plan_items(seed: int, images: int, test_images: int) -> list[Item]:
     """List the images of both splits; their ids look like the contest's and follow the seed."""
     return [
-        Item(split, index, _image_id(seed, place, index))
+        Item(split, index, make_image_id(seed, place, index))
         for place, (split, number) in enumerate(zip(SPLITS, (images, test_images), strict=True))
         for index in range(number)
     ]
@@ -76,7 +94,12 @@ def render_item(
 
 
 def write_dataset(
-    out: Path, items: Sequence[Item], render: Render, report: Report, workers: int, command: str
+    out: Path,
+    items: Sequence[ItemT],
+    render: Callable[[ItemT], SyntheticImage],
+    report: Report,
+    workers: int,
+    command: str,
 ) -> None:
     """Make all images and tables.
 
@@ -129,7 +152,7 @@ def bars(labels: Iterable[int]) -> str:
     return "|".join(map(str, sorted(labels or {NEGATIVE})))
 
 
-def _make(item: Item, out: Path, render: Render) -> Made:
+def _make(item: ItemT, out: Path, render: Callable[[ItemT], SyntheticImage]) -> Made:
     image = render(item)
     for number, channel in enumerate(CHANNELS):
         path = out / item.split / f"{item.image_id}_{channel}.png"
@@ -150,6 +173,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object
         table.writerows(rows)
 
 
-def _image_id(seed: int, split: int, index: int) -> str:
+def make_image_id(seed: int, split: int, index: int) -> str:
+    """Make a name that looks like the contest's and follows from the seed."""
     words = np.random.default_rng([seed, split, index, 1]).bytes(16)
     return str(uuid.UUID(bytes=words, version=4))

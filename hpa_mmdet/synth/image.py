@@ -6,13 +6,14 @@ H, W: image height and width in pixels; channels in the order red, green, blue, 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.synth.cell_line import CellLine, draw_cell_line
-from hpa_mmdet.synth.geometry import CellGeometry
+from hpa_mmdet.synth.geometry import CellGeometry, Mask
 from hpa_mmdet.synth.microscope import draw_optics, take_picture
 from hpa_mmdet.synth.outlines import paint_outlines, scatter_outlines
 from hpa_mmdet.synth.protein import draw_protein, draw_stain
@@ -64,7 +65,7 @@ def render_image(
         >>> image.channels.shape, image.cells.shape
         ((160, 224, 4), (160, 224))
     """
-    _check_size(shape_hw, pixel_um)
+    check_size(shape_hw, pixel_um)
     rng = np.random.default_rng(seed)
     model = labels or LabelModel()
     image_labels = model.draw_image_labels(rng)
@@ -109,7 +110,7 @@ def render_cells(
     line = line or CellLine()
     own_spread = rng.uniform(0.08, 0.3)
     cell_rngs = rng.spawn(len(localizations))
-    occupied, boxes = cells > 0, find_objects(cells)
+    occupied, boxes = _close_gaps(cells > 0, pixel_um), find_objects(cells)
     for cell_rng, cell_id in zip(cell_rngs, sorted(localizations), strict=True):
         box = _padded(boxes[cell_id - 1], round(_PAD_UM / pixel_um) + 1)
         cell = CellGeometry(
@@ -139,6 +140,13 @@ def render_cells(
     return take_picture(rng, scene, pixel_um, draw_optics(rng))
 
 
+def _close_gaps(mask: Mask, pixel_um: float) -> Mask:
+    """Fill the thin lines that some masks leave between touching cells."""
+    side = 2 * round(0.4 / pixel_um) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, kernel).astype(bool)
+
+
 def _padded(box: tuple[slice, slice], pad: int) -> tuple[slice, slice]:
     rows, columns = box
     return (
@@ -147,7 +155,12 @@ def _padded(box: tuple[slice, slice], pad: int) -> tuple[slice, slice]:
     )
 
 
-def _check_size(shape_hw: tuple[int, int], pixel_um: float) -> None:
+def check_size(shape_hw: tuple[int, int], pixel_um: float) -> None:
+    """Check that cells fit into an image.
+
+    Raises:
+        InputError: the image is smaller than a cell or the scale is not positive.
+    """
     if not pixel_um > 0:
         raise InputError("pixel size", f"{pixel_um} um", "more than 0", "HPA's own is 0.08")
     if min(shape_hw) * pixel_um < 30:

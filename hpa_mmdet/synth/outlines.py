@@ -46,11 +46,35 @@ class Outline:
         """The same cell rounded up for mitosis, its chromosomes in a plate."""
         radius = min(float(self.nucleus_um.mean()) * rng.uniform(1.2, 1.45), 10.5)
         cell = radius * (1 + 0.03 * _waves(rng, 2, 4))
-        long, short = radius * 0.55, max(0.2 * radius, 1.2)
-        if rng.random() < 0.3:  # chromosomes not yet in line
-            short = long * rng.uniform(0.6, 0.9)
-        plate = _ellipse(long, short, rng.uniform(0, np.pi))
-        return Outline(self.centre_um, cell, plate * (1 + 0.09 * _waves(rng, 3, 12)), True)
+        return Outline(self.centre_um, cell, make_plate(rng, radius), True)
+
+
+def make_plate(rng: np.random.Generator, radius_um: float) -> Profile:
+    """Outline of a dividing cell's chromosomes, seen from the side or not yet in line."""
+    long, short = radius_um * 0.55, max(0.2 * radius_um, 1.2)
+    if rng.random() < 0.3:
+        short = long * rng.uniform(0.6, 0.9)
+    return _ellipse(long, short, rng.uniform(0, np.pi)) * (1 + 0.09 * _waves(rng, 3, 12))
+
+
+def wobbly_ellipse(
+    rng: np.random.Generator, radius_um: float, oval: float, axis_rad: float
+) -> Profile:
+    """Outline of a nucleus: `oval` is its length over its width; some are dented."""
+    profile = _ellipse(radius_um * np.sqrt(oval), radius_um / np.sqrt(oval), axis_rad)
+    profile = profile * (1 + rng.uniform(0.01, 0.035) * _waves(rng, 2, 7))
+    if rng.random() < 0.1:
+        profile = profile * (1 - rng.uniform(0.15, 0.45) * _bump(rng.uniform(0, 2 * np.pi), 9))
+    return profile
+
+
+def paint_profile(
+    profile: Profile, centre_um: NDArray[np.float64], shape_hw: tuple[int, int], pixel_um: float
+) -> NDArray[np.bool_]:
+    """(H, W) the pixels inside an outline around a centre."""
+    whole = (slice(0, shape_hw[0]), slice(0, shape_hw[1]))
+    far, turn = _polar(centre_um, whole, pixel_um)
+    return np.asarray(far < _fine(profile)[turn])
 
 
 def scatter_outlines(
@@ -172,10 +196,7 @@ def _outline(rng: np.random.Generator, line: CellLine, along: float) -> Outline:
     cell *= base / np.sqrt((cell**2).mean())
     radius = 7.4 * line.size**0.6 * (area / 740) ** 0.2 * np.exp(rng.normal(0, 0.09))
     oval = np.exp(abs(rng.normal(0, 0.16)) + 0.12) * long**0.15
-    nucleus = _ellipse(radius * np.sqrt(oval), radius / np.sqrt(oval), axis + rng.normal(0, 0.2))
-    nucleus = nucleus * (1 + rng.uniform(0.01, 0.035) * _waves(rng, 2, 7))
-    if rng.random() < 0.1:  # a dented, two-lobed nucleus
-        nucleus = nucleus * (1 - rng.uniform(0.15, 0.45) * _bump(rng.uniform(0, 2 * np.pi), 9))
+    nucleus = wobbly_ellipse(rng, radius, oval, axis + rng.normal(0, 0.2))
     shift = rng.uniform(0, 0.25) * base * np.array([np.sin(axis), np.cos(axis)])
     cell = np.maximum(_shifted(cell, shift), nucleus + rng.uniform(0.6, 1.8))
     return Outline(np.zeros(2), cell, nucleus)

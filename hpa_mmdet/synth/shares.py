@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpa_mmdet.errors import InputError
 from hpa_mmdet.localizations import NEGATIVE, NUM_LOCALIZATIONS
 
 # Share of the contest's training images that carry each label.
@@ -47,13 +48,25 @@ class LabelModel:
             real shares, which differ by class and from image to image.
         evenness: 0 draws image labels as often as the contest has them, 1 all alike. The
             default, between, gives the rarest classes some images in a small data set.
+        always: a label set that every image gets; None draws one for each.
+
+    Raises:
+        InputError: a share is not in 0 to 1.
     """
 
     share: float | None = None
     evenness: float = 0.5
+    always: LabelSet | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("--share", self.share), ("--evenness", self.evenness)):
+            if value is not None and not 0 <= value <= 1:
+                raise InputError(name, value, "0 to 1", "give a share, such as 0.7")
 
     def draw_image_labels(self, rng: np.random.Generator) -> LabelSet:
         """Draw the label set of one image: one to three labels, or Negative alone."""
+        if self.always is not None:
+            return self.always
         weight = np.array(LABEL_FREQUENCY) ** (1 - self.evenness)
         number = 1 + int(rng.choice(len(LABELS_AN_IMAGE), p=LABELS_AN_IMAGE))
         first = int(rng.choice(NUM_LOCALIZATIONS, p=weight / weight.sum()))
