@@ -1,4 +1,8 @@
-"""Cells grown from their nuclei over the stains of the cell body."""
+"""Cells grown from their nuclei over the stains of the cell body.
+
+H, W: picture height and width in pixels; axes are (row, column). `body` is brightness over
+the background in units of the typical brightness beside a nucleus.
+"""
 
 from collections.abc import Sequence
 
@@ -7,24 +11,104 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
+from skimage.graph import MCP_Geometric
 from skimage.segmentation import watershed
+
+from hpa_mmdet.segment.filters import Plane, blur, distance_outside_of, resize_to
+from hpa_mmdet.segment.per_label import spread_per_label
+
+FAINTEST = 0.06  # body below which there is no cell
+OWN_SHARE = (0.12, 0.4)  # a cell ends between these shares of its own brightness
+DARK = 0.03  # body added before the logarithm, so that empty background does not rule it
+WAY_COST, WAY_POWER, DEAREST = 3.0, 3.0, 60.0  # see `_way_costs`
+STEP = 2  # the ways are found at this coarser grid
 
 
 def grow_cells(
-    nuclei: NDArray[np.int32], bodies: Sequence[NDArray[np.float32]], diameter: float
+    nuclei: NDArray[np.int32], stains: Sequence[Plane], diameter: float
 ) -> NDArray[np.int32]:
     """Grow each nucleus into its cell.
 
+    Where cells touch, a pixel goes to the nucleus from which the way is cheapest; bright
+    ways are cheap, so that a long cell keeps its ends and the dark seam between two cells
+    parts them. Where they end in the background, a threshold over the whole picture rules,
+    corrected by each cell's own brightness.
+
     Args:
         nuclei: (H, W) label image.
-        bodies: (H, W) stains of the cell body (microtubules, ER), any scale.
+        stains: (H, W) stains of the cell body (microtubules, ER), any scale.
         diameter: of a typical nucleus, in pixels.
 
     Returns:
-        (H, W) label image with the ids of `nuclei`.
+        (H, W) label image with the ids of `nuclei`; cell k holds nucleus k.
     """
-    level = np.log1p(cv2.GaussianBlur(np.max(bodies, axis=0), (0, 0), diameter / 25))
-    mask = (level > threshold_otsu(level)) | (nuclei > 0)
-    mask = ndimage.binary_opening(ndimage.binary_fill_holes(mask), iterations=2) | (nuclei > 0)
-    away = cv2.distanceTransform((nuclei == 0).astype(np.uint8), cv2.DIST_L2, 5)
-    return watershed(away / diameter - 0.5 * level, nuclei, mask=mask).astype(np.int32)
+    count = int(nuclei.max(initial=0))
+    if not count:
+        return nuclei.copy()
+    from_nuclei = distance_outside_of(nuclei)
+    beside = (from_nuclei > 0) & (from_nuclei < 0.35 * diameter)
+    body = _body(stains, beside)
+    allowed = (body > FAINTEST) | (nuclei > 0)
+    cells = watershed(_way_costs(body, nuclei, allowed), nuclei, mask=allowed).astype(np.int32)
+
+    own = spread_per_label(body, np.where(beside, cells, 0), np.arange(count + 1)).median
+    level = np.log(body + DARK)
+    whole_picture = float(np.exp(threshold_otsu(level))) - DARK if np.ptp(level) > 0 else 0.0
+    least = np.clip(whole_picture, OWN_SHARE[0] * own, OWN_SHARE[1] * own)
+    cells = np.where((body > least[cells]) | (nuclei > 0), cells, 0).astype(np.int32)
+    return _round_off(cells, nuclei)
+
+
+def _body(stains: Sequence[Plane], beside: NDArray[np.bool_]) -> Plane:
+    planes = []
+    for stain in stains:
+        smooth = blur(stain, 1.5)
+        over = np.maximum(smooth - np.percentile(smooth, 2), 0)
+        typical = float(np.percentile(over[beside] if beside.any() else over, 60))
+        planes.append(over / max(typical, 1e-3))
+    return np.asarray(np.mean(planes, axis=0), np.float32)
+
+
+def _way_costs(body: Plane, nuclei: NDArray[np.int32], allowed: NDArray[np.bool_]) -> Plane:
+    """Give each pixel the cost of the cheapest way from a nucleus.
+
+    A step costs its length times 1 + WAY_COST / (body + 0.1)^WAY_POWER, at most DEAREST.
+    """
+    price = 1 + np.minimum(WAY_COST / (body + 0.1) ** WAY_POWER, DEAREST)
+    shape_hw = tuple(max(1, side // STEP) for side in body.shape)
+    size_wh = shape_hw[::-1]
+    coarse = cv2.resize(price, size_wh, interpolation=cv2.INTER_AREA)
+    inside = cv2.resize(allowed.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA) > 0
+    starts = cv2.resize(nuclei.astype(np.float32), size_wh, interpolation=cv2.INTER_NEAREST) > 0
+    if not starts.any():
+        return distance_outside_of(nuclei)
+    costs, _ = MCP_Geometric(np.where(inside, coarse, -1)).find_costs(np.argwhere(starts))
+    reached = np.isfinite(costs)
+    costs = np.where(reached, costs, costs[reached].max())
+    fine = resize_to(costs.astype(np.float32), body.shape)
+    fine[nuclei > 0] = 0
+    return fine
+
+
+def _round_off(cells: NDArray[np.int32], nuclei: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Keep of each cell the part around its nucleus, without spurs and holes."""
+    rounded = np.zeros_like(cells)
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    margin = 4
+    for at, box in enumerate(ndimage.find_objects(cells), start=1):
+        if box is None:
+            continue
+        own = cells[box] == at
+        # the edge is repeated, so that the opening does not round cells off at the border
+        cell = np.pad(own.astype(np.uint8), margin, mode="edge")
+        nucleus = np.pad((nuclei[box] == at).astype(np.uint8), margin, mode="edge")
+        cell = cv2.morphologyEx(cell, cv2.MORPH_OPEN, brush) | nucleus
+        _, parts = cv2.connectedComponents(cell, connectivity=4)
+        around = np.bincount(parts[nucleus > 0])
+        largest = (parts == int(around.argmax())).astype(np.uint8)
+        outlines, _ = cv2.findContours(largest, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(largest, outlines, -1, 1, cv2.FILLED)
+        filled = largest[margin:-margin, margin:-margin] > 0
+        free = own | ((cells[box] == 0) & (rounded[box] == 0))
+        rounded[box][filled & free] = at
+    return rounded

@@ -50,3 +50,9 @@ def resize_labels(label_image: NDArray[np.int32], shape_hw: tuple[int, int]) -> 
     size_wh = shape_hw[::-1]
     resized = cv2.resize(label_image.astype(np.float32), size_wh, interpolation=cv2.INTER_NEAREST)
     return np.asarray(resized, np.int32)
+
+
+def distance_outside_of(label_image: NDArray[np.int32]) -> Plane:
+    """Give each background pixel its distance to the nearest label; labels have 0."""
+    outside = (label_image == 0).astype(np.uint8)
+    return np.asarray(cv2.distanceTransform(outside, cv2.DIST_L2, 5), np.float32)
