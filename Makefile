@@ -6,6 +6,12 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PY := $(BIN)/python
+DEMO := work_dirs/demo
+REAL := work_dirs/real
+CONFIGS := configs/mask_rcnn
+CONFIG := $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py
+SEED := 0
 # where the real-* targets find the data
 DATA ?=
 
@@ -41,7 +47,30 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: install ## the whole way on embedded synthetic data, to a report: work_dirs/demo/report.html
-	@echo "not there yet" >&2; exit 2
+	@date +%s > work_dirs/demo.started
+	$(PY) tools/synthesize.py $(DEMO)/data --images 300 --test-images 80 --size 640 640 \
+		--seed $(SEED) --overwrite
+	$(PY) tools/segment.py $(DEMO)/data/train --out $(DEMO)/masks --workers 2 --overwrite
+	$(PY) tools/convert_coco.py $(DEMO)/data/train --masks $(DEMO)/masks \
+		--labels $(DEMO)/data/train.csv --out $(DEMO)/data/train.json --overwrite
+	$(PY) tools/train.py $(CONFIG) --data-root $(DEMO)/data --work-dir $(DEMO)/train --seed $(SEED)
+	$(PY) tools/infer.py $(CONFIG) $(DEMO)/train/fitted.pth $(DEMO)/data/test \
+		--out $(DEMO)/prediction --overwrite
+	$(PY) tools/infer.py $(CONFIG) $(DEMO)/train/fitted.pth $(DEMO)/data/test \
+		--instances masks --masks $(DEMO)/data/truth/test/masks --out $(DEMO)/given --overwrite
+	$(PY) tools/evaluate.py $(DEMO)/given/submission.csv $(DEMO)/data/truth/test/cells.json \
+		--json $(DEMO)/scores_given_masks.json
+	$(PY) tools/evaluate.py $(DEMO)/prediction/submission.csv $(DEMO)/data/truth/test/cells.json \
+		--cells $(DEMO)/prediction/cells.json --marks --json $(DEMO)/scores.json
+	cp $(DEMO)/prediction/submission.csv $(DEMO)/submission.csv
+	@printf '{"data": "synthetic, tools/synthesize.py", "seed": $(SEED), "seconds from data to scores": %s}' \
+		$$(( $$(date +%s) - $$(cat work_dirs/demo.started) )) > $(DEMO)/facts.json
+	$(PY) tools/report.py $(DEMO)/train --title "hpa-mmdet demo on synthetic cells" \
+		--images $(DEMO)/data/test --truth $(DEMO)/data/truth/test/cells.json \
+		--submission $(DEMO)/submission.csv --evaluation $(DEMO)/scores.json \
+		--mark "given masks=$(DEMO)/scores_given_masks.json" --facts $(DEMO)/facts.json \
+		--out $(DEMO)/report.html
+	@echo "open $(DEMO)/report.html"
 
 test: install ## run the tests on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
@@ -53,22 +82,66 @@ check: install ## lint, formatting, types, import rules, spelling
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-real-contest: install ## DATA=folder: the contest's images: segment, convert, train, infer
-	@echo "not there yet" >&2; exit 2
+real-contest: real-data ## DATA=folder: the contest's images: segment, convert, train a little, predict
+	$(PY) tools/segment.py $(DATA)/hpa_contest/train --out $(REAL)/contest/masks --overwrite
+	$(PY) tools/compare_masks.py $(REAL)/contest/masks $(DATA)/hpa_contest/masks || test $$? -eq 1
+	$(PY) tools/convert_coco.py $(DATA)/hpa_contest/train --masks $(REAL)/contest/masks \
+		--labels $(DATA)/hpa_contest/train.csv --out $(REAL)/contest/train.json --overwrite
+	$(PY) tools/convert_coco.py --masks $(DATA)/hpa_contest/masks \
+		--labels $(DATA)/hpa_contest/train.csv --out $(REAL)/contest/segmenter.json --overwrite
+	$(PY) tools/train.py $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_bag-mean_hpa-cpu.py \
+		--data-root $(REAL)/contest --work-dir $(REAL)/contest/train_log --cfg-options \
+		train_dataloader.dataset.data_prefix.img=$(DATA)/hpa_contest/train \
+		train_cfg.fit.dataloader.dataset.data_prefix.img=$(DATA)/hpa_contest/train \
+		train_cfg.max_epochs=20 param_scheduler.1.T_max=20
+	$(PY) tools/infer.py $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_bag-mean_hpa-cpu.py \
+		$(REAL)/contest/train_log/fitted.pth $(DATA)/hpa_contest/train \
+		--out $(REAL)/contest/prediction --write submission,table,coco,overlays --overwrite
 
-real-truth: install ## DATA=folder: inherited labels scored against per-cell truth
-	@echo "not there yet" >&2; exit 2
+real-truth: real-data ## DATA=folder: every cell given its image's labels, scored against per-cell truth
+	$(PY) tools/convert_coco.py --masks $(DATA)/hpa_manual/segmenter \
+		--labels $(DATA)/hpa_manual/images.csv --out $(REAL)/truth/inherited.json --overwrite
+	$(PY) tools/convert_coco.py --masks $(DATA)/hpa_manual/truth --labels $(DATA)/hpa_manual/images.csv \
+		--cell-labels $(DATA)/hpa_manual/cells.csv --out $(REAL)/truth/truth.json --overwrite
+	for each in one share; do $(PY) tools/coco_to_submission.py $(REAL)/truth/inherited.json \
+		--confidence $$each --out $(REAL)/truth/inherited_$$each.csv --overwrite && \
+		$(PY) tools/evaluate.py $(REAL)/truth/inherited_$$each.csv $(REAL)/truth/truth.json \
+		--json $(REAL)/truth/inherited_$$each.json || exit 1; done
 
-real-nuclei: install ## DATA=folder: train on hand-drawn nuclei, score on held-out ones
-	@echo "not there yet" >&2; exit 2
+real-nuclei: real-data ## DATA=folder: train on 7 hand-drawn pictures of nuclei, score on 3 held out
+	mkdir -p $(REAL)/nuclei/train $(REAL)/nuclei/test $(REAL)/nuclei/masks_train $(REAL)/nuclei/masks_test
+	cp $(DATA)/coelho2009/ic100/images/dna-[0-6].png $(REAL)/nuclei/train
+	cp $(DATA)/coelho2009/ic100/images/dna-[7-9].png $(REAL)/nuclei/test
+	cp $(DATA)/coelho2009/ic100/labels/dna-[0-6].png $(REAL)/nuclei/masks_train
+	cp $(DATA)/coelho2009/ic100/labels/dna-[7-9].png $(REAL)/nuclei/masks_test
+	for each in train test; do $(PY) tools/convert_coco.py $(REAL)/nuclei/$$each --pattern '{id}.png' \
+		--channels blue --masks $(REAL)/nuclei/masks_$$each --default-labels 0 \
+		--out $(REAL)/nuclei/$$each.json --overwrite || exit 1; done
+	$(PY) tools/train.py $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_nuclei-cpu.py \
+		--data-root $(REAL)/nuclei --work-dir $(REAL)/nuclei/train_log
+	$(PY) tools/infer.py $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_nuclei-cpu.py \
+		$(REAL)/nuclei/train_log/fitted.pth $(REAL)/nuclei/test --pattern '{id}.png' \
+		--channels blue --out $(REAL)/nuclei/prediction --write submission,coco,overlays --overwrite
+	$(PY) tools/evaluate.py $(REAL)/nuclei/prediction/submission.csv $(REAL)/nuclei/test.json \
+		--cells $(REAL)/nuclei/prediction/cells.json --json $(REAL)/nuclei/scores.json
 
-real-dictionary: install ## DATA=folder: a gallery of images with one label each
-	@echo "not there yet" >&2; exit 2
+real-dictionary: real-data ## DATA=folder: a gallery of images with one label each
+	$(PY) tools/segment.py $(DATA)/hpa_dictionary/images --pattern '{id}.jpg' \
+		--channels red green blue --out $(REAL)/dictionary/masks --overwrite
+	$(PY) tools/convert_coco.py $(DATA)/hpa_dictionary/images --pattern '{id}.jpg' \
+		--channels red green blue --masks $(REAL)/dictionary/masks --label-scheme hpa28 \
+		--labels $(DATA)/hpa_dictionary/labels_2018.csv --out $(REAL)/dictionary/images.json --overwrite
+	$(PY) tools/browse.py $(REAL)/dictionary/images.json --out $(REAL)/dictionary/gallery.html
 
-constraints: install ## write constraints.txt anew from what .venv holds
-	$(BIN)/python -m pip freeze --all --exclude-editable --exclude pip --exclude opencv-python > constraints.tmp
-	{ sed '/^[^#]/,$$d' constraints.txt; grep -viE '^(nvidia-|cuda-|triton)' constraints.tmp; } > constraints.new
-	rm constraints.tmp
+.PHONY: real-data
+real-data: install
+	@test -d "$(DATA)" || { echo "give the folder of real data: make real-... DATA=folder" >&2; exit 2; }
+
+constraints: install ## write into constraints.txt what .venv holds; pins of what it lacks stay
+	@grep '^#' constraints.txt > constraints.new
+	@{ $(BIN)/python -m pip freeze --all --exclude-editable --exclude pip --exclude opencv-python; \
+		grep -v '^#' constraints.txt; } | grep -viE '^(nvidia-|cuda-|triton)' \
+		| awk -F== '!seen[tolower($$1)]++' | LC_ALL=C sort -f >> constraints.new
 	mv constraints.new constraints.txt
 	@touch $(STAMP)
 

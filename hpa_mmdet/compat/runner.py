@@ -142,7 +142,9 @@ def find_checkpoints(work_dir: Path) -> list[Path]:
     newest = next((each for each in (named, work_dir / named.name) if each.is_file()), None)
     if newest is None:
         return rising[::-1]
-    older = [path for path in rising if _number(path) < _number(newest)]
+    older = rising  # of a name without a number, such as that of a last stage
+    if _number(newest) >= 0:
+        older = [path for path in rising if _number(path) < _number(newest)]
     return [newest, *older[::-1]]
 
 

@@ -235,6 +235,13 @@ def test_checkpoints_are_listed_newest_first(
     assert find_checkpoints(tmp_path) == [tmp_path / f"epoch_{number}.pth" for number in wanted]
 
 
+def test_a_last_stage_without_a_number_comes_first(tmp_path: Path) -> None:
+    for name in ("epoch_1.pth", "epoch_2.pth", "fitted.pth"):
+        (tmp_path / name).touch()
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "fitted.pth"))
+    assert [each.stem for each in find_checkpoints(tmp_path)] == ["fitted", "epoch_2", "epoch_1"]
+
+
 def test_plain_state_keeps_values_and_says_what_it_drops(caplog: pytest.LogCaptureFixture) -> None:
     state = {
         "log_scalars": {"loss": HistoryBuffer([1.0, 2.0], [1, 3], max_length=9)},
