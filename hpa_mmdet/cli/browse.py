@@ -48,11 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if folder is not None and not folder.is_dir():
             raise InputError(folder, "no folder", "the images' folder", "give --images")
         page = build_gallery(data, images, folder, report, size_px=args.size, workers=args.workers)
+        if report.done:
+            page.write(args.out)
     except InputError as error:
         print(f"browse: {error}", file=sys.stderr)
         return 2
     if report.done:
-        page.write(args.out)
         print(f"browse: {report.done} images in {args.out}")
     for failure in report.failures:
         print(f"  failed {failure.item_id}: {failure.message}", file=sys.stderr)

@@ -62,11 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             marks=dict(_parse_mark(text) for text in args.mark),
             facts=_read_facts(args.facts) if args.facts else {},
         )
+        page, absent = build_report(files, title=args.title, limit=args.limit)
+        page.write(args.out)
     except InputError as error:
         print(f"report: {error}", file=sys.stderr)
         return 2
-    page, absent = build_report(files, title=args.title, limit=args.limit)
-    page.write(args.out)
     print(f"report: wrote {args.out}")
     for line in absent:
         print(f"  absent: {line}", file=sys.stderr)

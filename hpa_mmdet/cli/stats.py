@@ -63,13 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         page, numbers = build_statistics(
             data, report, examples=args.examples, sample=args.sample, workers=args.workers
         )
+        page.write(args.out)
+        with atomic_path(args.out.with_suffix(".json")) as temporary:
+            text = json.dumps(_without_nan(numbers), indent=1, allow_nan=False)
+            temporary.write_text(text, encoding="utf-8")
     except InputError as error:
         print(f"stats: {error}", file=sys.stderr)
         return 2
-    page.write(args.out)
-    with atomic_path(args.out.with_suffix(".json")) as temporary:
-        text = json.dumps(_without_nan(numbers), indent=1, allow_nan=False)
-        temporary.write_text(text, encoding="utf-8")
     print(f"stats: {len(data.image_labels)} images; wrote {args.out}")
     for failure in report.failures:
         print(f"  failed {failure.item_id}: {failure.message}", file=sys.stderr)

@@ -125,6 +125,11 @@ def test_bad_input_writes_nothing(
     assert not out.exists()
 
 
+def test_a_place_that_cannot_be_written(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(coco), "--out", str(coco / "gallery.html")]) == 2
+    assert "gallery.html: found File exists" in capsys.readouterr().err
+
+
 def test_a_number_that_is_no_class() -> None:
     with pytest.raises(InputError, match="--label 19: found label index 19"):
         parse_label("19")
