@@ -6,6 +6,7 @@ prepare()
 
 from hpa_mmdet.datasets.augmentation import AlbumentationsBridge  # noqa: E402
 from hpa_mmdet.datasets.cells import HpaCellDataset  # noqa: E402
+from hpa_mmdet.datasets.channel_substitution import SubstituteChannel  # noqa: E402
 from hpa_mmdet.datasets.loading import LoadCells, LoadHpaChannels  # noqa: E402
 from hpa_mmdet.datasets.packing import PackCells  # noqa: E402
 
@@ -15,4 +16,5 @@ __all__ = [
     "LoadCells",
     "LoadHpaChannels",
     "PackCells",
+    "SubstituteChannel",
 ]

@@ -24,7 +24,8 @@ class PackCells(BaseTransform):
 
     `gt_instances` holds for each cell that is still in the picture its `bboxes` (N, 4),
     `labels` (0, a cell), `masks`, `localizations` (N, K) and `cell_ids` (N,). The metainfo
-    holds `image_labels` (K,) of 0 and 1, `hpa_id`, `img_id` and the shapes. Without
+    holds `image_labels` (K,) of 0 and 1, `labels_are_exact` (they hold for each cell),
+    `hpa_id`, `img_id` and the shapes. Without
     `cell_label_image` (prediction) there are no instances.
 
     Args:
@@ -48,6 +49,7 @@ class PackCells(BaseTransform):
                 "img_shape": results["img_shape"],
                 "scale_factor": (1.0, 1.0),
                 "image_labels": multi_hot(results.get("image_labels", ())),
+                "labels_are_exact": results.get("labels_are_exact", False),
             }
         )
         if "cell_label_image" in results:

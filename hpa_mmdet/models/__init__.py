@@ -7,12 +7,19 @@ prepare()
 from hpa_mmdet.models.data_preprocessor import HpaDataPreprocessor  # noqa: E402
 from hpa_mmdet.models.detector import HpaMaskRCNN  # noqa: E402
 from hpa_mmdet.models.localization_branch import LocalizationBranch  # noqa: E402
-from hpa_mmdet.models.losses import BagLoss, InheritedLoss  # noqa: E402
+from hpa_mmdet.models.losses import (  # noqa: E402
+    AsymmetricInheritedLoss,
+    BagLoss,
+    CellLoss,
+    InheritedLoss,
+)
 from hpa_mmdet.models.roi_head import CellRoIHead  # noqa: E402
 from hpa_mmdet.models.timm_features import TimmFeatures  # noqa: E402
 
 __all__ = [
+    "AsymmetricInheritedLoss",
     "BagLoss",
+    "CellLoss",
     "CellRoIHead",
     "HpaDataPreprocessor",
     "HpaMaskRCNN",

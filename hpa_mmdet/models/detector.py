@@ -49,8 +49,9 @@ class HpaMaskRCNN(TwoStageDetector):
 
         Args:
             batch_inputs: (B, C, H, W) float.
-            batch_data_samples: with `gt_instances` (`bboxes`, `labels`, `masks`) and the
-                metainfo `image_labels` (K,) of 0 and 1.
+            batch_data_samples: with `gt_instances` (`bboxes`, `labels`, `masks`, and
+                `localizations` for losses that learn from single cells) and the metainfo
+                `image_labels` (K,) of 0 and 1.
 
         Returns:
             mmdet's losses, and the branch's where it trains with the detector.
@@ -66,7 +67,9 @@ class HpaMaskRCNN(TwoStageDetector):
             instances = [each.gt_instances for each in batch_data_samples]
             cells, bag_index, images = self._describe(batch_inputs, maps, instances)
             labels = _image_labels(batch_data_samples, images.device)
-            losses.update(self.localization.loss(cells, bag_index, images, labels))
+            targets = _cell_targets(instances, images.device)
+            exact = _exact(batch_data_samples, images.device)
+            losses.update(self.localization.loss(cells, bag_index, images, labels, targets, exact))
         return losses
 
     def predict(
@@ -168,6 +171,19 @@ class HpaMaskRCNN(TwoStageDetector):
 
 def _image_labels(samples: Sequence[DetDataSample], device: torch.device) -> Tensor:
     return torch.stack([torch.as_tensor(each.image_labels) for each in samples]).to(device)
+
+
+def _cell_targets(instances: Sequence[InstanceData], device: torch.device) -> Tensor | None:
+    """(N, K) what the data set says of each cell, where it says so of all."""
+    if not all("localizations" in each for each in instances):
+        return None
+    return torch.cat([torch.as_tensor(each.localizations) for each in instances]).to(device)
+
+
+def _exact(samples: Sequence[DetDataSample], device: torch.device) -> Tensor | None:
+    """(B,) bool, images whose labels hold for each cell; None without any (`SubstituteChannel`)."""
+    marks = [bool(each.get("labels_are_exact", False)) for each in samples]
+    return torch.tensor(marks, device=device) if any(marks) else None
 
 
 def _as_results(given: InstanceData) -> InstanceData:

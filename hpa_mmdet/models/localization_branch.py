@@ -56,14 +56,16 @@ class LocalizationBranch(BaseModule):
         pooling: "mask" (inside the cell's mask) or "box".
         hidden: width of the one hidden layer of each head.
         dropout: in the heads, while they train.
-        loss: config of a loss over cells and bags (`BagLoss`, `InheritedLoss`).
+        loss: config of a `LocalizationLoss` over cells and bags, such as `BagLoss`.
         image_loss_weight: of the image head's binary cross-entropy.
         negative: "derived": p(Negative) is the product of (1 - p) over the other 18;
             "learnt": its own logit; "mixed": the mean of both. Image labels hardly ever say
             Negative, though 10 % of real cells are, so the default is derived.
         image_exponent: a in p(k | cell) * p(k | image)^a; 0 switches the image head off.
         train_with_detector: also learn in the detector's own steps. Else only
-            `FitLocalizationsLoop` trains the heads, which is cheaper by far on a CPU.
+            `DetectThenFitLoop` trains the heads, which is cheaper by far on a CPU.
+        exact_loss_weight: of the cross-entropy of cells whose labels are exact because
+            another channel stands in for the protein (`SubstituteChannel`).
         init_cfg: mmengine's.
     """
 
@@ -79,6 +81,7 @@ class LocalizationBranch(BaseModule):
         negative: str = "derived",
         image_exponent: float = 0.5,
         train_with_detector: bool = False,
+        exact_loss_weight: float = 1.0,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -90,6 +93,7 @@ class LocalizationBranch(BaseModule):
         self.pooling, self.negative = pooling, negative
         self.image_exponent, self.image_loss_weight = image_exponent, image_loss_weight
         self.train_with_detector = train_with_detector
+        self.exact_loss_weight = exact_loss_weight
         self.loss_localization = MODELS.build(loss)
         self.cell_head = _head(feature_dim, hidden, dropout)
         self.image_head = _head(feature_dim, hidden, dropout)
@@ -116,7 +120,13 @@ class LocalizationBranch(BaseModule):
         return pool_cells(image_maps, coverage), pool_image(image_maps)
 
     def loss(
-        self, cells: Tensor, bag_index: Tensor, images: Tensor, image_labels: Tensor
+        self,
+        cells: Tensor,
+        bag_index: Tensor,
+        images: Tensor,
+        image_labels: Tensor,
+        cell_targets: Tensor | None = None,
+        exact: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compute the losses from features; the same in both stages of training.
 
@@ -125,23 +135,34 @@ class LocalizationBranch(BaseModule):
             bag_index: (N,) the image of each, 0..B-1.
             images: (B, D).
             image_labels: (B, K) 0 or 1, the weak labels.
+            cell_targets: (N, K) in 0..1, for losses that learn from single cells.
+            exact: (B,) bool, images whose labels hold for each of their cells. They have a
+                loss of their own and no part in the others.
 
         Returns:
-            `loss_localization` and `loss_image`.
+            `loss_localization` and `loss_image`, and `loss_exact` where `exact` is given.
         """
         logits = self.cell_head(cells)
         labels = image_labels.float()
         # a derived Negative has no logit of its own to learn
         count = NEGATIVE if self.negative == "derived" else NUM_LOCALIZATIONS
+        weak = torch.ones_like(bag_index, dtype=torch.bool) if exact is None else ~exact[bag_index]
+        targets = None if cell_targets is None else cell_targets[weak, :count]
         image_loss = nn.functional.binary_cross_entropy_with_logits(
             self.image_head(images), labels, reduction="none"
-        )
-        return {
+        ).sum(1)
+        losses = {
             "loss_localization": self.loss_localization(
-                logits[:, :count], bag_index, labels[:, :count]
+                logits[weak, :count], bag_index[weak], labels[:, :count], targets
             ),
-            "loss_image": self.image_loss_weight * image_loss.sum(1).mean(),
+            "loss_image": self.image_loss_weight * _mean(image_loss, exact),
         }
+        if exact is not None:
+            exact_loss = nn.functional.binary_cross_entropy_with_logits(
+                logits[~weak, :count], labels[bag_index[~weak], :count], reduction="none"
+            ).sum(1)
+            losses["loss_exact"] = self.exact_loss_weight * _mean(exact_loss, None)
+        return losses
 
     def predict(self, cells: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
         """Name the cells of one image.
@@ -162,6 +183,12 @@ class LocalizationBranch(BaseModule):
         negative = {"derived": derived, "learnt": learnt, "mixed": (derived + learnt) / 2}
         weighted = shown * image_prob[:NEGATIVE] ** self.image_exponent
         return torch.cat([weighted, negative[self.negative]], dim=1), image_prob
+
+
+def _mean(values: Tensor, left_out: Tensor | None) -> Tensor:
+    """Mean of (B,) values but those left out; 0, with a gradient of 0, where none is left."""
+    kept = values if left_out is None else values[~left_out]
+    return kept.mean() if len(kept) else kept.sum()
 
 
 def _head(feature_dim: int, hidden: int, dropout: float) -> nn.Sequential:

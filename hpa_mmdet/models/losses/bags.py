@@ -8,14 +8,18 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-POOLINGS = ("mean", "log_sum_exp", "noisy_or", "top_share")
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.models.losses.base import LocalizationLoss, pad_bags
+
+POOLINGS = ("mean", "log_sum_exp", "noisy_or", "top_share", "attention")
 
 
 @MODELS.register_module()
-class BagLoss(nn.Module):
+class BagLoss(LocalizationLoss):
     """Bag loss with certain negatives.
 
-    With p the cells' probabilities and y the image's labels, the loss of one image is
+    With p the cells' probabilities, z their logits and y the image's labels, the loss of
+    one image is
 
         sum over k with y_k = 1 of  -log pool_i(p_ik)
         + absent_weight * sum over k with y_k = 0 of  mean_i -log(1 - p_ik)
@@ -27,13 +31,15 @@ class BagLoss(nn.Module):
         log_sum_exp   (1/r) log((1/n) sum_i exp(r p_i))
         noisy_or      1 - prod_i (1 - p_i)
         top_share     mean of the highest ceil(share * n) p_i
+        attention     sum_i a_i p_i,  a = softmax over the cells of s_k z_i, s_k learnt
 
     Args:
-        pooling: one of the four.
+        pooling: one of the five.
         absent_weight: weight of the certain negatives.
-        sharpness: r of log_sum_exp.
+        sharpness: r of log_sum_exp; what s of attention starts from.
         share: of top_share.
         loss_weight: factor on the result.
+        balance: see `LocalizationLoss`.
 
     Raises:
         ValueError: another pooling.
@@ -41,7 +47,7 @@ class BagLoss(nn.Module):
     Source:
         Certain negatives: measured on real cells judged by eye (97 % hold). noisy_or:
         Maron and Lozano-Perez 1998; log_sum_exp: Pinheiro and Collobert 2015, arXiv
-        1411.6228, eq. 6.
+        1411.6228, eq. 6; attention: McFee et al. 2018, arXiv 1804.10070, eq. 8.
     """
 
     def __init__(
@@ -51,25 +57,24 @@ class BagLoss(nn.Module):
         sharpness: float = 5.0,
         share: float = 0.5,
         loss_weight: float = 1.0,
+        balance: float | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(loss_weight, balance)
         if pooling not in POOLINGS:
             raise ValueError(f"pooling: found {pooling!r}, expected one of {', '.join(POOLINGS)}")
         self.pooling, self.absent_weight = pooling, absent_weight
-        self.sharpness, self.share, self.loss_weight = sharpness, share, loss_weight
+        self.sharpness, self.share = sharpness, share
+        if pooling == "attention":
+            self.attention = nn.Parameter(torch.full((NUM_LOCALIZATIONS,), sharpness / 5))
 
-    def forward(self, cell_logits: Tensor, bag_index: Tensor, bag_labels: Tensor) -> Tensor:
-        """Compute the loss.
-
-        Args:
-            cell_logits: (N, K) any real.
-            bag_index: (N,) integer, the image of each cell, 0..B-1.
-            bag_labels: (B, K) 0 or 1.
-
-        Returns:
-            Scalar: summed over classes, averaged over the images that have cells; 0, with
-            a gradient of 0, where none has.
-        """
+    def forward(
+        self,
+        cell_logits: Tensor,
+        bag_index: Tensor,
+        bag_labels: Tensor,
+        cell_targets: Tensor | None = None,
+    ) -> Tensor:
+        """Compute the loss; averaged over the images that have cells. See the parent."""
         if not len(cell_logits):
             return cell_logits.sum()
         logits, is_cell = pad_bags(cell_logits.float(), bag_index, len(bag_labels))
@@ -80,7 +85,7 @@ class BagLoss(nn.Module):
         absent = (F.softplus(logits) * is_cell[..., None]).sum(1) / count
         present = -self._log_pooled(logits, is_cell, count)
         each = labels * present + self.absent_weight * (1 - labels) * absent
-        return self.loss_weight * each.sum(1).mean()
+        return self.loss_weight * self.weigh(each).mean()
 
     def _log_pooled(self, logits: Tensor, is_cell: Tensor, count: Tensor) -> Tensor:
         """Log of the pooled probability: (B, M, K), (B, M), (B, 1) -> (B, K)."""
@@ -95,32 +100,12 @@ class BagLoss(nn.Module):
         elif self.pooling == "noisy_or":
             none = -(F.softplus(logits).masked_fill(outside, 0)).sum(1)
             pooled = -torch.expm1(none)
+        elif self.pooling == "attention":
+            sharp = logits * self.attention[: logits.shape[2]]
+            pooled = (sharp.masked_fill(outside, -torch.inf).softmax(1) * prob).sum(1)
         else:
             ranked = prob.masked_fill(outside, -1).sort(1, descending=True).values
             place = torch.arange(ranked.shape[1], device=ranked.device)[None, :, None]
             kept = (place < torch.ceil(self.share * count)[..., None]).float()
             pooled = (ranked.clamp(min=0) * kept).sum(1) / kept.sum(1)
         return pooled.clamp(min=1e-6).log()
-
-
-def pad_bags(values: Tensor, bag_index: Tensor, num_bags: int) -> tuple[Tensor, Tensor]:
-    """Lay the rows of each bag side by side.
-
-    Args:
-        values: (N, K).
-        bag_index: (N,) integer, 0..B-1, in any order.
-        num_bags: B.
-
-    Returns:
-        (B, M, K) values, 0 where a bag has fewer than M rows, and (B, M) bool, where one
-        is.
-    """
-    counts = torch.bincount(bag_index, minlength=num_bags)
-    order = torch.argsort(bag_index, stable=True)
-    first = counts.cumsum(0) - counts
-    place = torch.arange(len(values), device=values.device) - first[bag_index[order]]
-    most = int(counts.max())
-    padded = values.new_zeros(num_bags, most, values.shape[1])
-    padded[bag_index[order], place] = values[order]
-    is_row = torch.arange(most, device=values.device)[None] < counts[:, None]
-    return padded, is_row

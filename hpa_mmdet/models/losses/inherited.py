@@ -1,57 +1,100 @@
-"""The plain baseline: every cell is told all labels of its image.
+"""Losses that tell every cell all labels of its image: the plain baseline and kin.
 
 N: cells of the batch; B: its images (bags); K: classes.
 """
 
-import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
+
+from hpa_mmdet.models.losses.base import LocalizationLoss, mean_over_bags
 
 
 @MODELS.register_module()
-class InheritedLoss(nn.Module):
+class InheritedLoss(LocalizationLoss):
     """Binary cross-entropy of each cell against its image's label set.
 
     Args:
         label_smoothing: e; targets 1 and 0 become 1 - e and e.
         loss_weight: factor on the result.
+        balance: see `LocalizationLoss`.
 
     Source:
         Label smoothing: Szegedy et al. 2016, arXiv 1512.00567, section 7.
     """
 
-    def __init__(self, label_smoothing: float = 0.0, loss_weight: float = 1.0) -> None:
-        super().__init__()
-        self.label_smoothing, self.loss_weight = label_smoothing, loss_weight
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        loss_weight: float = 1.0,
+        balance: float | None = None,
+    ) -> None:
+        super().__init__(loss_weight, balance)
+        self.label_smoothing = label_smoothing
 
-    def forward(self, cell_logits: Tensor, bag_index: Tensor, bag_labels: Tensor) -> Tensor:
-        """Compute the loss.
-
-        Args:
-            cell_logits: (N, K) any real.
-            bag_index: (N,) integer, the image of each cell, 0..B-1.
-            bag_labels: (B, K) 0 or 1.
-
-        Returns:
-            Scalar: summed over classes, averaged over the cells of each image and then
-            over the images that have cells.
-        """
+    def forward(
+        self,
+        cell_logits: Tensor,
+        bag_index: Tensor,
+        bag_labels: Tensor,
+        cell_targets: Tensor | None = None,
+    ) -> Tensor:
+        """Compute the loss; averaged over the cells of each image, then over the images."""
         smooth = self.label_smoothing
         target = bag_labels.float()[bag_index] * (1 - 2 * smooth) + smooth
-        each = F.binary_cross_entropy_with_logits(cell_logits, target, reduction="none").sum(1)
-        return self.loss_weight * mean_over_bags(each, bag_index, len(bag_labels))
+        each = F.binary_cross_entropy_with_logits(cell_logits.float(), target, reduction="none")
+        return self.loss_weight * mean_over_bags(self.weigh(each), bag_index, len(bag_labels))
 
 
-def mean_over_bags(values: Tensor, bag_index: Tensor, num_bags: int) -> Tensor:
-    """Average (N,) values inside each bag, then over the bags that have any.
+@MODELS.register_module()
+class AsymmetricInheritedLoss(LocalizationLoss):
+    """Asymmetric loss of each cell against its image's label set; focal as a special case.
 
-    Returns:
-        Scalar; 0, with a gradient of 0, where there are no cells.
+    With p the probability, y the label and p_m = max(p - margin, 0):
+
+        -y (1 - p)^positive_focus log(p) - (1 - y) p_m^negative_focus log(1 - p_m)
+
+    Equal focuses and no margin make it the focal loss (without its alpha).
+
+    Args:
+        positive_focus: gamma+; above 0 it spares labels that are already seen.
+        negative_focus: gamma-; above 0 it spares negatives that are already seen.
+        margin: negatives of a probability below it cost nothing.
+        loss_weight: factor on the result.
+        balance: see `LocalizationLoss`.
+
+    Source:
+        Ridnik et al. 2021, arXiv 2009.14119, eq. 7; focal: Lin et al. 2017, arXiv
+        1708.02002, eq. 4.
     """
-    if not len(values):
-        return values.sum()
-    sums = values.new_zeros(num_bags).index_add(0, bag_index, values)
-    counts = torch.bincount(bag_index, minlength=num_bags)
-    filled = counts > 0
-    return (sums[filled] / counts[filled]).mean()
+
+    def __init__(
+        self,
+        positive_focus: float = 0.0,
+        negative_focus: float = 4.0,
+        margin: float = 0.05,
+        loss_weight: float = 1.0,
+        balance: float | None = None,
+    ) -> None:
+        super().__init__(loss_weight, balance)
+        self.positive_focus, self.negative_focus = positive_focus, negative_focus
+        self.margin = margin
+
+    def forward(
+        self,
+        cell_logits: Tensor,
+        bag_index: Tensor,
+        bag_labels: Tensor,
+        cell_targets: Tensor | None = None,
+    ) -> Tensor:
+        """Compute the loss; averaged over the cells of each image, then over the images."""
+        logits = cell_logits.float()
+        target = bag_labels.float()[bag_index]
+        prob = logits.sigmoid()
+        shifted = (prob - self.margin).clamp(min=0)
+        # without a margin in a form that is exact where p is nearly 1
+        log_negative = (1 - shifted).log() if self.margin > 0 else F.logsigmoid(-logits)
+        positive = (1 - prob) ** self.positive_focus * F.logsigmoid(logits)
+        negative = shifted**self.negative_focus * log_negative
+        each = -(target * positive + (1 - target) * negative)
+        return self.loss_weight * mean_over_bags(self.weigh(each), bag_index, len(bag_labels))

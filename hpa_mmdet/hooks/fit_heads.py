@@ -1,0 +1,86 @@
+"""The fit of the localization heads on cached features: dozens of epochs in seconds.
+
+N: cells; B: images; D: length of a feature vector; K: classes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hpa_mmdet.hooks.feature_cache import FeatureCache
+
+
+def fit_heads(
+    model: Any,
+    cache: FeatureCache,
+    epochs: int = 25,
+    lr: float = 1e-3,
+    weight_decay: float = 1e-2,
+    batch_images: int = 32,
+    seed: int = 0,
+) -> Sequence[tuple[int, dict[str, float]]]:
+    """Fit the cell head and the image head of `model.localization` on cached features.
+
+    Args:
+        model: has `localization`, a `LocalizationBranch`, changed in place.
+        cache: the training set's features.
+        epochs: passes over all images.
+        lr: highest learning rate of AdamW, one cycle.
+        weight_decay: of AdamW.
+        batch_images: bags per step.
+        seed: of the order of the bags and of dropout.
+
+    Returns:
+        For each epoch its number and mean losses.
+    """
+    branch = model.localization
+    device = next(branch.cell_head.parameters()).device
+    weak = cache if cache.exact is None else cache.select((~cache.exact).nonzero()[:, 0])
+    branch.cell_head[0].fit(weak.cells.to(device))
+    branch.image_head[0].fit(weak.images.to(device))
+    branch.loss_localization.measure_classes(weak.image_labels.sum(0))
+    parameters = [
+        *branch.cell_head.parameters(),
+        *branch.image_head.parameters(),
+        *branch.loss_localization.parameters(),
+    ]
+    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
+    steps = -(-len(cache.images) // batch_images)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * steps)
+    generator = torch.Generator().manual_seed(seed)
+    history: list[tuple[int, dict[str, float]]] = []
+    branch.cell_head.train()
+    branch.image_head.train()
+    with torch.random.fork_rng(devices=[] if device.type == "cpu" else None):
+        torch.manual_seed(seed)
+        for epoch in range(1, epochs + 1):
+            sums: dict[str, float] = {}
+            order = torch.randperm(len(cache.images), generator=generator)
+            for chosen in order.split(batch_images):
+                losses = branch.loss(**_batch(cache, chosen, device))
+                optimizer.zero_grad()
+                sum(losses.values()).backward()
+                optimizer.step()
+                schedule.step()
+                for name, value in losses.items():
+                    sums[name] = sums.get(name, 0.0) + float(value.detach()) / steps
+            history.append((epoch, sums))
+    branch.eval()
+    return history
+
+
+def _batch(cache: FeatureCache, chosen: Tensor, device: torch.device) -> dict[str, Tensor | None]:
+    """Arguments of `LocalizationBranch.loss` for the images chosen."""
+    part = cache.select(chosen)
+    has_exact = cache.exact is not None and bool(cache.exact.any())
+    arguments = {
+        "cells": part.cells,
+        "bag_index": torch.repeat_interleave(torch.arange(len(chosen)), part.counts),
+        "images": part.images,
+        "image_labels": part.image_labels,
+        "cell_targets": part.cell_targets,
+        "exact": part.exact if has_exact else None,
+    }
+    return {name: None if each is None else each.to(device) for name, each in arguments.items()}
