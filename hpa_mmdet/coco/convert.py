@@ -64,6 +64,8 @@ def convert(
             cannot be written.
     """
     options = options or ConvertOptions()
+    if engine == "ray":  # workers on other machines have other current folders
+        sources, out = sources.absolute(), out.absolute()
     files = OutputFiles(out, shard)
     out = files.of("cells")
     if out.exists() and not overwrite:

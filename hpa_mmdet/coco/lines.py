@@ -33,16 +33,22 @@ class CocoLines:
             first, second = handle.readline(), handle.readline()
         self.is_ours = first.startswith('{"info":') and second == '"categories":[\n'
         if self.is_ours:
-            self.info: Json = _parse(path, first[len('{"info":') :].rstrip(",\n"))
+            self.info: Json = parse_entry(path, first[len('{"info":') :].rstrip(",\n"))
         else:
             self._content = load_json(path)
             info = self._content.get("info")
             self.info = info if isinstance(info, dict) else {}
-        self.categories: list[Json] = [_parse(path, line) for line in self._section("categories")]
+        self.categories: list[Json] = [
+            parse_entry(path, line) for line in self._section("categories")
+        ]
 
     def images(self) -> Iterator[str]:
         """Give the entries of `images`."""
         return self._section("images")
+
+    def full_annotations(self) -> Iterator[str]:
+        """Give the entries of `annotations` as they are."""
+        return self._section("annotations")
 
     def annotations(self) -> Iterator[str]:
         """Give the entries of `annotations`, without their `id`, beginning with `image_id`."""
@@ -51,7 +57,7 @@ class CocoLines:
             if line.startswith('{"id":') and line.startswith('"image_id":', comma + 1):
                 yield "{" + line[comma + 1 :]
             else:
-                entry = _parse(self.path, line)
+                entry = parse_entry(self.path, line)
                 image_id = entry.pop("image_id", None)
                 entry.pop("id", None)
                 yield to_line({"image_id": image_id, **entry})
@@ -115,7 +121,12 @@ def _cannot_open(path: Path, error: OSError) -> InputError:
     return InputError(path, error.strerror or str(error), "a COCO JSON", "check the path")
 
 
-def _parse(path: Path, line: str) -> Json:
+def parse_entry(path: Path, line: str) -> Json:
+    """Parse one line.
+
+    Raises:
+        InputError: it is not a JSON object.
+    """
     try:
         entry = json.loads(line)
     except ValueError as error:

@@ -6,7 +6,7 @@ with some of its files is a task, and fails in the report if the rest is missing
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +58,11 @@ class Sources:
     images: Path | None = None
     cell_labels: Path | None = None
     nuclei: Path | None = None
+
+    def absolute(self) -> "Sources":
+        """Give the same places by their whole paths."""
+        places = {each.name: getattr(self, each.name) for each in fields(self)}
+        return Sources(**{name: path and path.absolute() for name, path in places.items()})
 
 
 @dataclass

@@ -59,7 +59,7 @@ def encode_cells(label_image: Integers, where: object = "label image") -> list[E
     first = np.flatnonzero(np.concatenate(([True], cell_of_run[1:] != cell_of_run[:-1])))
     cell_ids = cell_of_run[first].tolist()
     areas = np.add.reduceat(end - start, first).tolist()
-    boxes = _boxes_xywh(start, end, first, height)
+    boxes = boxes_of_runs(start, end, first, height)
     starts, ends = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     touching = np.any((starts == 0) | (ends == (width, height)), axis=1)
     all_counts = _compress(start, end, first, (height, width))
@@ -112,8 +112,15 @@ def _column_major(label_image: Integers) -> Integers:
     return np.ravel(label_image, order="F")
 
 
-def _boxes_xywh(start: Integers, end: Integers, first: Integers, height: int) -> Integers:
-    """Give the (N, 4) boxes around the runs of each cell."""
+def boxes_of_runs(start: Integers, end: Integers, first: Integers, height: int) -> Integers:
+    """Give the (N, 4) tightest [x, y, width, height] around the runs of each cell.
+
+    Args:
+        start: (R,) first column-major index of each run, by cell and position.
+        end: (R,) index past the last.
+        first: (N,) place of each cell's first run in the two.
+        height: of the image.
+    """
     left, right = start // height, (end - 1) // height
     one_column = left == right  # a run over a column break touches the top and the bottom row
     top = np.where(one_column, start - left * height, 0)

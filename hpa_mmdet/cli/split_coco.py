@@ -1,0 +1,56 @@
+r"""A COCO JSON into training and validation files, alike in labels, groups kept together.
+
+Example:
+    python tools/split_coco.py work_dirs/train.json --val-share 0.2 \
+        --group images.csv antibody
+
+Exit status: 0 all done; 2 bad arguments or input, nothing written.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpa_mmdet.coco.split import Grouping, split
+from hpa_mmdet.errors import InputError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the options; apart from main, so that docs and tests can read them."""
+    parser = argparse.ArgumentParser(
+        prog="split_coco",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("json", type=Path, help="COCO JSON of convert_coco or merge_coco")
+    add("--val-share", type=float, default=0.2, help="of the images (default: %(default)s)")
+    add("--folds", type=int, metavar="K", help="K folds instead, each validated once")
+    add("--group", nargs=2, metavar=("CSV", "COLUMN"), help="images of one value stay together")
+    add("--seed", type=int, default=0, help="(default: %(default)s)")
+    add("--overwrite", action="store_true", help="replace older files")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, call the package, say what came out."""
+    args = build_parser().parse_args(argv)
+    try:
+        report = split(
+            args.json,
+            val_share=args.val_share,
+            folds=args.folds,
+            grouping=Grouping(Path(args.group[0]), args.group[1]) if args.group else None,
+            seed=args.seed,
+            overwrite=args.overwrite,
+        )
+    except InputError as error:
+        print(f"split_coco: {error}", file=sys.stderr)
+        return 2
+    print(report.summary())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""A COCO JSON parted into training and validation files, or into k folds of both."""
+
+import csv
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpa_mmdet.coco.lines import CocoLines, image_id_of
+from hpa_mmdet.coco.read import read_images_root
+from hpa_mmdet.coco.schema import build_info
+from hpa_mmdet.coco.stratify import assign_folds
+from hpa_mmdet.coco.writer import CocoWriter, open_writer
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.label_tables import read_column
+from hpa_mmdet.jobs import Report
+from hpa_mmdet.localizations import NAMES
+
+
+class Grouping(NamedTuple):
+    """What keeps images together: a column of a table, such as the antibody of each."""
+
+    table: Path
+    column: str
+
+
+def split(
+    path: Path,
+    *,
+    val_share: float = 0.2,
+    folds: int | None = None,
+    grouping: Grouping | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Report:
+    """Write `<stem>_train.json` and `<stem>_val.json`, or `<stem>_fold<k>_{train,val}.json`.
+
+    Also `<stem>_split.csv` or `<stem>_folds.csv`, which says where each image went. Image ids stay; the same
+    seed gives the same split.
+
+    Args:
+        path: a COCO JSON; read line by line if convert_coco wrote it.
+        val_share: of the images that are for validation, between 0 and 1.
+        folds: k folds instead, each validated once, counted from 1.
+        grouping: images of one group stay on one side; None leaves each by itself. An
+            image that the table lacks is an error; one whose cell is empty is a group.
+        seed: decides ties.
+        overwrite: replace older files.
+
+    Raises:
+        InputError: the file or table cannot be read, a share or number of folds makes no
+            sense, there are too few groups, or files are in the way.
+    """
+    lines = CocoLines(path)
+    images = [json.loads(line) for line in lines.images()]
+    names = [str(image.get("hpa_id", image["file_name"])) for image in images]
+    groups = names if grouping is None else _groups(names, grouping)
+    label_sets = [image.get("labels", ()) for image in images]
+    shares = _shares(val_share, folds)
+    fold_of = assign_folds(label_sets, groups, shares, seed)
+    outs = _outputs(path, folds)
+    table = path.with_name(f"{path.stem}_{'split' if folds is None else 'folds'}.csv")
+    for out in [*(out for pair in outs for out in pair), table]:
+        if out.exists() and not overwrite:
+            raise InputError(out, "an older file", "a new path", "give --overwrite to replace it")
+    report = Report("split_coco", done=len(images))
+    _write_files(lines, outs, dict(zip((i["id"] for i in images), fold_of.tolist(), strict=True)))
+    _write_table(table, names, groups, fold_of, folds)
+    report.notes += _balance(label_sets, fold_of, shares, folds)
+    return report
+
+
+def _shares(val_share: float, folds: int | None) -> list[float]:
+    if folds is not None:
+        if folds < 2:
+            raise InputError("--folds", folds, "2 or more", "correct it")
+        return [1.0 / folds] * folds
+    if not 0.0 < val_share < 1.0:
+        raise InputError("--val-share", val_share, "between 0 and 1", "correct it")
+    return [val_share, 1.0 - val_share]
+
+
+def _groups(names: Sequence[str], grouping: Grouping) -> list[str]:
+    of_image = read_column(grouping.table, grouping.column)
+    if lacking := [name for name in names if name not in of_image]:
+        raise InputError(
+            grouping.table,
+            f"no row for {', '.join(lacking[:5])}",
+            f"a {grouping.column} for each image",
+            "add the rows",
+        )
+    return [of_image[name] or f"image {name}" for name in names]
+
+
+def _outputs(path: Path, folds: int | None) -> list[tuple[Path, Path]]:
+    """Name the pairs of training and validation files; pair k is validated on fold k."""
+    middles = [""] if folds is None else [f"_fold{number}" for number in range(1, folds + 1)]
+    return [
+        (
+            path.with_name(f"{path.stem}{middle}_train.json"),
+            path.with_name(f"{path.stem}{middle}_val.json"),
+        )
+        for middle in middles
+    ]
+
+
+def _write_files(
+    lines: CocoLines, outs: Sequence[tuple[Path, Path]], fold_of: dict[int, int]
+) -> None:
+    annotated = str(lines.info.get("annotated", "cells"))
+    root = read_images_root(lines.info, lines.path)
+    with ExitStack() as stack:
+        pairs: list[list[CocoWriter]] = [
+            [
+                stack.enter_context(
+                    open_writer(out, build_info(root, out, annotated), lines.categories)
+                )
+                for out in pair
+            ]
+            for pair in outs
+        ]
+        for line in lines.images():
+            fold = fold_of[json.loads(line)["id"]]
+            for number, (train, val) in enumerate(pairs):
+                (val if fold == number else train).add_image(line)
+        for line in lines.annotations():
+            fold = fold_of[image_id_of(line)]
+            for number, (train, val) in enumerate(pairs):
+                (val if fold == number else train).add_annotation(line)
+
+
+def _write_table(
+    path: Path,
+    names: Sequence[str],
+    groups: Sequence[str],
+    fold_of: NDArray[np.intp],
+    folds: int | None,
+) -> None:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as handle,
+    ):
+        table = csv.writer(handle, lineterminator="\n")
+        table.writerow(("ID", "group", "part" if folds is None else "val_fold"))
+        for name, group, fold in zip(names, groups, fold_of.tolist(), strict=True):
+            part = fold + 1 if folds is not None else ("val", "train")[fold]
+            table.writerow((name, group, part))
+
+
+def _balance(
+    label_sets: Sequence[Sequence[int]],
+    fold_of: NDArray[np.intp],
+    shares: Sequence[float],
+    folds: int | None,
+) -> list[str]:
+    """Say how even each part came out, and which label strays most from its share."""
+    has = np.zeros((len(label_sets), len(NAMES)), bool)
+    for row, labels in enumerate(label_sets):
+        has[row, list(labels)] = True
+    notes = []
+    for fold, share in enumerate(shares if folds is not None else shares[:1]):
+        inside = fold_of == fold
+        total, here = has.sum(axis=0), has[inside].sum(axis=0)
+        off = np.where(total > 0, np.abs(here - share * total), 0)
+        name = "val" if folds is None else f"fold {fold + 1}"
+        note = f"{name}: {inside.sum()} of {len(inside)} images ({inside.mean():.1%})"
+        if total.any():
+            worst = int(off.argmax())
+            note += f"; least even: {NAMES[worst]}, {here[worst]} of {total[worst]}"
+        notes.append(note)
+    return notes

@@ -1,0 +1,103 @@
+"""Checks of a COCO JSON: its schema, its meaning, and what readers would silently drop."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hpa_mmdet.coco.check_annotations import (
+    Keys,
+    KnownImage,
+    check_annotations,
+    has_keys,
+    is_rising,
+)
+from hpa_mmdet.coco.findings import Findings
+from hpa_mmdet.coco.lines import CocoLines
+from hpa_mmdet.coco.read import read_images_root
+from hpa_mmdet.coco.schema import build_categories
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.naming import split_plane
+from hpa_mmdet.io.pictures import read_header
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+
+_SMALLEST_SIDE = 32  # mmdet's usual filter_cfg min_size
+
+_IMAGE_KEYS: Keys = {
+    "id": int,
+    "file_name": str,
+    "width": int,
+    "height": int,
+    "hpa_id": str,
+    "channel_files": dict,
+    "labels": list,
+}
+
+
+def validate(path: Path, images_root: Path | None = None, *, check_files: bool = True) -> Findings:
+    """Check a file, line by line if convert_coco wrote it.
+
+    Args:
+        path: a COCO JSON.
+        images_root: the images' folder; None for the one that the file names.
+        check_files: also see that every image file is there and has its size.
+
+    Raises:
+        InputError: it cannot be read as COCO JSON at all.
+    """
+    lines = CocoLines(path)
+    findings = Findings(path)
+    if lines.categories != build_categories():
+        findings.add("category", f"{len(lines.categories)} categories")
+    root = images_root or read_images_root(lines.info, path)
+    images = _check_images(lines, findings, root if check_files else None)
+    known = {category.get("id") for category in lines.categories}
+    check_annotations(lines, images, known, findings)
+    return findings
+
+
+def _check_images(lines: CocoLines, findings: Findings, root: Path | None) -> dict[int, KnownImage]:
+    images: dict[int, KnownImage] = {}
+    names: set[str] = set()
+    for place, line in enumerate(lines.images()):
+        findings.images += 1
+        image = json.loads(line)
+        if not has_keys(image, _IMAGE_KEYS, f"image at place {place}", findings):
+            continue
+        where = f"image {image['id']} ({image['hpa_id']})"
+        if image["id"] in images:
+            findings.add("duplicate id", where)
+        if image["hpa_id"] in names:
+            findings.add("duplicate image", where)
+        names.add(image["hpa_id"])
+        size_wh = (image["width"], image["height"])
+        if min(size_wh) < 1:
+            findings.add("size", f"{where}: {size_wh[0]}x{size_wh[1]}")
+        elif min(size_wh) < _SMALLEST_SIDE:
+            findings.add("small image", f"{where}: {size_wh[0]}x{size_wh[1]}")
+        if not is_rising(image["labels"], 0, NUM_LOCALIZATIONS - 1):
+            findings.add("image labels", f"{where}: {image['labels']}")
+        labels = frozenset(each for each in image["labels"] if isinstance(each, int))
+        images[image["id"]] = KnownImage(where, place, size_wh, labels)
+        if root is not None:
+            _check_files(image, where, root, findings)
+    return images
+
+
+def _check_files(image: Mapping[str, Any], where: str, root: Path, findings: Findings) -> None:
+    names = [*image["channel_files"].values()] or [image["file_name"]]
+    for path in dict.fromkeys(split_plane(root / str(name))[0] for name in names):
+        if not path.is_file():
+            findings.add("missing file", f"{where}: {path}")
+            continue
+        try:
+            size_wh = read_header(path).size_wh
+        except InputError as error:
+            findings.add("missing file", f"{where}: {error}")
+            continue
+        if size_wh != (image["width"], image["height"]):
+            findings.add(
+                "file size",
+                f"{where}: {path.name} is {size_wh[0]}x{size_wh[1]}, "
+                f"the entry {image['width']}x{image['height']}",
+            )
