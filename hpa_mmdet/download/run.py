@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import requests
 from PIL import Image
@@ -24,7 +24,6 @@ from hpa_mmdet.download.checksums import file_sha256, write_checksums
 from hpa_mmdet.download.limits import Budget, Limits, RateLimit
 from hpa_mmdet.download.transfer import NoAnswerError, NotThereError, fetch, open_session
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.io.channels import ImageFiles, read_channels
 from hpa_mmdet.jobs import Report, run_items
 
@@ -77,6 +76,7 @@ class Downloader:
         self._local = threading.local()
         self._pages: dict[str, str] = {}
         self._page_lock = threading.Lock()
+        self._log_lock = threading.Lock()
         self._silent = 0
 
     def get(self, wanted: Wanted) -> dict[str, Any] | None:
@@ -152,12 +152,20 @@ class Downloader:
         entry: dict[str, Any] = {"file": target.name, "url": url, "bytes": got.size}
         entry |= {"source": wanted.served_name, "source_sha256": got.sha256}
         if self.options.as_served:
+            entry["sha256"] = got.sha256
             part.replace(target)
-            return {**entry, "sha256": got.sha256}
-        with atomic_path(target) as temporary:
-            Image.fromarray(_read_plane(part)).save(temporary)
-        part.unlink()
-        return {**entry, "sha256": file_sha256(target)}
+        else:
+            grey = part.with_name(f".{target.stem}.grey.png")  # a later run writes over it
+            Image.fromarray(_read_plane(part)).save(grey, compress_level=1)
+            entry["sha256"] = file_sha256(grey)
+            grey.replace(target)
+            part.unlink()
+        self._log(entry)
+        return entry
+
+    def _log(self, entry: Mapping[str, Any]) -> None:
+        with self._log_lock, (self.options.out / LOG_NAME).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
 
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
@@ -211,12 +219,8 @@ def download(wanted: Sequence[Wanted], options: Options, report: Report) -> int:
         reason = error.strerror or str(error)
         raise InputError(options.out, reason, "a folder", "choose another --out") from error
     downloader = Downloader(options)
-    known = _read_log(options.out / LOG_NAME)
     kept = absent = 0
-    with (
-        ThreadPoolExecutor(options.workers) as pool,
-        (options.out / LOG_NAME).open("a", encoding="utf-8") as log,
-    ):
+    with ThreadPoolExecutor(options.workers) as pool:
         futures = [pool.submit(downloader.get, each) for each in wanted]
         ids = {id(future): each for future, each in zip(futures, wanted, strict=True)}
 
@@ -229,22 +233,14 @@ def download(wanted: Sequence[Wanted], options: Options, report: Report) -> int:
             ):
                 absent += entry is None
                 kept += bool(entry and entry.get("kept"))
-                if entry and not entry.get("kept"):
-                    _append(log, entry)
-                    known[entry["file"]] = entry
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     if kept:
         report.notes.append(f"{kept} files were there already")
     if absent:
         report.notes.append(f"{absent} files of optional channels are not on the server")
-    _write_lists(options.out, [downloader.target(each) for each in wanted], known)
+    _write_lists(options.out, [downloader.target(each) for each in wanted])
     return downloader.budget.used
-
-
-def _append(log: IO[str], entry: Mapping[str, Any]) -> None:
-    log.write(json.dumps(entry) + "\n")
-    log.flush()
 
 
 def _read_log(path: Path) -> dict[str, Any]:
@@ -259,7 +255,8 @@ def _read_log(path: Path) -> dict[str, Any]:
     return known
 
 
-def _write_lists(out: Path, targets: Sequence[Path], known: Mapping[str, Any]) -> None:
+def _write_lists(out: Path, targets: Sequence[Path]) -> None:
+    known = _read_log(out / LOG_NAME)
     stored: dict[str, str] = {}
     served: dict[str, str] = {}
     names = {*known, *(target.name for target in targets)}

@@ -14,6 +14,7 @@ from hpa_mmdet.download.checksums import read_checksums
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import find_images, read_channels
 
+_NO_ROOM = "found No space left on device, expected a file that can be written; make room"
 FAST = ["--rate", "0", "--retries", "1", "--timeout", "5"]
 
 
@@ -175,12 +176,8 @@ def test_a_silent_server_is_given_up(web: WebServer, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        pytest.param("PIL.Image.Image.save", "found a full disk", id="while converting"),
-        pytest.param(
-            "hpa_mmdet.download.limits.Budget.take",
-            "found No space left on device, expected a file that can be written",
-            id="while receiving",
-        ),
+        pytest.param("PIL.Image.Image.save", _NO_ROOM, id="while converting"),
+        pytest.param("hpa_mmdet.download.limits.Budget.take", _NO_ROOM, id="while receiving"),
     ],
 )
 def test_no_room_on_the_disk(
