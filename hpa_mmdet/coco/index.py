@@ -43,7 +43,6 @@ class CocoIndex:
         self._categories = read_categories(lines.categories, path)
         places = _find_lines(path)
         self._places = places if shard is None else places[shard.range_of(len(places))]
-        self._handle: IO[bytes] | None = None
 
     def __len__(self) -> int:
         return len(self._places)
@@ -55,32 +54,19 @@ class CocoIndex:
             InputError: the file has changed since, or an annotation has no category.
         """
         image_at, cells_at, count = (int(number) for number in self._places[at])
-        handle = self._open()
-        handle.seek(image_at)
-        image = self._entry(handle)
-        handle.seek(cells_at)
-        annotations = [self._entry(handle) for _ in range(count)]
+        # opened anew: a handle shared with forked workers would share its place too
+        with self.path.open("rb") as handle:
+            handle.seek(image_at)
+            image = self._entry(handle)
+            handle.seek(cells_at)
+            annotations = [self._entry(handle) for _ in range(count)]
         return read_image(image, annotations, self._categories, self.path)
 
     def __iter__(self) -> Iterator[CocoImage]:
         return (self[at] for at in range(len(self)))
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_handle": None}
-
-    def _open(self) -> IO[bytes]:
-        if self._handle is None:
-            self._handle = self.path.open("rb")
-        return self._handle
-
     def _entry(self, handle: IO[bytes]) -> dict[str, Any]:
         return parse_entry(self.path, handle.readline().decode("utf-8", "replace").rstrip(",\n"))
-
-    def close(self) -> None:
-        """Close the file; the next image opens it again."""
-        if self._handle is not None:
-            self._handle.close()
-            self._handle = None
 
 
 def _find_lines(path: Path) -> NDArray[np.int64]:

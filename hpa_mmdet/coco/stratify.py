@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
+MOST_PASSES = 10
 LEAST_SET_SIZE = 10  # rarer label sets cannot be balanced as sets, only by their labels
 
 
@@ -39,7 +40,8 @@ def assign_folds(
 
     Source:
         Sechidis et al., ECML PKDD 2011, algorithm 1 (iterative stratification), here over
-        groups and with label sets beside labels.
+        groups and with label sets beside labels; then groups move as long as that makes
+        the shares more even.
     """
     if not np.isclose(sum(shares), 1.0) or min(shares) <= 0:
         raise InputError("shares", list(shares), "positive numbers that sum to 1", "correct them")
@@ -51,7 +53,9 @@ def assign_folds(
     columns = _columns(label_sets)
     counts = np.zeros((len(names), columns.shape[1]))
     np.add.at(counts, group_of, columns)
-    return _share_out(counts, np.array(shares), np.random.default_rng(seed))[group_of]
+    rng = np.random.default_rng(seed)
+    fold_of = _share_out(counts, np.array(shares), rng)
+    return _improve(fold_of, counts, np.array(shares), rng)[group_of]
 
 
 def _columns(label_sets: Sequence[Sequence[int]]) -> NDArray[np.float64]:
@@ -91,4 +95,39 @@ def _share_out(
             left -= counts[group]
         waiting[members] = False
         left[rarest] = 0
+    return fold_of
+
+
+def _improve(
+    fold_of: NDArray[np.intp],
+    counts: NDArray[np.float64],
+    shares: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> NDArray[np.intp]:
+    """Move single groups while the squared deviations from the wanted counts get smaller.
+
+    Each column counts by its own total, so rare labels weigh as much as frequent ones, and
+    the number of items three times as much as one label.
+    """
+    totals = counts.sum(axis=0)
+    weights = 1.0 / np.maximum(totals, 1.0)
+    weights[-1] *= 3
+    excess = -shares[:, None] * totals
+    np.add.at(excess, fold_of, counts)
+    fold_of = fold_of.copy()
+    for _ in range(MOST_PASSES):
+        moved = 0
+        for group in rng.permutation(len(counts)):
+            own, here = counts[group], fold_of[group]
+            # (excess + own)^2 - excess^2 for every fold that would take the group
+            gained = (weights * own * (2 * excess + own)).sum(axis=1)
+            gained[here] = (weights * own * (2 * excess[here] - own)).sum()
+            best = int(gained.argmin())
+            if gained[best] < gained[here] - 1e-9:
+                excess[here] -= own
+                excess[best] += own
+                fold_of[group] = best
+                moved += 1
+        if not moved:
+            break
     return fold_of
