@@ -9,6 +9,7 @@ from hpa_mmdet.datasets.cells import HpaCellDataset  # noqa: E402
 from hpa_mmdet.datasets.channel_substitution import SubstituteChannel  # noqa: E402
 from hpa_mmdet.datasets.loading import LoadCells, LoadHpaChannels  # noqa: E402
 from hpa_mmdet.datasets.packing import PackCells  # noqa: E402
+from hpa_mmdet.datasets.samplers import RepeatFactorSampler  # noqa: E402
 
 __all__ = [
     "AlbumentationsBridge",
@@ -16,5 +17,6 @@ __all__ = [
     "LoadCells",
     "LoadHpaChannels",
     "PackCells",
+    "RepeatFactorSampler",
     "SubstituteChannel",
 ]

@@ -111,7 +111,7 @@ def test_augmentation_follows_numpys_seed(discs: Path) -> None:
     data = dataset(discs, [*LOAD, {"type": "AlbumentationsBridge", "transforms": steps}])
 
     def draw(seed: int) -> np.ndarray:
-        np.random.seed(seed)  # noqa: NPY002: mmengine seeds workers by this one
+        np.random.seed(seed)  # noqa: NPY002
         return data[0]["img"]
 
     np.testing.assert_array_equal(draw(1), draw(1))
