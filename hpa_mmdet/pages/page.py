@@ -146,5 +146,7 @@ def _format(value: Cell, digits: int) -> tuple[str, bool]:
     if isinstance(value, int | np.integer):
         return f"{value:,}", True
     if isinstance(value, float | np.floating):
+        if 0 < abs(value) < 0.5 * 10**-digits:
+            return f"{value:.1e}", True
         return f"{value:,.{digits}f}", True
     return str(value), False

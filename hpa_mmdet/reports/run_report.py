@@ -3,20 +3,18 @@
 Whatever part is absent is said on the page, so that a run that broke off has a report too.
 """
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from hpa_mmdet.coco.read import CocoImage, read_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.submission import SubmissionRow, read_submission
 from hpa_mmdet.pages.draw import localization_legend
 from hpa_mmdet.pages.page import Cell, Page, Picture
-from hpa_mmdet.pages.plots import plot_bars, plot_curves
+from hpa_mmdet.pages.plots import plot_curves
 from hpa_mmdet.pages.training_log import Curve, read_training_log
 from hpa_mmdet.reports.pictures import (
     drawn_picture,
@@ -24,6 +22,7 @@ from hpa_mmdet.reports.pictures import (
     read_backdrop,
     true_cells,
 )
+from hpa_mmdet.reports.run_scores import add_scores, read_scores
 
 PACKAGES = ("hpa-mmdet", "torch", "torchvision", "mmdet", "mmengine", "mmcv-lite", "timm", "numpy")
 _PICTURE_PX = 760
@@ -87,53 +86,9 @@ def _needed(path: Path | None, option: str) -> Path:
     return path
 
 
-def _read_json(path: Path, remedy: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, error, "a JSON file", remedy) from error
-    if not isinstance(content, dict):
-        raise InputError(path, f"a {type(content).__name__}", "a JSON object", remedy)
-    return content
-
-
 def _add_scores(page: Page, files: RunFiles) -> None:
-    path = _needed(files.evaluation, "--evaluation")
-    scores = _read_scores(path)
-    marks = {name: _read_scores(each) for name, each in files.marks.items()}
-    names = ["this run", *marks]
-    columns = [scores, *marks.values()]
-    page.add_figure(
-        plot_bars(names, [each["contest_map"] or 0.0 for each in columns], unit="contest metric"),
-        "Mean over the classes of the average precision at mask IoU "
-        f"{scores.get('iou_threshold', 0.6)}, on the same images.",
-    )
-    header = ["class", "cells", *(f"AP, {name}" for name in names)]
-    references = [key for key in ("first_place", "median_of_50") if key in scores["per_class"][0]]
-    header += [
-        {"first_place": "contest: 1st", "median_of_50": "contest: median of 50"}[key]
-        for key in references
-    ]
-    rows = []
-    for place, row in enumerate(scores["per_class"]):
-        aps = [each["per_class"][place].get("ap") for each in columns]
-        rows.append([row["name"], row.get("truths"), *aps, *(row[key] for key in references)])
-    means = [each["contest_map"] for each in columns]
-    rows.append(["mean", None, *means, *([None] * len(references))])
-    page.add_table(header, rows, "Average precision per class; a dash: no such cell in the truth.")
-    if references:
-        page.add_text(
-            f"The contest's figures: {scores.get('reference_source', 'another test set')}."
-        )
-
-
-def _read_scores(path: Path) -> dict[str, Any]:
-    scores = _read_json(path, "make it with tools/evaluate.py --json")
-    if "contest_map" not in scores or not scores.get("per_class"):
-        raise InputError(
-            path, "no contest_map and per_class", "both", "make it with tools/evaluate.py --json"
-        )
-    return scores
+    marks = {name: read_scores(path) for name, path in files.marks.items()}
+    add_scores(page, read_scores(_needed(files.evaluation, "--evaluation")), marks)
 
 
 def _add_pictures(page: Page, files: RunFiles, limit: int, absent: list[str]) -> None:

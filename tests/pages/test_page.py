@@ -85,10 +85,15 @@ def test_numbers_are_readable_and_absent_ones_are_dashes() -> None:
     page = Page("t")
     page.add_table(
         ["a", "b", "c", "d"],
-        [[1234567, 0.12345, None, np.float32("nan")], [np.int64(3), np.float64(2), "x", True]],
+        [
+            [1234567, 0.12345, None, np.float32("nan")],
+            [1e-4, -3e-5, 0.0, 5e-4],
+            [np.int64(3), np.float64(2), "x", True],
+        ],
     )
     cells = re.findall(r"<td[^>]*>(.*?)</td>", page.render())
-    assert cells == ["1,234,567", "0.123", "-", "-", "3", "2.000", "x", "yes"]
+    assert cells[4:8] == ["1.0e-04", "-3.0e-05", "0.000", "0.001"]
+    assert [*cells[:4], *cells[8:]] == ["1,234,567", "0.123", "-", "-", "3", "2.000", "x", "yes"]
 
 
 def test_a_row_of_another_length_is_our_bug() -> None:

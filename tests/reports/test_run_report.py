@@ -13,6 +13,7 @@ from hpa_mmdet.cli.report import main
 from hpa_mmdet.coco.schema import build_categories
 from hpa_mmdet.io.submission import SubmissionRow, encode_mask, write_submission
 from hpa_mmdet.localizations import LOCALIZATIONS
+from hpa_mmdet.scoring.tables import MARK_NAMES
 
 SHAPE_HW = (48, 80)
 
@@ -88,7 +89,13 @@ def _write_scores(path: Path, contest_map: float) -> None:
         }
         for each in LOCALIZATIONS
     ]
-    scores = {"contest_map": contest_map, "per_class": per_class, "reference_source": "a paper"}
+    scores = {
+        "contest_map": contest_map,
+        "per_class": per_class,
+        "reference_source": "a paper",
+        "marks": {"frequencies": {"contest_map": 0.0911, "ap": [0.0913] * 19}},
+        "detection": {"ap": {"0.5": 0.912, "0.6": None}, "cells": 2, "detections": 1},
+    }
     path.write_text(json.dumps(scores))
 
 
@@ -105,14 +112,17 @@ def _arguments(run: Path, *names: str) -> list[str]:
 def test_a_whole_run_is_shown(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     facts = run / "facts.json"
     facts.write_text('{"segment, seconds": 12}')
-    options = ["--mark", f"frequencies={run / 'mark.json'}", "--facts", str(facts)]
+    options = ["--mark", f"mine={run / 'mark.json'}", "--facts", str(facts)]
     arguments = _arguments(run, "truth", "submission", "evaluation")
     assert main([*arguments, *options]) == 0
     html = (run / "report.html").read_text()
     for text in (
         "0.432",
         "0.082",
-        "AP, frequencies",
+        "AP, mine",
+        f"AP, {MARK_NAMES['frequencies']}",
+        "0.091",
+        "1 detected, 2 true; average precision 0.912 at IoU 0.5, 0.000 at IoU 0.6",
         "a paper",
         "seed",
         ">17<",
