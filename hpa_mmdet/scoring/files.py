@@ -150,7 +150,8 @@ def read_found_cells(path: Path, truth: Mapping[str, TruthImage]) -> dict[str, F
 
     Args:
         path: JSON list of {image_id, segmentation, score}; `image_id` is the truth's number
-            of the image or its HPA id. Images that are not in the truth are left out.
+            of the image or its HPA id, and `hpa_id`, where there is one, goes before it.
+            Images that are not in the truth are left out.
         truth: as `read_truth` gives it.
 
     Returns:
@@ -167,7 +168,7 @@ def read_found_cells(path: Path, truth: Mapping[str, TruthImage]) -> dict[str, F
     found: dict[str, FoundCells] = {}
     try:
         for place, result in enumerate(results):
-            key = str(result["image_id"])
+            key = str(result.get("hpa_id", result["image_id"]))
             image_id = key if key in truth else names.get(key)
             if image_id is not None:
                 cell = _found_cell(result, f"{path}, result {place}")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,18 +181,25 @@ def test_images_in_one_file_only_are_printed(
 
 
 @pytest.mark.parametrize(
-    "by_number", [pytest.param(True, id="number"), pytest.param(False, id="id")]
+    "name_of",
+    [
+        pytest.param(lambda number: {"image_id": 10 * number}, id="the truth's number"),
+        pytest.param(lambda number: {"image_id": str(number)}, id="HPA id"),
+        pytest.param(lambda number: {"image_id": 999, "hpa_id": str(number)}, id="both"),
+    ],
 )
 def test_cells_with_their_own_scores(
-    files: tuple[Path, Path], images: list[DrawnImage], by_number: bool
+    files: tuple[Path, Path],
+    images: list[DrawnImage],
+    name_of: Callable[[int], dict[str, Any]],
 ) -> None:
     cells = []
     for image in images:
-        image_id = 10 * int(image.image_id) if by_number else image.image_id
         for mask, _ in image.cells:
             one = rle(mask)
             segmentation = {"size": one["size"], "counts": one["counts"].decode()}
-            cells.append({"image_id": image_id, "segmentation": segmentation, "score": 0.9})
+            named = name_of(int(image.image_id))
+            cells.append({**named, "segmentation": segmentation, "score": 0.9})
     cells.append({"image_id": "stranger", "segmentation": {}, "score": 9})
     path, out = files[0].with_name("cells.json"), files[0].with_name("scores.json")
     path.write_text(json.dumps(cells))

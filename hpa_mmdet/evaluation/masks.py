@@ -1,0 +1,98 @@
+"""Whatever form a model gives its masks in, as COCO run lengths of the whole image.
+
+N: cells; m: side of a predicted mask (28); H, W: height and width of the original image.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+from torch import Tensor
+
+from hpa_mmdet.errors import InputError
+
+Rle = dict[str, Any]
+MASK_THRESHOLD = 0.5
+
+
+def encode_masks(masks: Any, shape_hw: tuple[int, int], where: str) -> list[Rle]:
+    """Encode masks of whole images.
+
+    Args:
+        masks: a list of N RLE dicts, or (N, H, W) as a tensor, an array or mmdet's
+            BitmapMasks; what is not 0 is the cell.
+        shape_hw: height and width of the original image.
+        where: what an error names.
+
+    Raises:
+        InputError: the masks are of another size.
+    """
+    if isinstance(masks, list | tuple) and (not masks or isinstance(masks[0], dict)):
+        sizes = {tuple(mask["size"]) for mask in masks}
+        _check_shapes(sizes, shape_hw, where)
+        return [_with_bytes(mask) for mask in masks]
+    pixels = _to_array(getattr(masks, "masks", masks))
+    if len(pixels) == 0:
+        return []
+    _check_shapes({pixels.shape[1:]}, shape_hw, where)
+    planes = np.asfortranarray((pixels != 0).astype(np.uint8).transpose(1, 2, 0))
+    encoded: list[Rle] = coco_mask.encode(planes)
+    return encoded
+
+
+def paste_masks(mask_probs: Any, boxes_xyxy: Any, shape_hw: tuple[int, int]) -> list[Rle]:
+    """Paste box-sized probabilities and encode them, one cell after the other.
+
+    Args:
+        mask_probs: (N, m, m) or (N, 1, m, m), 0 to 1.
+        boxes_xyxy: (N, 4) in pixels of the original image.
+        shape_hw: height and width of the original image.
+    """
+    probs = torch.as_tensor(mask_probs).detach().float().cpu()
+    probs = probs.reshape(len(probs), 1, *probs.shape[-2:])
+    boxes = torch.as_tensor(getattr(boxes_xyxy, "tensor", boxes_xyxy)).detach().float().cpu()
+    return [
+        _paste_one(probs[at : at + 1], boxes[at : at + 1], shape_hw) for at in range(len(probs))
+    ]
+
+
+def _paste_one(probs: Tensor, box: Tensor, shape_hw: tuple[int, int]) -> Rle:
+    height, width = shape_hw
+    plane = np.zeros((height, width), np.uint8, order="F")
+    sides = box[0, 2:] - box[0, :2]
+    inside = bool((box[0, :2] < torch.tensor([width, height])).all() and (box[0, 2:] > 0).all())
+    if inside and bool((sides > 0).all()):
+        pasted, place = _do_paste_mask(probs, box, height, width, skip_empty=True)
+        rows, columns = (slice(int(each.start), int(each.stop)) for each in place)
+        plane[rows, columns] = (pasted[0] >= MASK_THRESHOLD).numpy()
+    encoded: Rle = coco_mask.encode(plane)
+    return encoded
+
+
+def _check_shapes(shapes: set[tuple[int, ...]], shape_hw: tuple[int, int], where: str) -> None:
+    odd = shapes - {tuple(shape_hw)}
+    if odd:
+        raise InputError(
+            where,
+            f"masks of {odd.pop()}",
+            f"{tuple(shape_hw)} (height, width) as in the truth",
+            "give masks at the size of the original image",
+        )
+
+
+def _with_bytes(mask: Rle) -> Rle:
+    counts = mask["counts"]
+    return {
+        "size": [int(side) for side in mask["size"]],
+        "counts": counts.encode("ascii") if isinstance(counts, str) else counts,
+    }
+
+
+def _to_array(values: Tensor | NDArray[Any] | Sequence[Any]) -> NDArray[Any]:
+    if isinstance(values, Tensor):
+        return values.detach().cpu().numpy()
+    return np.asarray(values)
