@@ -13,7 +13,7 @@ from hpa_mmdet.segment.component_tree import Part, best_parts, build_tree
 from hpa_mmdet.segment.debris import drop_debris
 from hpa_mmdet.segment.filters import blur, resize, resize_to
 from hpa_mmdet.segment.per_label import spread_per_label
-from hpa_mmdet.segment.shape_split import split_by_shape
+from hpa_mmdet.segment.shape_split import solidity, split_by_shape
 
 LEAST_SCORE = 0.2  # of a blob, see component_tree.blob_score
 ROUND = 0.96  # solidity above which a part is one nucleus without a closer look
@@ -35,9 +35,9 @@ def find_nuclei(dna: NDArray[np.float32], diameter: float) -> NDArray[np.int32]:
     if highest <= lowest:
         return np.zeros(dna.shape, np.int32)
     parts = build_tree(bright, lowest, highest, diameter)
-    label_image = _draw(best_parts(parts, diameter, LEAST_SCORE), dna.shape, diameter)
-    label_image = _to_half_height(label_image, bright, diameter)
-    label_image = smooth_outlines(label_image)
+    label_image = _draw(best_parts(parts, diameter, LEAST_SCORE), dna.shape)
+    label_image = smooth_outlines(_to_half_height(label_image, bright, diameter))
+    label_image = smooth_outlines(_split(label_image, diameter))
     return relabel_sequential(drop_debris(label_image, bright, diameter))[0].astype(np.int32)
 
 
@@ -57,18 +57,24 @@ def _range_of_interest(bright: NDArray[np.float32]) -> tuple[float, float]:
     return lowest, 0.8 * float(np.percentile(bright, 99.95))
 
 
-def _draw(parts: list[Part], shape_hw: tuple[int, ...], diameter: float) -> NDArray[np.int32]:
+def _draw(parts: list[Part], shape_hw: tuple[int, ...]) -> NDArray[np.int32]:
     label_image = np.zeros(shape_hw, np.int32)
-    count = 0
-    for part in parts:
-        x, y, width, height = cv2.boundingRect(part.contour)
-        inside = np.zeros((height, width), np.uint8)
-        cv2.drawContours(inside, [part.contour], -1, 1, cv2.FILLED, offset=(-x, -y))
-        pieces = inside.astype(np.int32)
-        if part.solidity < ROUND:
-            pieces = split_by_shape(inside > 0, diameter)
-        there = label_image[y : y + height, x : x + width]
-        there[pieces > 0] = pieces[pieces > 0] + count
+    for at, part in enumerate(parts, start=1):
+        cv2.drawContours(label_image, [part.contour], -1, at, cv2.FILLED)
+    return label_image
+
+
+def _split(label_image: NDArray[np.int32], diameter: float) -> NDArray[np.int32]:
+    """Cut nuclei that touch; a well rounded one is not looked at."""
+    count = int(label_image.max(initial=0))
+    for at, box in enumerate(ndimage.find_objects(label_image), start=1):
+        if box is None:
+            continue
+        mask = label_image[box] == at
+        if solidity(mask) >= ROUND:
+            continue
+        pieces = split_by_shape(mask, diameter)
+        label_image[box][mask] = pieces[mask] + count
         count += int(pieces.max())
     return relabel_sequential(label_image)[0].astype(np.int32)
 

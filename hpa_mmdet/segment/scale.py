@@ -10,10 +10,11 @@ from hpa_mmdet.segment.per_label import spread_per_label
 
 LONGEST_SIDE = 640  # pixels in which a first look is taken
 FEW_PIXELS = 14.0  # nuclei smaller than this after shrinking are measured again at full size
+DARK = 0.03  # share of the brightest under which differences do not count
 TYPICAL_UM = 14.0  # diameter of a human nucleus in culture
 
 
-def estimate_nucleus_diameter(dna: NDArray[np.integer]) -> float | None:
+def estimate_nucleus_diameter(dna: NDArray[np.generic]) -> float | None:
     """Estimate the diameter of a typical nucleus in pixels.
 
     The image is thresholded on a logarithmic scale, so that one bright object does not
@@ -33,11 +34,14 @@ def estimate_nucleus_diameter(dna: NDArray[np.integer]) -> float | None:
     return found
 
 
-def _measure(dna: NDArray[np.integer], shrink: float) -> float | None:
+def _measure(dna: NDArray[np.generic], shrink: float) -> float | None:
     small = resize(dna.astype(np.float32), 1 / shrink)
-    level = np.log1p(blur(small, 1.0))
-    if np.ptp(level) < 1e-3:
+    smooth = blur(small, 1.0)
+    over = np.maximum(smooth - np.percentile(smooth, 10), 0)
+    brightest = float(np.percentile(over, 99.9))
+    if brightest <= 0:
         return None
+    level = np.log(over + DARK * brightest)
     mask = level > threshold_otsu(level)
     mask = ndimage.binary_fill_holes(mask)
     part, count = ndimage.label(mask)

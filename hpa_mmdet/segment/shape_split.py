@@ -1,22 +1,24 @@
 """Cut touching blobs where their common outline has a neck."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
 
-from hpa_mmdet.segment.filters import blur, distance_to_outside
+from hpa_mmdet.segment.filters import Plane, blur, distance_to_outside
 
-WIDEST_NECK = 0.78  # of the narrower side's width; a wider one is no neck
+WIDEST_NECK = 0.8  # of the narrower side's width; a wider contact is no neck
 SMALLEST = 0.15  # area of a piece, in units of the typical area
+
+Contacts = dict[tuple[int, int], float]
 
 
 def split_by_shape(mask: NDArray[np.bool_], diameter: float) -> NDArray[np.int32]:
     """Label the blobs of one connected part.
 
     The part is cut between all maxima of its distance transform, then pieces are joined
-    again, widest contact first, until only necks are left: a contact is a neck if it is
-    narrower than `WIDEST_NECK` times the narrower of the two pieces.
+    again, widest contact first, until only necks are left.
 
     Args:
         mask: (H, W), one connected part.
@@ -42,26 +44,30 @@ def split_by_shape(mask: NDArray[np.bool_], diameter: float) -> NDArray[np.int32
     return _join(pieces, inside, radius, SMALLEST * np.pi * diameter**2 / 4)
 
 
+def solidity(mask: NDArray[np.bool_]) -> float:
+    """Give the area over the area of the convex hull, 0 to 1."""
+    points = cv2.findNonZero(mask.astype(np.uint8))
+    hull = cv2.convexHull(points)
+    return min(1.0, len(points) / (cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1))
+
+
 def _join(
-    pieces: NDArray[np.int32],
-    inside: NDArray[np.float32],
-    radius: dict[int, float],
-    least_area: float,
+    pieces: NDArray[np.int32], inside: Plane, radius: dict[int, float], least_area: float
 ) -> NDArray[np.int32]:
     contacts = _contacts(pieces, inside)
     area = dict(enumerate(np.bincount(pieces.ravel()).tolist()))
     while contacts:
         neck = {
-            pair: width / max(1e-6, min(radius[pair[0]], radius[pair[1]]))
-            for pair, width in contacts.items()
+            pair: width / max(1e-6, _narrower(radius, pair)) for pair, width in contacts.items()
         }
-        tiny = [pair for pair in neck if min(area[pair[0]], area[pair[1]]) < least_area]
-        widest = max(neck, key=neck.__getitem__)
-        if neck[widest] < WIDEST_NECK:
-            if not tiny:
-                break
-            widest = max(tiny, key=neck.__getitem__)
-        kept, gone = widest
+        no_cut = [
+            pair
+            for pair in sorted(neck)
+            if neck[pair] >= WIDEST_NECK or min(area[pair[0]], area[pair[1]]) < least_area
+        ]
+        if not no_cut:
+            break
+        kept, gone = max(no_cut, key=neck.__getitem__)
         pieces[pieces == gone] = kept
         area[kept] += area.pop(gone)
         radius[kept] = max(radius[kept], radius.pop(gone))
@@ -69,29 +75,28 @@ def _join(
     return pieces
 
 
-def _contacts(
-    pieces: NDArray[np.int32], inside: NDArray[np.float32]
-) -> dict[tuple[int, int], float]:
+def _narrower(radius: dict[int, float], pair: tuple[int, int]) -> float:
+    return min(radius[pair[0]], radius[pair[1]])
+
+
+def _contacts(pieces: NDArray[np.int32], inside: Plane) -> Contacts:
     """Half the width of each contact: the largest distance to the outline along it."""
-    found: dict[tuple[int, int], float] = {}
+    found: Contacts = {}
     for one, other, depth in (
         (pieces[1:], pieces[:-1], inside[1:]),
         (pieces[:, 1:], pieces[:, :-1], inside[:, 1:]),
     ):
         meet = (one != other) & (one > 0) & (other > 0)
         low, high = np.minimum(one[meet], other[meet]), np.maximum(one[meet], other[meet])
-        for first, second, width in zip(
-            low.tolist(), high.tolist(), depth[meet].tolist(), strict=True
-        ):
+        triples = zip(low.tolist(), high.tolist(), depth[meet].tolist(), strict=True)
+        for first, second, width in triples:
             pair = (first, second)
             found[pair] = max(found.get(pair, 0.0), width)
     return found
 
 
-def _rename(
-    contacts: dict[tuple[int, int], float], gone: int, kept: int
-) -> dict[tuple[int, int], float]:
-    renamed: dict[tuple[int, int], float] = {}
+def _rename(contacts: Contacts, gone: int, kept: int) -> Contacts:
+    renamed: Contacts = {}
     for pair, width in contacts.items():
         first, second = (kept if each == gone else each for each in pair)
         if first != second:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hpa_mmdet.segment.artefacts import without_scale_bars, without_spill
 from hpa_mmdet.segment.cells import grow_cells
 from hpa_mmdet.segment.filters import resize, resize_labels
 from hpa_mmdet.segment.nuclei import find_nuclei
@@ -12,6 +12,7 @@ from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes
 from hpa_mmdet.segment.scale import estimate_nucleus_diameter
 
 WORKING_DIAMETER_PX = 36.0
+STAINS = ("blue", "red", "yellow")
 
 
 @dataclass(frozen=True)
@@ -29,23 +30,21 @@ class WatershedSegmenter:
     def __call__(self, planes: Planes) -> Segmentation:
         """Segment one image; see `Segmenter`."""
         need_planes(planes, ("blue",), "watershed")
-        dna = planes["blue"]
-        shape_hw = (dna.shape[0], dna.shape[1])
+        shape_hw = (planes["blue"].shape[0], planes["blue"].shape[1])
+        nothing = Segmentation(np.zeros(shape_hw, np.int32), np.zeros(shape_hw, np.int32))
+        stains = {name: planes[name].astype(np.float32) for name in STAINS if name in planes}
+        stains = without_scale_bars(stains)
+        dna = without_spill(stains.pop("blue"), stains)
+        if dna is None:
+            return nothing
         diameter = self.nucleus_diameter_px or estimate_nucleus_diameter(dna)
         if diameter is None:
-            return Segmentation(np.zeros(shape_hw, np.int32), np.zeros(shape_hw, np.int32))
+            return nothing
         factor = min(1.0, WORKING_DIAMETER_PX / diameter)
-        small = {name: resize(planes[name].astype(np.float32), factor) for name in planes}
-        nuclei = find_nuclei(small["blue"], diameter * factor)
-        bodies = [small[name] for name in ("red", "yellow") if name in small]
-        if self.nuclei_only or not bodies:
+        nuclei = find_nuclei(resize(dna, factor), diameter * factor)
+        small = {name: resize(plane, factor) for name, plane in stains.items()}
+        if self.nuclei_only or not small:
             nuclei = resize_labels(nuclei, shape_hw)
             return Segmentation(nuclei, nuclei.copy())
-        cells = grow_cells(nuclei, bodies, diameter * factor)
-        return _at_full_size(nuclei, cells, shape_hw)
-
-
-def _at_full_size(
-    nuclei: NDArray[np.int32], cells: NDArray[np.int32], shape_hw: tuple[int, int]
-) -> Segmentation:
-    return Segmentation(resize_labels(nuclei, shape_hw), resize_labels(cells, shape_hw))
+        cells = grow_cells(nuclei, list(small.values()), diameter * factor)
+        return Segmentation(resize_labels(nuclei, shape_hw), resize_labels(cells, shape_hw))
