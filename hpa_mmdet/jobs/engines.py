@@ -5,6 +5,7 @@ All give their results in the order of the items, so nothing that follows can te
 
 import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -54,7 +55,7 @@ def _in_processes(
 ) -> Iterator[Result]:
     # spawn: forking a process that holds threads (OpenCV, torch) can deadlock
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=use_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
         waiting = iter(items)
         queue: deque[Future[Result]] = deque(
             pool.submit(function, item) for item in islice(waiting, _AHEAD * workers)
@@ -74,6 +75,19 @@ def _in_processes(
         finally:
             for future in queue:
                 future.cancel()
+
+
+def _start_worker() -> None:
+    use_one_thread()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent's end and follow it: a pool's workers outlive a killed parent."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def use_one_thread() -> None:
