@@ -6,7 +6,6 @@ H, W: image height and width in pixels; C: the model's channels.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.assemble import assemble
 from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
+from hpa_mmdet.inference.framing import Framing
 from hpa_mmdet.inference.model_files import LoadedModel, load_model
 from hpa_mmdet.inference.tiles import cut_tiles
 from hpa_mmdet.inference.turns import turns_named
@@ -31,8 +31,6 @@ from hpa_mmdet.inference.views import (
 )
 
 _LOG = logging.getLogger(__name__)
-# up to this many views of an image are made ahead of the network: all turns of a square
-_EAGER_VIEWS = 8
 Pixels = NDArray[np.integer]
 
 
@@ -79,12 +77,12 @@ class Predictor:
     ) -> None:
         if batch_size < 1:
             raise InputError("--batch-size", batch_size, "1 or more", "give a larger one")
-        self.turns = turns_named(tta)
+        turns = turns_named(tta)
         cut_tiles((1, 1), tile_px, overlap_px)  # refuses an overlap that leaves no step
         self.device = _device(device)
         self.loaded: LoadedModel = load_model(config, checkpoint, self.device, options)
+        self.framing = Framing(self.loaded.settings, turns, tile_px, overlap_px)
         self.amp, self.batch_size = amp, batch_size
-        self.tile_px, self.overlap_px = tile_px, overlap_px
         self.min_cell_score = min_cell_score
         self.notes: list[str] = []
 
@@ -117,19 +115,8 @@ class Predictor:
         return [self.assemble(*each) for each in zip(prepared, answers, strict=True)]
 
     def prepare(self, request: ImageRequest) -> PreparedImage:
-        """Check an image and make its views: the part of `predict` before the network.
-
-        Any thread can do it. Views of an image cut into many tiles are made when they are
-        needed, so that the image is not held several times.
-        """
-        self._check(request)
-        tiles = cut_tiles(request.shape_hw, self.tile_px, self.overlap_px)
-        prepared = PreparedImage(
-            request, tiles, self.turns, self.loaded.settings.scale_of(request.shape_hw)
-        )
-        if prepared.count <= _EAGER_VIEWS:
-            prepared = replace(prepared, ready=tuple(prepared.views()))
-        return prepared
+        """Do the part of `predict` before the network; any thread can (see `Framing`)."""
+        return self.framing.prepare(request)
 
     def detect(self, images: Sequence[PreparedImage]) -> list[list[list[Detections]]]:
         """Run the network: the costly part of `predict`, on the device.
@@ -164,24 +151,6 @@ class Predictor:
                 batch.append((number, tile_number, view))
         if batch:
             yield batch
-
-    def _check(self, request: ImageRequest) -> None:
-        shape = request.image.shape
-        if len(shape) != 3 or shape[2] != len(self.channels) or 0 in shape:
-            raise InputError(
-                f"image {request.image_id}",
-                f"an array of shape {shape}",
-                f"(H, W, {len(self.channels)}): {', '.join(self.channels)}",
-                "stack the channels along the last axis",
-            )
-        labels = request.label_image
-        if labels is not None and labels.shape != shape[:2]:
-            raise InputError(
-                f"mask of image {request.image_id}",
-                f"{labels.shape[-1]}x{labels.shape[0]} pixels",
-                f"{shape[1]}x{shape[0]} as the image",
-                "segment the image at the size at which you predict it",
-            )
 
     def _step(self, batch: dict[str, Any]) -> Any:
         step: Any = self.loaded.model.test_step

@@ -68,6 +68,7 @@ def run_inference(predictor: Predictor, images: Path, options: RunOptions) -> Re
 
 def manifest_of(predictor: Predictor, plan: Plan, options: RunOptions) -> dict[str, Any]:
     """Say what makes a run another run: a difference in any of it changes the answers."""
+    framing = predictor.framing
     model = json.dumps(predictor.loaded.config.get("model"), sort_keys=True, default=str)
     return {
         "version": hpa_mmdet.__version__,
@@ -77,9 +78,9 @@ def manifest_of(predictor: Predictor, plan: Plan, options: RunOptions) -> dict[s
         "inputs_sha256": plan.fingerprint(),
         "channels": list(predictor.channels),
         "instances": "masks" if options.masks else "model",
-        "turns": len(predictor.turns),
-        "tile_px": predictor.tile_px,
-        "overlap_px": predictor.overlap_px if predictor.tile_px else None,
+        "turns": len(framing.turns),
+        "tile_px": framing.tile_px,
+        "overlap_px": framing.overlap_px if framing.tile_px else None,
         "amp": predictor.amp,
         "batch_size": predictor.batch_size,
         "min_cell_score": predictor.min_cell_score,

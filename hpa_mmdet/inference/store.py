@@ -144,6 +144,35 @@ def read_chunk(path: Path) -> Iterator[StoredImage]:
         ) from error
 
 
+def read_folder(out: Path) -> Iterator[StoredImage]:
+    """Read the predictions of a complete run, given its --out folder or `predictions`.
+
+    Raises:
+        InputError: there is no run, or chunks of it are missing.
+    """
+    folder = out if out.name == "predictions" else out / "predictions"
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        store = PredictionStore(folder, int(manifest["images"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            path,
+            f"no readable manifest ({error})",
+            "predictions of tools/infer.py",
+            "check the path",
+        ) from error
+    missing = store.missing()
+    if missing:
+        raise InputError(
+            folder,
+            f"no {store.path(missing[0]).name} ({len(missing)} chunks are missing)",
+            f"all {len(store.chunks)} chunks",
+            "finish the run with --resume",
+        )
+    yield from store.read()
+
+
 def line_of(stored: StoredImage) -> str:
     """Write one image as one line: scores with six decimals, keys in a fixed order."""
     prediction = stored.prediction

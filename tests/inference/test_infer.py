@@ -189,7 +189,7 @@ def test_killed_and_resumed_gives_the_bytes_of_one_run(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
     )
     chunk = tmp_path / "killed/predictions/chunk-00000.jsonl"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not chunk.exists() and time.monotonic() < deadline and run.poll() is None:
         time.sleep(0.01)
     run.send_signal(signal.SIGKILL)

@@ -1,0 +1,49 @@
+r"""Average several predictions of the same images into one submission.
+
+Cells are matched by the overlap of their masks, scores are averaged by weights (a source
+without a cell counts as 0 for it), masks are voted on.
+
+Example:
+    python tools/ensemble.py work_dirs/a/submission.csv work_dirs/b --weights 2 1 \
+        --out work_dirs/ensemble.csv
+
+Exit status: 0 written; 2 bad arguments or input, nothing written.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.ensemble import ensemble
+from hpa_mmdet.inference.merge import MATCH_IOU
+from hpa_mmdet.inference.outputs.submission import write_predictions
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the options; apart from main, so that docs and tests can read them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("sources", type=Path, nargs="+", help="submissions, or --out folders of tools/infer.py")
+    add("--out", type=Path, required=True, help="submission CSV to write")
+    add("--weights", type=float, nargs="+", metavar="W", help="one per source (default: equal)")
+    add("--iou", type=float, default=MATCH_IOU, help=f"overlap of one cell (default: {MATCH_IOU})")
+    add("--min-confidence", type=float, default=0.01, metavar="P", help="leave weaker triples out")
+    add("--max-triples", type=int, metavar="N", help="keep an image's N most confident triples")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, call the package, say where the result is."""
+    args = build_parser().parse_args(argv)
+    try:
+        merged = ensemble(args.sources, args.weights, args.iou)
+        count = write_predictions(args.out, merged, args.min_confidence, args.max_triples)
+    except InputError as error:
+        print(f"ensemble: {error}", file=sys.stderr)
+        return 2
+    print(f"ensemble: {count} images of {len(args.sources)} sources in {args.out}")
+    return 0

@@ -1,0 +1,57 @@
+r"""Write a trained model as safetensors and JSON, which load without running code.
+
+Example:
+    python tools/export.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py \
+        work_dirs/demo/train/epoch_2.pth --out work_dirs/demo/model
+    python tools/infer.py work_dirs/demo/model.json work_dirs/demo/model.safetensors \
+        IMAGES --out DIR
+
+Exit status: 0 written; 2 bad arguments or input, nothing written.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpa_mmdet.errors import InputError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the options; apart from main, so that docs and tests can read them."""
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("config", type=Path, help="the model's config")
+    add("checkpoint", type=Path, help="the .pth of training")
+    add("--out", type=Path, required=True, help="OUT.safetensors and OUT.json are written")
+    add(
+        "--thresholds",
+        type=Path,
+        metavar="JSON",
+        help="19 probabilities from which on a class is called (default: 0.5)",
+    )
+    add("--cfg-options", nargs="+", action=DictAction, help="key=value, override the config")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, call the package, say where the result is."""
+    args = build_parser().parse_args(argv)
+    try:
+        from hpa_mmdet.inference.arguments import read_thresholds
+        from hpa_mmdet.inference.export import export_model
+        from hpa_mmdet.inference.model_files import load_model
+
+        thresholds = None if args.thresholds is None else read_thresholds(args.thresholds)
+        loaded = load_model(args.config, args.checkpoint, options=args.cfg_options)
+        paths = export_model(loaded, args.out, thresholds)
+    except InputError as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 2
+    print(f"export: wrote {paths[1]} and {paths[0]}")
+    print(f"next: python tools/infer.py {paths[0]} {paths[1]} IMAGES --out DIR")
+    return 0

@@ -1,0 +1,92 @@
+"""A model to hand on: tensors as safetensors, everything else as JSON.
+
+Neither file can hold code, and `Predictor(x.json, x.safetensors)` checks that they belong
+together.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hpa_mmdet
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.model_files import EXPORT_FORMAT, LoadedModel, sha256_of
+from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.localizations import NAMES, NUM_LOCALIZATIONS
+
+_KEPT = ("default_scope", "model", "test_pipeline")
+
+
+def export_model(
+    loaded: LoadedModel, out: Path, thresholds: Sequence[float] | None = None
+) -> tuple[Path, Path]:
+    """Write `out`.safetensors and `out`.json.
+
+    The JSON holds `classes`, `channels`, `scaling` (how pixels become the network's
+    input), `thresholds` (probability from which on a class is called), `weights` with
+    their `weights_sha256`, the `checkpoint_sha256` they came from, `version`, and `config`.
+
+    Args:
+        loaded: the model.
+        out: path without an ending, or with one of the two.
+        thresholds: (19,); the model's own by default.
+
+    Returns:
+        The two paths, the JSON first.
+
+    Raises:
+        InputError: not one threshold per class, or the config holds what JSON cannot.
+    """
+    from safetensors.torch import save_file
+
+    chosen = tuple(loaded.thresholds if thresholds is None else thresholds)
+    if len(chosen) != NUM_LOCALIZATIONS:
+        raise InputError(
+            "thresholds", f"{len(chosen)} numbers", f"{NUM_LOCALIZATIONS}, one per class",
+            "correct the file",
+        )  # fmt: skip
+    config = _plain({key: loaded.config[key] for key in _KEPT if key in loaded.config})
+    base = out.with_suffix("") if out.suffix in (".json", ".safetensors") else out
+    json_path, weights_path = (base.with_name(base.name + end) for end in (".json", ".safetensors"))
+    state = {name: value.cpu().contiguous().clone() for name, value in
+             loaded.model.state_dict().items()}  # fmt: skip
+    with atomic_path(weights_path) as temporary:
+        save_file(state, temporary, metadata={"format": "pt"})
+    content = {
+        "format": EXPORT_FORMAT,
+        "version": hpa_mmdet.__version__,
+        "classes": list(NAMES),
+        "channels": list(loaded.settings.channels),
+        "scaling": _scaling(loaded, config),
+        "thresholds": list(chosen),
+        "weights": weights_path.name,
+        "weights_sha256": sha256_of(weights_path),
+        "checkpoint_sha256": loaded.weights_sha256,
+        "config": config,
+    }
+    with atomic_path(json_path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return json_path, weights_path
+
+
+def _scaling(loaded: LoadedModel, config: dict[str, Any]) -> dict[str, Any]:
+    preprocessor = config["model"].get("data_preprocessor") or {}
+    return {
+        "depth": "8 bit as it is; 16 bit divided by 257",
+        "size": loaded.settings.longest_side_px or loaded.settings.scale,
+        "size_is": "longest side in pixels" if loaded.settings.longest_side_px else "factor",
+        "mean": preprocessor.get("mean"),
+        "std": preprocessor.get("std"),
+    }
+
+
+def _plain(config: dict[str, Any]) -> dict[str, Any]:
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(config))
+    except TypeError as error:
+        raise InputError(
+            "config", f"a value that JSON cannot hold ({error})", "numbers, text, lists and dicts",
+            "write it so in the config",
+        ) from error  # fmt: skip
+    return plain
