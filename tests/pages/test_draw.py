@@ -106,6 +106,18 @@ def test_texts_stay_inside_and_do_not_cover_each_other() -> None:
     assert changed.max() > first.max() + 8
 
 
+@pytest.mark.parametrize("corner_xy", [(0, 0), (296, 0), (0, 196), (296, 196)])
+def test_a_text_at_a_corner_is_shown_whole(corner_xy: tuple[int, int]) -> None:
+    picture = np.full((200, 300, 3), 255, np.uint8)
+
+    def text_pixels(place_xy: tuple[int, int]) -> int:
+        cell = named(outline(np.ones((4, 4), bool), place_xy), [17], [0.5])
+        without = draw_cells(picture, [cell], text_px=0)
+        return int((draw_cells(picture, [cell], text_px=12) != without).any(axis=2).sum())
+
+    assert text_pixels(corner_xy) == pytest.approx(text_pixels((150, 100)), rel=0.1)
+
+
 def test_a_cell_without_label_is_white_and_has_no_text() -> None:
     cell = named(outline(np.ones((8, 8), bool), (20, 20)), [])
     drawn = draw_cells(np.zeros((*SHAPE_HW, 3), np.uint8), [cell], line_px=1)
