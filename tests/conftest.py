@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# doctest would import them a second time, all under one name
+collect_ignore_glob = ["*conftest.py"]
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

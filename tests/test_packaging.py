@@ -148,3 +148,9 @@ def test_what_is_imported_is_declared() -> None:
                 if makers and not makers & declared:
                     undeclared[module] = path.name
     assert undeclared == {}
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    # pytest imports them by their name alone, and refuses the second of two
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(name for name in names if names.count(name) > 1) == []
