@@ -20,8 +20,8 @@ def install() -> bool:
     from hpa_mmdet.compat import torchvision_ops
 
     if EXTENSION not in sys.modules and not has_compiled_operators():
-        sys.modules[EXTENSION] = torchvision_ops
-    return sys.modules.get(EXTENSION) is torchvision_ops
+        sys.modules[EXTENSION] = torchvision_ops.make_extension(EXTENSION)
+    return isinstance(sys.modules.get(EXTENSION), torchvision_ops.Extension)
 
 
 def has_compiled_operators() -> bool:
@@ -38,6 +38,6 @@ def source_of(operator: str) -> str:
     from hpa_mmdet.compat import torchvision_ops
 
     extension = importlib.import_module(EXTENSION)
-    if extension is not torchvision_ops:
+    if not isinstance(extension, torchvision_ops.Extension):
         return "mmcv" if hasattr(extension, operator) else "nowhere"
     return "torchvision" if operator in torchvision_ops.SUPPLIED else "nowhere"

@@ -1,8 +1,8 @@
 """mmcv's compiled operators with torchvision's kernels, in mmcv's calling conventions.
 
-This module stands in for `mmcv._ext`: mmcv calls its functions with outputs allocated
-beforehand and fills them. Names that are not defined here resolve to functions that
-raise when called, since mmcv asks for all of its operators at import.
+`make_extension` makes the module that stands in for `mmcv._ext`. mmcv calls its functions
+with outputs allocated beforehand, which they fill. Names that are not defined here resolve
+to functions that raise when called, since mmcv asks for all of its operators at import.
 
 N: boxes; R: regions of interest; boxes are xyxy, half-open, in pixels.
 
@@ -12,6 +12,8 @@ Source:
 """
 
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import NoReturn
 
 import torch
@@ -19,8 +21,6 @@ import torchvision.ops
 from torch import Tensor
 
 from hpa_mmdet.errors import InputError
-
-SUPPLIED = ("nms", "softnms", "roi_align_forward", "roi_align_backward")
 
 
 def nms(bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
@@ -191,10 +191,24 @@ def get_compiling_cuda_version() -> str:
     return str(torch.version.cuda or "none")
 
 
-def __getattr__(name: str) -> Callable[..., NoReturn]:
-    if name.startswith("_"):  # probes of the import system and of inspect, no operators
-        raise AttributeError(name)
+class Extension(ModuleType):
+    """A module that has every operator: those above, and for any other name one that raises."""
 
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        if name.startswith("_"):  # probes of the import system and of inspect, no operators
+            raise AttributeError(name)
+        return _missing_operator(name)
+
+
+def make_extension(name: str) -> Extension:
+    """Make the module that stands in for mmcv's, under mmcv's name for it."""
+    extension = Extension(name, "mmcv's operators from torchvision, made by hpa_mmdet.")
+    extension.__spec__ = ModuleSpec(name, loader=None, origin=__file__)
+    vars(extension).update({each.__name__: each for each in (*_OPERATORS, *_REPORTS)})
+    return extension
+
+
+def _missing_operator(name: str) -> Callable[..., NoReturn]:
     def missing(*_args: object, **_kwargs: object) -> NoReturn:
         raise InputError(
             f"operator {name} of mmcv",
@@ -219,3 +233,8 @@ def _require_average(pool_mode: int) -> None:
         raise InputError(
             "RoIAlign", "pool_mode 'max'", "'avg'", "set pool_mode='avg' or build mmcv's operators"
         )
+
+
+_OPERATORS = (nms, softnms, roi_align_forward, roi_align_backward)
+_REPORTS = (get_compiler_version, get_compiling_cuda_version)
+SUPPLIED = tuple(each.__name__ for each in _OPERATORS)
