@@ -1,6 +1,7 @@
 """mmengine's Runner with checkpoints that are whole, loadable and resumable."""
 
 import copy
+import json
 import os
 import random
 import re
@@ -14,6 +15,7 @@ from mmengine.dist import get_rank, is_main_process
 from mmengine.registry import FUNCTIONS, RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.utils import set_random_seed
+from mmengine.utils.dl_utils import collect_env
 
 from hpa_mmdet.compat.checkpoints import BrokenFileError
 from hpa_mmdet.compat.plain import from_plain_hub, to_plain
@@ -55,6 +57,22 @@ class HpaRunner(Runner):
             super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
             with temporary.open("rb") as handle:
                 os.fsync(handle.fileno())  # the bytes before the name, should power fail
+
+    def get_hooks_info(self) -> str:
+        """Name the hooks in one line; mmengine lists them once for each of 14 stages."""
+        return ", ".join(type(hook).__name__ for hook in self.hooks)
+
+    def _log_env(self, env_cfg: dict[str, Any]) -> None:
+        """Write the environment beside the log; mmengine puts it and the config on the screen.
+
+        The config itself is written to the work dir by `dump_config`.
+        """
+        if is_main_process():
+            path = Path(self._log_dir) / "environment.json"
+            with atomic_path(path) as temporary:
+                environment = {**collect_env(), **self._randomness_cfg, **env_cfg}
+                temporary.write_text(json.dumps(environment, indent=1, default=str))
+        self.logger.info(f"Logs: {self._log_dir} (with the environment); seed {self.seed}")
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call the hooks of a stage; around them, keep checkpoints plain and epochs seeded."""

@@ -1,5 +1,6 @@
 """HpaRunner: a resumed run goes on as the unbroken one, from whole checkpoints only."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -259,3 +260,16 @@ def test_plain_state_keeps_values_and_says_what_it_drops(caplog: pytest.LogCaptu
     back = from_plain_hub(plain)["log_scalars"]["loss"]
     assert [each.tolist() for each in back.data] == [[1.0, 2.0], [1, 3]]
     assert (back.max_length, back.mean()) == (9, 3 / 4)
+
+
+def test_the_environment_stands_beside_the_log_and_not_in_it(tmp_path: Path) -> None:
+    runner = build_runner(tmp_path, epochs=1)
+    runner.train()
+    files = list(tmp_path.glob("*/environment.json"))
+    assert len(files) == 1
+    environment = json.loads(files[0].read_text())
+    assert environment["PyTorch"] == torch.__version__
+    assert environment["seed"] == runner._randomness_cfg["seed"]
+    log = "".join(path.read_text() for path in tmp_path.glob("*/*.log"))
+    assert "System environment" not in log
+    assert "CheckpointHook" in log
