@@ -272,4 +272,3 @@ def test_the_environment_stands_beside_the_log_and_not_in_it(tmp_path: Path) -> 
     assert environment["seed"] == runner._randomness_cfg["seed"]
     log = "".join(path.read_text() for path in tmp_path.glob("*/*.log"))
     assert "System environment" not in log
-    assert "CheckpointHook" in log
