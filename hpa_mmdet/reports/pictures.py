@@ -3,6 +3,7 @@
 H, W: image height and width in pixels.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -55,12 +56,18 @@ def true_cells(image: CocoImage) -> list[DrawnCell]:
 
 
 def predicted_cells(
-    row: SubmissionRow, *, least_confidence: float = 0.25, most_labels: int = 3
+    row: SubmissionRow,
+    *,
+    least_confidence: float = 0.25,
+    most_labels: int = 3,
+    least_shown: float = 0.5,
 ) -> list[DrawnCell]:
     """Outline the cells of a submission row with the names of their likeliest classes.
 
-    A cell keeps its best class however unlikely it is, and up to `most_labels` of those
-    with a confidence of at least `least_confidence`.
+    A submission lists unlikely cells too, for the metric's sake. Drawn is a cell whose
+    chance to show any class, 1 - prod(1 - confidence), is at least `least_shown`. It
+    keeps its best class however unlikely that is, and up to `most_labels` of those with a
+    confidence of at least `least_confidence`.
     """
     drawn = []
     for text, counts in row.masks().items():
@@ -71,6 +78,8 @@ def predicted_cells(
             ((score, index) for index, score, mask in row.predictions if mask == text),
             key=lambda each: (-each[0], each[1]),
         )
+        if 1 - math.prod(1 - score for score, _ in ranked) < least_shown:
+            continue
         kept = [each for each in ranked[:most_labels] if each[0] >= least_confidence]
         kept = kept or ranked[:1]
         drawn.append(named(outlined, [k for _, k in kept], [score for score, _ in kept]))
