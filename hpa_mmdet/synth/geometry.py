@@ -174,4 +174,5 @@ def _distance(mask: Mask) -> Plane:
     if mask.all():  # no border in sight: far from it everywhere
         return np.full(mask.shape, max(mask.shape), np.float32)
     out = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
-    return np.asarray(out, np.float32)
+    # measured to the border between two pixels, not to the other pixel's centre
+    return np.maximum(np.asarray(out, np.float32) - np.float32(0.5), 0)

@@ -50,7 +50,7 @@ def draw_optics(rng: np.random.Generator) -> Optics:
         blur_um=float(0.05 + rng.gamma(1.2, 0.035)),
         photons=float(np.exp(rng.normal(np.log(350), 0.6))),
         read_noise=float(rng.uniform(0.3, 2.0)),
-        specks=float(rng.choice([0.5, 3.0, 12.0])),
+        specks=float(rng.choice([0.3, 1.5, 7.0])),
     )
 
 

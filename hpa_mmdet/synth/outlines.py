@@ -133,7 +133,6 @@ def paint_outlines(
         nearest[box][won] = in_cell[won]
         cells[box][won] = number
         nuclei[box][won & (in_nucleus < 1)] = number
-        nuclei[box][won & (in_nucleus >= 1)] = 0
     return _whole_cells(cells, nuclei)
 
 

@@ -21,7 +21,7 @@ def draw_plasma_membrane(cell: CellGeometry) -> Plane:
         starts = cell.points(border.astype(np.float32), number)
         outwards = starts - cell.centre_yx
         angles = np.arctan2(outwards[:, 0], outwards[:, 1]) + rng.normal(0, 0.4, number)
-        lengths = rng.gamma(2.0, rng.uniform(0.4, 1.0), number) + 0.5
+        lengths = np.minimum(rng.gamma(2.0, rng.uniform(0.4, 1.0), number) + 0.5, 3.2)
         spikes = draw(cell, starts, angles, lengths, Walk(0.4, 0.08, 0.0, leave_cell=True))
         plane = plane + rng.uniform(0.5, 1.4) * spikes / max(float(spikes.max()), 1e-6)
     return plane.astype(np.float32)

@@ -1,0 +1,169 @@
+"""tools/synthesize.py: the contest's layout, truth apart, the same bytes for any workers."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hpa_mmdet.cli.synthesize import main
+from hpa_mmdet.io.channels import CHANNELS, find_images, read_channels
+from hpa_mmdet.io.label_images import read_label_image
+from hpa_mmdet.io.label_tables import read_cell_labels, read_image_labels
+from hpa_mmdet.io.submission import read_submission
+
+ARGUMENTS = [
+    "--images",
+    "3",
+    "--test-images",
+    "2",
+    "--size",
+    "120",
+    "160",
+    "--pixel-um",
+    "0.5",
+    "--seed",
+    "4",
+]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("synthetic") / "out"
+    assert main([str(out), *ARGUMENTS, "--workers", "1"]) == 0
+    return out
+
+
+def test_the_layout_is_the_contest_s_and_truth_stands_apart(data: Path) -> None:
+    train, test = (find_images(data / split) for split in ("train", "test"))
+    assert (len(train), len(test)) == (3, 2)
+    names = {path for path in tree(data) if not path.startswith("truth/")}
+    pictures = {
+        f"{split}/{each.image_id}_{channel}.png"
+        for split, found in (("train", train), ("test", test))
+        for each in found
+        for channel in CHANNELS
+    }
+    tables = {"train.csv", "sample_submission.csv", "README-SYNTHETIC.txt"}
+    assert names == pictures | tables
+    assert sorted(read_image_labels(data / "train.csv")) == [each.image_id for each in train]
+    rows = list(read_submission(data / "sample_submission.csv"))
+    assert {row.image_id for row in rows} == {each.image_id for each in test}
+    assert {(row.width, row.height) for row in rows} == {(160, 120)}
+    assert all(row.predictions == [] for row in rows)
+    assert read_channels(train[0]).shape == (120, 160, 4)
+
+
+def test_no_image_is_in_both_splits(data: Path) -> None:
+    first, second = (
+        {path.read_bytes() for path in (data / split).iterdir()} for split in ("train", "test")
+    )
+    assert not first & second
+
+
+def test_what_stands_outside_truth_says_nothing_of_single_cells(data: Path) -> None:
+    with (data / "train.csv").open(newline="") as file:
+        assert next(csv.reader(file)) == ["ID", "Label"]
+    notice = (data / "README-SYNTHETIC.txt").read_text()
+    assert "SYNTHETIC" in notice
+    assert "--seed 4" in notice
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_truth_json_masks_and_table_agree(data: Path, split: str) -> None:
+    truth = data / "truth" / split
+    sets = read_cell_labels(truth / "cells.csv")
+    content = json.loads((truth / "cells.json").read_text())
+    assert {image["hpa_id"] for image in content["images"]} == {
+        each.image_id for each in find_images(data / split)
+    }
+    seen = 0
+    for image in content["images"]:
+        mask = read_label_image(truth / "masks" / f"{image['hpa_id']}_mask.png")
+        nuclei = read_label_image(truth / "nuclei" / f"{image['hpa_id']}_mask.png")
+        assert mask.shape == nuclei.shape == (120, 160)
+        assert (mask[nuclei > 0] == nuclei[nuclei > 0]).all()
+        for cell in (each for each in content["annotations"] if each["image_id"] == image["id"]):
+            shown = sets[image["hpa_id"]][cell["cell_id"]]
+            assert [each - 1 for each in cell["category_ids"]] == list(shown)
+            assert cell["area"] == (mask == cell["cell_id"]).sum()
+            seen += 1
+    assert seen == sum(len(each) for each in sets.values()) > 0
+
+
+def test_any_number_of_workers_writes_the_same_bytes(data: Path, tmp_path: Path) -> None:
+    assert main([str(tmp_path / "two"), *ARGUMENTS, "--workers", "2"]) == 0
+    first, second = tree(data), tree(tmp_path / "two")
+    notice = "README-SYNTHETIC.txt"  # tells the command
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == [notice]
+
+
+def test_more_images_leave_the_first_ones_as_they_are(data: Path, tmp_path: Path) -> None:
+    more = [*ARGUMENTS, "--workers", "1"]
+    more[1] = "4"
+    assert main([str(tmp_path / "more"), *more]) == 0
+    first, second = tree(data), tree(tmp_path / "more")
+    pictures = [name for name in first if name.endswith(".png")]
+    assert all(first[name] == second[name] for name in pictures)
+    assert len([name for name in second if name.startswith("train/")]) == 16
+
+
+def test_share_reaches_every_cell(tmp_path: Path) -> None:
+    assert main([str(tmp_path), *ARGUMENTS, "--share", "1", "--workers", "1"]) == 0
+    labels = read_image_labels(tmp_path / "truth" / "train" / "images.csv")
+    cells = read_cell_labels(tmp_path / "truth" / "train" / "cells.csv")
+    for image_id, sets in cells.items():
+        assert 11 in labels[image_id] or set(sets.values()) == {labels[image_id]}
+
+
+def test_the_contact_sheet_is_a_picture_of_all_classes(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.jpg"
+    assert main(["--contact-sheet", str(path)]) == 0
+    with Image.open(path) as picture:
+        assert picture.size == (1344, 930)
+        tiles = np.asarray(picture)[:930].reshape(5, 186, 4, 336, 3).swapaxes(1, 2)
+    assert (tiles.reshape(20, -1).max(axis=1) > 150).all()
+    assert path.stat().st_size < 250_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param([], "OUT: found nothing", id="no folder"),
+        pytest.param(["{}", "--images", "0", "--test-images", "0"], "found 0, 0", id="no images"),
+        pytest.param(["{}", "--images", "-1"], "found -1, 160, expected one", id="negative"),
+        pytest.param(["{}", "--share", "70"], "--share: found 70.0, expected 0 to 1", id="share"),
+        pytest.param(["{}", "--size", "40", "640"], "found 640x40 pixels of 0.25 um", id="small"),
+        pytest.param(["{}", "--layout", "{}/none"], "none/truth: found no folder", id="layout"),
+    ],
+)
+def test_bad_arguments_write_nothing(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main([each.replace("{}", str(out)) for each in arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_folder_with_files_is_left_alone_unless_told(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tree(data)
+    assert main([str(data), *ARGUMENTS]) == 2
+    assert f"{data}: found files, expected an empty folder" in capsys.readouterr().err
+    assert tree(data) == before
+    assert main([str(data), *ARGUMENTS, "--workers", "1", "--overwrite"]) == 0
+    after = tree(data)
+    assert {name for name in before if before[name] != after[name]} <= {"README-SYNTHETIC.txt"}
