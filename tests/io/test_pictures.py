@@ -138,7 +138,7 @@ def test_the_limit_of_size_is_the_callers(tmp_path: Path) -> None:
 
 def test_a_large_picture_within_the_limit_raises_no_warning(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(handmade_png(12_000, 16_000, bytes(9)))  # Pillow warns at 89 M
-    with pytest.raises(InputError, match=r"unreadable picture \(.*truncated"):
+    with pytest.raises(InputError, match=r"found an unreadable picture"):
         read_picture(tmp_path / "a.png")
 
 
