@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from contest_by_hand import DrawnImage, box, literal_average_precisions, random_images
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.submission import SubmissionRow
@@ -113,7 +115,8 @@ def test_classes_without_truths_count_only_as_false_elsewhere() -> None:
     assert np.isnan(result.ap[12])
 
 
-@pytest.mark.parametrize("seed", range(40))
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1))
 def test_equal_to_the_literal_reference(seed: int) -> None:
     images = random_images(seed)
     result = score(images, tie_orders=0)

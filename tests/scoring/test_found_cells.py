@@ -10,6 +10,7 @@ from pycocotools.cocoeval import COCOeval
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.scoring import detection
 from hpa_mmdet.scoring.detection import DetectionCollector, DetectionResult
+from hpa_mmdet.scoring.detections import detections_of_cells, detections_of_row
 from hpa_mmdet.scoring.images import ImageCollector, pool_cells
 from hpa_mmdet.scoring.marks import compute_marks
 
@@ -71,6 +72,19 @@ def test_both_evaluators_agree(seed: int, monkeypatch: pytest.MonkeyPatch) -> No
     assert collect(images) == plain
 
 
+def test_masks_of_a_submission_are_ranked_by_all_their_classes() -> None:
+    shifted = box(0, 0, 12, 8)
+    truth = DrawnImage("1", [], [(0, 0.5, CELLS[0]), (3, 0.6, shifted), (7, 0.5, CELLS[0])])
+    found = detections_of_row(truth.row(), truth.truth())
+    assert len(found.masks) == 2
+    assert found.mask_index.tolist() == [0, 1, 0]
+    assert found.cell_scores() == pytest.approx([0.75, 0.6])
+    again = detections_of_cells(found.masks, found.class_scores())
+    assert np.array_equal(again.class_scores(), found.class_scores())
+    twice = found._replace(hpa_index=np.array([0, 3, 0]), scores=np.array([0.2, 0.6, 0.1]))
+    assert twice.class_scores()[0, 0] == 0.2  # the higher of two for one class
+
+
 def test_pooling() -> None:
     scores = np.array([[0.5, 0.0, 1.0], [0.1, 0.0, 0.2]])
     assert pool_cells(scores).tolist() == [0.5, 0.0, 1.0]
@@ -114,6 +128,17 @@ def test_marks_are_what_each_guess_knows() -> None:
     assert marks.image_labels_one.ap_over_orders[2] == 1
     assert marks.image_labels_share.ties.mean == pytest.approx((2 * expected + 1) / 3, abs=0.03)
     assert marks.frequencies.ap_over_orders[0] == pytest.approx(_expected_random_ap(6, 2), abs=0.03)
+
+
+def test_the_share_mark_ranks_cells_of_few_labels_first() -> None:
+    sure = DrawnImage("1", [(CELLS[0], {0})]).truth()
+    unsure = DrawnImage("2", [(CELLS[0], {0}), (CELLS[1], {1})]).truth()
+    marks = compute_marks([unsure, sure], tie_orders=200)
+    # class 0: the sure cell is first, then one true and one false in either order
+    assert marks.image_labels_share.ap_over_orders[0] == pytest.approx(11 / 12, abs=0.03)
+    assert marks.image_labels_one.ap_over_orders[0] == pytest.approx(
+        _expected_random_ap(3, 2), abs=0.03
+    )
 
 
 def _expected_random_ap(detections: int, true: int) -> float:
