@@ -58,6 +58,13 @@ def test_a_broken_transfer_goes_on_where_it_stopped(web: WebServer, tmp_path: Pa
     assert budget.used == size  # nothing came twice
 
 
+def test_another_range_than_was_asked_for_is_not_received(web: WebServer, tmp_path: Path) -> None:
+    budget = Budget(1 << 30)
+    _fetch(f"{web.url}/wrong_range/a_red.jpg", tmp_path, budget=budget)
+    size = len(jpeg("red"))
+    assert budget.used == size // 2 + size  # the first half, and later all of it
+
+
 def test_what_a_killed_run_left_is_gone_on_with(web: WebServer, tmp_path: Path) -> None:
     url = f"{web.url}/ok/a_red.jpg"
     (tmp_path / "a.jpg").write_bytes(jpeg("red")[:1234])
@@ -106,6 +113,8 @@ def test_a_file_that_cannot_be_had_says_why(
     with pytest.raises(InputError, match=message) as caught:
         _fetch(f"{web.url}/{how}/a_red.jpg", tmp_path, limits)
     assert str(caught.value).startswith(f"{web.url}/{how}/a_red.jpg: ")
+    tries = {"broken": 3, "promises_more": 3, "promises_less": 2, "html": 2}
+    assert len(web.requests[f"/{how}/a_red.jpg"]) == tries.get(how, 1)
 
 
 def test_what_is_not_there_is_told_apart(web: WebServer, tmp_path: Path) -> None:
