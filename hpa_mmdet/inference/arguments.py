@@ -7,6 +7,7 @@ from pathlib import Path
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.plan import DEFAULT_WRITERS, WRITERS, RunOptions
 from hpa_mmdet.io.channels import DEFAULT_PATTERN
+from hpa_mmdet.jobs.engines import ENGINES
 from hpa_mmdet.jobs.shards import parse_shard
 
 
@@ -36,6 +37,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="predict exactly its images, so that the submission has its ids",
     )
     add("--workers", type=int, default=2, help="threads that read, and that write (default: 2)")
+    add("--engine", choices=ENGINES, default="local", help="ray: on a cluster (extra `cluster`)")
     add(
         "--shard",
         default="1/1",
@@ -84,6 +86,7 @@ def run_options(args: argparse.Namespace) -> RunOptions:
         channel_words=tuple(args.channels) if args.channels else None,
         write=tuple(word for word in args.write.split(",") if word),
         workers=max(1, args.workers),
+        engine=args.engine,
         shard=parse_shard(args.shard),
         resume=args.resume,
         overwrite=args.overwrite,

@@ -27,6 +27,7 @@ class RunOptions:
         channel_words: as --channels gives them; the model's channels by default.
         write: names out of `WRITERS`.
         workers: threads that read, and as many that write.
+        engine: `local` or `ray`.
         shard: which part of the images to do.
         resume: go on with the run that is in `out`.
         overwrite: throw the run in `out` away.
@@ -42,6 +43,7 @@ class RunOptions:
     channel_words: tuple[str, ...] | None = None
     write: tuple[str, ...] = DEFAULT_WRITERS
     workers: int = 2
+    engine: str = "local"
     shard: Shard = WHOLE
     resume: bool = False
     overwrite: bool = False

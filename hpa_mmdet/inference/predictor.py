@@ -77,6 +77,18 @@ class Predictor:
     ) -> None:
         if batch_size < 1:
             raise InputError("--batch-size", batch_size, "1 or more", "give a larger one")
+        self.arguments: dict[str, Any] = {
+            "config": config,
+            "checkpoint": checkpoint,
+            "device": device,
+            "amp": amp,
+            "batch_size": batch_size,
+            "tta": tta,
+            "tile_px": tile_px,
+            "overlap_px": overlap_px,
+            "min_cell_score": min_cell_score,
+            "options": options,
+        }
         turns = turns_named(tta)
         cut_tiles((1, 1), tile_px, overlap_px)  # refuses an overlap that leaves no step
         self.device = _device(device)

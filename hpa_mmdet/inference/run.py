@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import torch
 import hpa_mmdet
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.outputs.annotated import require_anndata
-from hpa_mmdet.inference.plan import WRITERS, Plan, RunOptions, plan_run
+from hpa_mmdet.inference.plan import WRITERS, Item, Plan, RunOptions, plan_run
 from hpa_mmdet.inference.predictor import Predictor
 from hpa_mmdet.inference.results import ResultContext, write_results
 from hpa_mmdet.inference.store import CHUNK_IMAGES, PredictionStore
 from hpa_mmdet.inference.work import Worker
 from hpa_mmdet.jobs import Failure, Report
+from hpa_mmdet.jobs.engines import ENGINES
 from hpa_mmdet.jobs.progress import progress
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
@@ -105,6 +107,8 @@ def check_options(options: RunOptions, predictor: Predictor) -> None:
         raise InputError(
             "--batch-size", predictor.batch_size, "1, 2, 4, 8 or 16", "choose one of them"
         )
+    if options.engine not in ENGINES:
+        raise InputError("--engine", options.engine, ", ".join(ENGINES), "choose one of them")
     if options.overwrite and (options.resume or options.shard.count > 1):
         raise InputError(
             "--overwrite", "it with --resume or --shard", "it alone", "remove the folder by hand"
@@ -119,15 +123,26 @@ def check_options(options: RunOptions, predictor: Predictor) -> None:
 
 
 def _predict(worker: Worker, plan: Plan, store: PredictionStore, chunks: list[int]) -> None:
-    items = [item for chunk in chunks for item in plan.items[store.items(chunk)]]
+    parts = [(chunk, plan.items[store.items(chunk)]) for chunk in chunks]
+    if worker.options.engine == "ray":
+        from hpa_mmdet.inference.cluster import predict_chunks_on_ray
+
+        results = predict_chunks_on_ray(worker, parts) if parts else iter(())
+    else:
+        results = _predict_here(worker, parts)
+    with progress("infer", sum(len(items) for _, items in parts)) as advance:
+        for chunk, lines in results:
+            store.write(chunk, lines)
+            advance(len(lines))
+
+
+def _predict_here(
+    worker: Worker, parts: Sequence[tuple[int, Sequence[Item]]]
+) -> Iterator[tuple[int, list[str]]]:
+    items = [item for _, of_chunk in parts for item in of_chunk]
     lines = worker.lines(items, worker.predictor.batch_size)
-    with progress("infer", len(items)) as advance:
-        for chunk in chunks:
-            content = []
-            for _ in plan.items[store.items(chunk)]:
-                content.append(next(lines))
-                advance(1)
-            store.write(chunk, content)
+    for chunk, of_chunk in parts:
+        yield chunk, [next(lines) for _ in of_chunk]
 
 
 def _count(report: Report, store: PredictionStore, chunks: list[int]) -> None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.predictor import Predictor
-from hpa_mmdet.inference.views import Detections, ImageRequest, PreparedImage
+from hpa_mmdet.inference.views import Detections, PreparedImage
 from hpa_mmdet.jobs.run import attempt
 
 Item = TypeVar("Item")
@@ -18,7 +18,7 @@ _Answer = list[list[Detections]] | InputError
 def predict_stream(
     predictor: Predictor,
     groups: Sequence[Sequence[Item]],
-    read: Callable[[Item], ImageRequest],
+    prepare: Callable[[Item], PreparedImage],
     finish: Callable[[Item, PreparedImage, Sequence[Sequence[Detections]]], Result],
     workers: int = 2,
 ) -> Iterator[tuple[Item, Result | InputError]]:
@@ -31,7 +31,7 @@ def predict_stream(
         predictor: the network.
         groups: items that go to the network together, whatever the threads do, so that
             its answers do not depend on them.
-        read: gives the pixels of an item.
+        prepare: reads an item and makes its views.
         finish: makes the result of what was found, and may write files.
         workers: threads for reading, and as many for finishing.
 
@@ -40,9 +40,6 @@ def predict_stream(
     """
     group_size = max((len(group) for group in groups), default=1)
     ahead = 1 + -(-workers // group_size)
-
-    def prepare(item: Item) -> PreparedImage | InputError:
-        return attempt(lambda each: predictor.prepare(read(each)), item)
 
     def complete(
         item: Item, image: PreparedImage | InputError, answer: _Answer
@@ -59,7 +56,7 @@ def predict_stream(
         for number, group in enumerate(groups):
             while len(reading) <= ahead and number + len(reading) < len(groups):
                 coming = groups[number + len(reading)]
-                reading.append([readers.submit(prepare, item) for item in coming])
+                reading.append([readers.submit(attempt, prepare, item) for item in coming])
             images = [future.result() for future in reading.popleft()]
             for item, image, answer in zip(group, images, _detect(predictor, images), strict=True):
                 finishing.append((item, finishers.submit(complete, item, image, answer)))

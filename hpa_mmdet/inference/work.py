@@ -1,7 +1,7 @@
 """The work on single images: read, and after the network, finish."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,33 +40,31 @@ class Worker:
         """(19,) p(k | cell) from which on a class is called."""
         return self.options.thresholds or self.predictor.loaded.thresholds
 
-    def lines(self, items: Sequence[Item], group_size: int) -> Iterator[str]:
+    def lines(
+        self,
+        items: Sequence[Item],
+        group_size: int,
+        prepare: Callable[[Item], PreparedImage] | None = None,
+    ) -> Iterator[str]:
         """Predict items of one chunk after another.
 
         Args:
             items: whole chunks, in their order.
             group_size: how many items go to the network together; divides a chunk.
+            prepare: gives an item's views; by default its files are read here.
 
         Yields:
             What is stored of each item, in their order.
         """
         groups = [items[at : at + group_size] for at in range(0, len(items), group_size)]
         for item, result in predict_stream(
-            self.predictor, groups, self.read, self.finish, self.options.workers
+            self.predictor, groups, prepare or self.prepare, self.finish, self.options.workers
         ):
             yield line_of(self.failed(item, result) if isinstance(result, InputError) else result)
 
-    def read(self, item: Item) -> ImageRequest:
-        """Read the pixels of an image and, where they are given, its cells.
-
-        Raises:
-            InputError: a file is missing or cannot be read.
-        """
-        if item.problem is not None:
-            raise item.problem
-        image = read_channels(item.files, self.predictor.channels)
-        labels = None if item.mask is None else read_label_image(item.mask)
-        return ImageRequest(item.files.image_id, image, labels)
+    def prepare(self, item: Item) -> PreparedImage:
+        """Read an item and make its views; see `read_item`."""
+        return self.predictor.prepare(read_item(item, self.predictor.channels))
 
     def finish(
         self, item: Item, image: PreparedImage, answer: Sequence[Sequence[Detections]]
@@ -93,6 +91,19 @@ class Worker:
             channel: path.relative_to(self.images).as_posix()
             for channel, path in item.files.paths.items()
         }
+
+
+def read_item(item: Item, channels: Sequence[str]) -> ImageRequest:
+    """Read the pixels of an image and, where they are given, its cells.
+
+    Raises:
+        InputError: a file is missing or cannot be read.
+    """
+    if item.problem is not None:
+        raise item.problem
+    image = read_channels(item.files, channels)
+    labels = None if item.mask is None else read_label_image(item.mask)
+    return ImageRequest(item.files.image_id, image, labels)
 
 
 def _size_of(item: Item) -> tuple[int, int]:

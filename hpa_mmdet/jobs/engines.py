@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -101,12 +102,7 @@ def use_one_thread() -> None:
 def _on_ray(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Iterator[Result]:
-    ray = _import_ray()
-    started_here = not ray.is_initialized()
-    if started_here:
-        where = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers}
-        ray.init(include_dashboard=False, log_to_driver=False, **where)
-    try:
+    with ray_cluster(workers) as ray:
         # a task whose worker dies is run again by Ray, three times at most
         call = ray.remote(_on_one_thread)
         shared = ray.put(function)
@@ -117,6 +113,25 @@ def _on_ray(
             result = ray.get(queue.popleft())
             queue.extend(call.remote(shared, item) for item in islice(waiting, 1))
             yield result
+
+
+@contextmanager
+def ray_cluster(workers: int) -> Iterator[Any]:
+    """Give Ray, connected to RAY_ADDRESS, or to a cluster of its own until the block ends.
+
+    Args:
+        workers: processors of a cluster that is started here.
+
+    Raises:
+        InputError: Ray is not installed.
+    """
+    ray = _import_ray()
+    started_here = not ray.is_initialized()
+    if started_here:
+        where = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers}
+        ray.init(include_dashboard=False, log_to_driver=False, **where)
+    try:
+        yield ray
     finally:
         if started_here:
             ray.shutdown()
