@@ -173,6 +173,19 @@ def test_a_silent_server_is_given_up(web: WebServer, tmp_path: Path) -> None:
     assert sum("so it was not tried" in message for message in messages) == 4
 
 
+def test_a_server_that_is_silent_now_and_then_is_not_given_up(
+    web: WebServer, tmp_path: Path
+) -> None:
+    bad, good = "http://127.0.0.1:9", f"{web.url}/ok"
+    rows = [f"{'bg'[n % 2]}{n},{(bad, good)[n % 2]}/{n}_red.jpg" for n in range(20)]
+    table = _table(tmp_path, "ID,url", *rows)
+    options = ["--out", str(tmp_path / "out"), "--channels", "red", "--workers", "1"]
+    assert main([table, *options, *FAST]) == 1
+    assert len(list((tmp_path / "out").glob("*.png"))) == 10
+    messages = [each["message"] for each in _report(tmp_path)["failed"]]
+    assert not any("not tried" in message for message in messages)
+
+
 @pytest.mark.parametrize(
     ("place", "message"),
     [
