@@ -39,6 +39,13 @@ def build_parser() -> argparse.ArgumentParser:
         default="none",
         help="average over 4 flips or all 8 turns of the image (default: none)",
     )
+    add(
+        "--input-scale",
+        type=float,
+        metavar="F",
+        help="resize images by this before the network sees them, so that cells have the size "
+        "that they had in training (default: as the config says)",
+    )
     add("--tile", type=int, metavar="PX", help="cut larger images into tiles of this side")
     add(
         "--overlap",
@@ -69,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             tta=args.tta,
             tile_px=args.tile,
             overlap_px=args.overlap,
+            input_scale=args.input_scale,
             min_cell_score=args.min_cell_score,
             options=args.cfg_options,
         )

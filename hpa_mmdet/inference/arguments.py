@@ -62,6 +62,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--max-triples", type=int, metavar="N", help="keep an image's N most confident triples")
     add(
+        "--call-score",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="p(cell) from which on a cell is in table, labels, pictures, AnnData (default: 0.5)",
+    )
+    add(
         "--thresholds",
         type=Path,
         metavar="JSON",
@@ -93,6 +100,7 @@ def run_options(args: argparse.Namespace) -> RunOptions:
         sample_submission=args.sample_submission,
         min_confidence=args.min_confidence,
         max_triples=args.max_triples,
+        call_score=args.call_score,
         thresholds=None if args.thresholds is None else read_thresholds(args.thresholds),
     )
 

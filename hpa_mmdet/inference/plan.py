@@ -35,6 +35,8 @@ class RunOptions:
         min_confidence: triples of the submission below it are left out.
         max_triples: only so many of an image's most confident triples are kept.
         thresholds: (19,) p(k | cell) from which on a class is called; None for the model's.
+        call_score: p(cell) from which on a cell is in the table, the label images, the
+            pictures and AnnData; submission and COCO results have all.
     """
 
     out: Path
@@ -51,6 +53,7 @@ class RunOptions:
     min_confidence: float = 0.01
     max_triples: int | None = None
     thresholds: tuple[float, ...] | None = None
+    call_score: float = 0.5
 
 
 @dataclass(frozen=True)

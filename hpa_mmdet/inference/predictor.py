@@ -47,6 +47,8 @@ class Predictor:
             cells, masks are voted on.
         tile_px: side of the tiles that a larger image is cut into; None for none.
         overlap_px: what neighbouring tiles share.
+        input_scale: input pixels per image pixel, where images show cells at another
+            size than those of training; None for what the config says.
         min_cell_score: cells with a lower p(cell) are left out.
         options: changes of the config by dotted key.
 
@@ -72,6 +74,7 @@ class Predictor:
         tta: str = "none",
         tile_px: int | None = None,
         overlap_px: int = 128,
+        input_scale: float | None = None,
         min_cell_score: float = 0.0,
         options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -86,6 +89,7 @@ class Predictor:
             "tta": tta,
             "tile_px": tile_px,
             "overlap_px": overlap_px,
+            "input_scale": input_scale,
             "min_cell_score": min_cell_score,
             "options": options,
         }
@@ -93,7 +97,8 @@ class Predictor:
         cut_tiles((1, 1), tile_px, overlap_px)  # refuses an overlap that leaves no step
         self.device = _device(device)
         self.loaded: LoadedModel = load_model(config, checkpoint, self.device, options)
-        self.framing = Framing(self.loaded.settings, turns, tile_px, overlap_px)
+        settings = self.loaded.settings.with_scale(input_scale)
+        self.framing = Framing(settings, turns, tile_px, overlap_px)
         self.amp, self.batch_size = amp, batch_size
         self.min_cell_score = min_cell_score
         self.notes: list[str] = []

@@ -8,6 +8,7 @@ from typing import Any
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.cells import ImagePrediction
 from hpa_mmdet.inference.outputs.annotated import write_anndata
+from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.inference.outputs.coco import write_coco_results
 from hpa_mmdet.inference.outputs.gallery import write_gallery
 from hpa_mmdet.inference.outputs.labels import write_labels
@@ -26,13 +27,13 @@ class ResultContext:
     Args:
         images: folder of the channel files.
         channels: the model's.
-        thresholds: (19,) p(k | cell) from which on a class is called.
+        calls: what people are shown.
         options: of the run.
     """
 
     images: Path
     channels: Sequence[str]
-    thresholds: Sequence[float]
+    calls: Calls
     options: RunOptions
 
 
@@ -42,7 +43,7 @@ def write_results(store: PredictionStore, context: ResultContext) -> None:
     Raises:
         InputError: an output cannot be made.
     """
-    options, thresholds = context.options, context.thresholds
+    options, calls = context.options, context.calls
     out = options.out
 
     def predictions() -> Iterator[ImagePrediction]:
@@ -52,14 +53,14 @@ def write_results(store: PredictionStore, context: ResultContext) -> None:
         "submission": lambda: write_predictions(
             out / "submission.csv", predictions(), options.min_confidence, options.max_triples
         ),
-        "table": lambda: write_table(out, predictions(), thresholds),
+        "table": lambda: write_table(out, predictions(), calls),
         "coco": lambda: write_coco_results(out / "cells.json", predictions()),
         "labels": lambda: _write_per_image(store, context, "labels"),
         "overlays": lambda: _write_per_image(store, context, "overlays"),
         "gallery": lambda: write_gallery(
-            out / "gallery.html", store.read(), context.images, context.channels, thresholds
+            out / "gallery.html", store.read(), context.images, context.channels, calls
         ),
-        "anndata": lambda: write_anndata(out / "cells.h5ad", predictions(), thresholds),
+        "anndata": lambda: write_anndata(out / "cells.h5ad", predictions(), calls),
     }
     for name in options.write:
         writers[name]()
@@ -82,7 +83,7 @@ def _write_per_image(store: PredictionStore, context: ResultContext, kind: str) 
         path = place(context.options.out, stored.prediction.image_id)
         if not stored.error and not path.is_file():
             if kind == "labels":
-                write_labels(path, stored.prediction)
+                write_labels(path, stored.prediction, context.calls)
             else:
                 _write_overlay_again(path, stored, context)
 
@@ -92,5 +93,5 @@ def _write_overlay_again(path: Path, stored: StoredImage, context: ResultContext
         image = read_channels(stored.image_files(context.images), context.channels)
     except InputError:
         return  # it was there when it was predicted, and its cells are in the other outputs
-    picture = draw_prediction(image, context.channels, stored.prediction, context.thresholds)
+    picture = draw_prediction(image, context.channels, stored.prediction, context.calls)
     write_overlay(path, picture)

@@ -64,7 +64,7 @@ def run_inference(predictor: Predictor, images: Path, options: RunOptions) -> Re
         )
         return report
     store.seal()
-    write_results(store, ResultContext(images, predictor.channels, worker.thresholds, options))
+    write_results(store, ResultContext(images, predictor.channels, worker.calls, options))
     return report
 
 
@@ -81,6 +81,8 @@ def manifest_of(predictor: Predictor, plan: Plan, options: RunOptions) -> dict[s
         "channels": list(predictor.channels),
         "instances": "masks" if options.masks else "model",
         "turns": len(framing.turns),
+        "input_scale": framing.settings.scale,
+        "longest_side_px": framing.settings.longest_side_px,
         "tile_px": framing.tile_px,
         "overlap_px": framing.overlap_px if framing.tile_px else None,
         "amp": predictor.amp,

@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from hpa_mmdet.errors import InputError
 
+_LARGEST_SCALE = 16
 _PASSED_OVER = ("PackCells", "LoadCells")
 
 
@@ -31,6 +32,18 @@ class InputSettings:
             return self.longest_side_px / max(shape_hw)
         assert self.scale is not None
         return self.scale
+
+    def with_scale(self, scale: float | None) -> "InputSettings":
+        """Put another scale in the config's place; None leaves it.
+
+        Raises:
+            InputError: it is not above 0.
+        """
+        if scale is None:
+            return self
+        if not 0 < scale <= _LARGEST_SCALE:
+            raise InputError("--input-scale", scale, f"above 0, to {_LARGEST_SCALE}", "correct it")
+        return InputSettings(self.channels, scale)
 
 
 def read_settings(config: Config, where: object) -> InputSettings:

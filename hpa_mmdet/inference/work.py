@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.cells import ImagePrediction
+from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.inference.outputs.labels import write_labels
 from hpa_mmdet.inference.outputs.pictures import draw_prediction, write_overlay
 from hpa_mmdet.inference.plan import Item, RunOptions
@@ -36,9 +37,10 @@ class Worker:
     options: RunOptions
 
     @property
-    def thresholds(self) -> tuple[float, ...]:
-        """(19,) p(k | cell) from which on a class is called."""
-        return self.options.thresholds or self.predictor.loaded.thresholds
+    def calls(self) -> Calls:
+        """What people are shown: by the options, else as the model says."""
+        thresholds = self.options.thresholds or self.predictor.loaded.thresholds
+        return Calls(thresholds, self.options.call_score)
 
     def lines(
         self,
@@ -73,9 +75,9 @@ class Worker:
         prediction = self.predictor.assemble(image, answer)
         pixels, out = image.request.image, self.options.out
         if "labels" in self.options.write:
-            write_labels(label_path(out, prediction.image_id), prediction)
+            write_labels(label_path(out, prediction.image_id), prediction, self.calls)
         if "overlays" in self.options.write:
-            picture = draw_prediction(pixels, self.predictor.channels, prediction, self.thresholds)
+            picture = draw_prediction(pixels, self.predictor.channels, prediction, self.calls)
             write_overlay(overlay_path(out, prediction.image_id), picture)
         digest = hashlib.sha256(pixels.data).hexdigest()
         return StoredImage(prediction, self._names(item), digest)

@@ -14,6 +14,7 @@ from hpa_mmdet.inference.assemble import as_cell
 from hpa_mmdet.inference.cells import ImagePrediction
 from hpa_mmdet.inference.merge import FoundCell
 from hpa_mmdet.inference.outputs.annotated import write_anndata
+from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.inference.outputs.coco import write_coco_results
 from hpa_mmdet.inference.outputs.gallery import write_gallery
 from hpa_mmdet.inference.outputs.labels import draw_labels, write_labels
@@ -96,7 +97,7 @@ def test_coco_results_are_what_pycocotools_reads(
 def test_no_cells_anywhere_is_an_empty_list(tmp_path: Path) -> None:
     assert write_coco_results(tmp_path / "cells.json", [ImagePrediction("b", 90, 60)]) == 0
     assert json.loads((tmp_path / "cells.json").read_text()) == []
-    assert write_table(tmp_path, [], (0.5,) * 19) == 0
+    assert write_table(tmp_path, [], Calls()) == 0
     assert len((tmp_path / "cells.csv").read_text().splitlines()) == 1
 
 
@@ -105,9 +106,8 @@ def test_the_table_is_alike_in_csv_and_parquet(
 ) -> None:
     import pyarrow.parquet as pq
 
-    thresholds = [0.5] * 19
-    thresholds[18] = 0.9
-    assert write_table(tmp_path, predictions, thresholds) == 4
+    calls = Calls((*[0.5] * 18, 0.9))
+    assert write_table(tmp_path, predictions, calls) == 4
     with (tmp_path / "cells.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     table = pq.read_table(tmp_path / "cells.parquet").to_pylist()
@@ -132,21 +132,38 @@ def test_the_table_is_alike_in_csv_and_parquet(
 def test_labels_show_the_surer_cell_on_top(
     tmp_path: Path, predictions: list[ImagePrediction]
 ) -> None:
-    labels = draw_labels(predictions[0])
+    labels = draw_labels(predictions[0], Calls())
     assert labels.dtype == np.uint16
     assert (labels == 1).sum() == 200
     assert (labels == 2).sum() == 200 - 10 * 7
-    write_labels(tmp_path / "c.tif", predictions[2])
+    write_labels(tmp_path / "c.tif", predictions[2], Calls())
     read = tifffile.imread(tmp_path / "c.tif")
     assert read.dtype == np.uint32
     assert np.unique(read).tolist() == [0, 7, 70_000]
-    assert draw_labels(predictions[1]).max() == 0
+    assert draw_labels(predictions[1], Calls()).max() == 0
+
+
+def test_weak_cells_and_doubles_are_not_called() -> None:
+    cells = (
+        a_cell(10, 10, 20, 20, 0.9, 0),
+        a_cell(12, 12, 20, 20, 0.8, 0),  # 324 of its 400 pixels are the first one's
+        a_cell(24, 10, 20, 20, 0.7, 0),  # 120 of 400 are
+        a_cell(14, 14, 4, 4, 0.6, 0),  # within the first
+        a_cell(60, 30, 9, 9, 0.4, 0),
+    )
+    image = ImagePrediction("a", 90, 60, cells)
+    assert [number for number, _ in Calls().cells(image)] == [1, 3]
+    assert [number for number, _ in Calls(cell_score=0.3).cells(image)] == [1, 3, 5]
+    given = ImagePrediction(
+        "b", 90, 60, (a_cell(10, 10, 9, 9, 0.1, 0, 7), a_cell(10, 10, 9, 9, 0.1, 0, 9))
+    )
+    assert [number for number, _ in Calls().cells(given)] == [7, 9]
 
 
 def test_overlays_draw_every_cell(predictions: list[ImagePrediction]) -> None:
     image, _ = cell_image(0, SHAPE_HW)
-    plain = draw_prediction(image, CHANNELS, predictions[1], [0.5] * 19)
-    drawn = draw_prediction(image.astype(np.uint16) * 257, CHANNELS, predictions[0], [0.5] * 19)
+    plain = draw_prediction(image, CHANNELS, predictions[1], Calls())
+    drawn = draw_prediction(image.astype(np.uint16) * 257, CHANNELS, predictions[0], Calls())
     assert plain.shape == drawn.shape == (*SHAPE_HW, 3)
     changed = (plain != drawn).any(axis=2)
     assert changed[5, 0:20].all()
@@ -164,7 +181,7 @@ def test_the_gallery_shows_the_best_cells_of_each_class(
         files[channel] = f"a_{channel}.png"
         Image.fromarray(image[..., number]).save(tmp_path / files[channel])
     stored = [StoredImage(each, files if each.image_id == "a" else {}) for each in predictions]
-    write_gallery(tmp_path / "g.html", stored, tmp_path, CHANNELS, [0.5] * 19, per_class=2)
+    write_gallery(tmp_path / "g.html", stored, tmp_path, CHANNELS, Calls(), per_class=2)
     text = (tmp_path / "g.html").read_text()
     assert "4 cells of 3 images" in text
     assert "0.72  a, cell 1" in text
@@ -176,7 +193,7 @@ def test_the_gallery_shows_the_best_cells_of_each_class(
 
 def test_anndata_reads_back(tmp_path: Path, predictions: list[ImagePrediction]) -> None:
     anndata = pytest.importorskip("anndata", reason="the extra `anndata` is not installed")
-    assert write_anndata(tmp_path / "cells.h5ad", predictions, [0.5] * 19) == 4
+    assert write_anndata(tmp_path / "cells.h5ad", predictions, Calls()) == 4
     read = anndata.read_h5ad(tmp_path / "cells.h5ad")
     assert read.shape == (4, 19)
     assert list(read.var_names) == list(NAMES)
@@ -185,7 +202,7 @@ def test_anndata_reads_back(tmp_path: Path, predictions: list[ImagePrediction]) 
     assert read.obs["called"].tolist() == ["Mitochondria", "Nucleoli", "Nucleoplasm", "Negative"]
     assert read.obsm["spatial"][0].tolist() == [9.5, 9.5]
     with pytest.raises(InputError, match="found no cells, expected at least one for AnnData"):
-        write_anndata(tmp_path / "none.h5ad", predictions[1:2], [0.5] * 19)
+        write_anndata(tmp_path / "none.h5ad", predictions[1:2], Calls())
 
 
 def test_anndata_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,6 +117,14 @@ def test_a_resized_input_gives_cells_in_image_pixels(tmp_path: Path) -> None:
     assert min(agreement(cells, labels)) > 0.85
 
 
+def test_another_input_scale_is_taken_for_the_configs(config: Path) -> None:
+    image, labels = cell_image(1)
+    cells = hpa_mmdet.Predictor(config, input_scale=2.0)(image)
+    assert min(agreement(cells, labels)) > 0.9
+    with pytest.raises(InputError, match="--input-scale: found 0, expected above 0"):
+        hpa_mmdet.Predictor(config, input_scale=0)
+
+
 def test_batches_do_not_change_the_answer(config: Path) -> None:
     shapes = [(120, 170), (120, 170), (170, 120), (120, 170), (120, 170)]
     requests = [

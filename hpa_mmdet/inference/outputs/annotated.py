@@ -1,6 +1,6 @@
 """Predictions as AnnData (.h5ad), for single-cell tools (extra `anndata`)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.cells import ImagePrediction
+from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.inference.outputs.table import PROBABILITY_COLUMNS, table_rows
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.localizations import NAMES
@@ -29,10 +30,8 @@ def require_anndata() -> Any:
     return anndata
 
 
-def write_anndata(
-    path: Path, predictions: Iterable[ImagePrediction], thresholds: Sequence[float]
-) -> int:
-    """Write all cells into one file; they are held in memory, some 300 bytes each.
+def write_anndata(path: Path, predictions: Iterable[ImagePrediction], calls: Calls) -> int:
+    """Write the called cells into one file; they are held in memory, some 300 bytes each.
 
     X (N, 19) is p(k | cell); `obs` has the other columns of the table, `obsm["spatial"]`
     the centroids, `uns["thresholds"]` the thresholds of the calls.
@@ -46,7 +45,7 @@ def write_anndata(
     anndata = require_anndata()
     import pandas as pd
 
-    rows = [row for each in predictions for row in table_rows(each, thresholds)]
+    rows = [row for each in predictions for row in table_rows(each, calls)]
     frame = pd.DataFrame(rows)
     if not rows:
         raise InputError(
@@ -58,7 +57,7 @@ def write_anndata(
         obs=frame.drop(columns=list(PROBABILITY_COLUMNS)),
         var=pd.DataFrame(index=pd.Index(NAMES)),
         obsm={"spatial": frame[["centroid_x", "centroid_y"]].to_numpy(np.float64)},
-        uns={"thresholds": np.asarray(thresholds, np.float64)},
+        uns={"thresholds": np.asarray(calls.thresholds, np.float64)},
     )
     with atomic_path(path) as temporary:
         content.write_h5ad(temporary, compression="gzip")

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.cells import CellPrediction
+from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.inference.outputs.pictures import drawn_cell
 from hpa_mmdet.inference.store import StoredImage
 from hpa_mmdet.io.channels import read_channels
@@ -28,11 +30,11 @@ _LEAST_CONFIDENCE = 0.1
 
 @dataclass(frozen=True)
 class Shown:
-    """One cell of the gallery: its confidence for a class, its image, its place there."""
+    """One cell of the gallery: its confidence for a class, its image, its id there."""
 
     confidence: float
     image_id: str
-    place: int
+    cell_id: int
 
 
 def write_gallery(
@@ -40,7 +42,7 @@ def write_gallery(
     stored: Iterable[StoredImage],
     images: Path,
     channels: Sequence[str],
-    thresholds: Sequence[float],
+    calls: Calls,
     per_class: int = 12,
 ) -> None:
     """Write the page: for each class the cells most confidently of it, at 0.1 or above.
@@ -52,13 +54,12 @@ def write_gallery(
         stored: predictions, an image at a time.
         images: folder of the channel files.
         channels: of the pictures.
-        thresholds: (19,) p(k | cell) from which on a class is called; written in captions
-            and used to count cells.
+        calls: which cells count, and for which classes.
         per_class: how many cells a class shows.
     """
-    chosen = _choose(stored, thresholds, per_class)
+    chosen = _choose(stored, calls, per_class)
     best = chosen.best
-    pictures = _cut_out(chosen, images, channels, thresholds)
+    pictures = _cut_out(chosen, images, channels, calls)
     page = Page("Cells by localization", f"{chosen.cells:,} cells of {chosen.images:,} images")
     page.add_table(
         ["class", "cells called", "highest confidence"],
@@ -81,11 +82,11 @@ def write_gallery(
         page.add_pictures(
             [
                 Picture(
-                    pictures[each.image_id, each.place],
-                    f"{each.confidence:.2f}  {each.image_id}, cell {each.place + 1}",
+                    pictures[each.image_id, each.cell_id],
+                    f"{each.confidence:.2f}  {each.image_id}, cell {each.cell_id}",
                 )
                 for each in shown
-                if (each.image_id, each.place) in pictures
+                if (each.image_id, each.cell_id) in pictures
             ],
             columns=6,
         )
@@ -105,17 +106,18 @@ class _Chosen(NamedTuple):
 _Entry = tuple[float, int, int, Shown]  # confidence, then earlier images and cells first
 
 
-def _choose(stored: Iterable[StoredImage], thresholds: Sequence[float], per_class: int) -> _Chosen:
+def _choose(stored: Iterable[StoredImage], calls: Calls, per_class: int) -> _Chosen:
     heaps: list[list[_Entry]] = [[] for _ in range(NUM_LOCALIZATIONS)]
     sources: dict[str, StoredImage] = {}
     called = np.zeros(NUM_LOCALIZATIONS, np.int64)
-    least = np.asarray(thresholds, np.float32)
     images = cells = 0
     for image in stored:
         images += 1
-        cells += len(image.prediction.cells)
-        called += (image.prediction.localization_matrix() >= least).sum(axis=0)
-        if _enter(heaps, image, images, per_class):
+        shown = calls.cells(image.prediction)
+        cells += len(shown)
+        for _, cell in shown:
+            called[calls.classes(cell)] += 1
+        if _enter(heaps, image, shown, -images, per_class):
             sources[image.prediction.image_id] = image
         if len(sources) > 2 * per_class * NUM_LOCALIZATIONS:  # what is held stays bounded
             sources = _still_shown(heaps, sources)
@@ -123,14 +125,20 @@ def _choose(stored: Iterable[StoredImage], thresholds: Sequence[float], per_clas
     return _Chosen(best, _still_shown(heaps, sources), called, images, cells)
 
 
-def _enter(heaps: list[list[_Entry]], image: StoredImage, number: int, per_class: int) -> bool:
+def _enter(
+    heaps: list[list[_Entry]],
+    image: StoredImage,
+    cells: Sequence[tuple[int, CellPrediction]],
+    rank: int,
+    per_class: int,
+) -> bool:
     """Put the cells of an image among the best; say whether one got there."""
     entered = False
-    for place, cell in enumerate(image.prediction.cells):
+    for cell_id, cell in cells:
         for heap, score in zip(heaps, cell.class_scores.tolist(), strict=True):
             if score < _LEAST_CONFIDENCE:
                 continue
-            entry = (score, -number, -place, Shown(score, image.prediction.image_id, place))
+            entry = (score, rank, -cell_id, Shown(score, image.prediction.image_id, cell_id))
             if len(heap) < per_class:
                 heapq.heappush(heap, entry)
             elif _rank(entry) > _rank(heap[0]):
@@ -156,39 +164,38 @@ def _cut_out(
     chosen: _Chosen,
     images: Path,
     channels: Sequence[str],
-    thresholds: Sequence[float],
+    calls: Calls,
 ) -> dict[tuple[str, int], NDArray[np.uint8]]:
     """Thumbnails of the chosen cells; none where an image can no longer be read."""
-    places: dict[str, set[int]] = {}
+    wanted: dict[str, set[int]] = {}
     for shown in chosen.best:
         for each in shown:
-            places.setdefault(each.image_id, set()).add(each.place)
+            wanted.setdefault(each.image_id, set()).add(each.cell_id)
     pictures = {}
     for image_id, source in chosen.sources.items():
         try:
             image = read_channels(source.image_files(images), channels)
         except InputError:
             continue
-        for place in sorted(places[image_id]):
-            pictures[image_id, place] = _thumbnail(image, source, place, channels, thresholds)
+        for cell_id, cell in calls.cells(source.prediction):
+            if cell_id in wanted[image_id]:
+                pictures[image_id, cell_id] = _thumbnail(image, cell, channels, calls)
     return pictures
 
 
 def _thumbnail(
     image: NDArray[np.integer],
-    source: StoredImage,
-    place: int,
+    cell: CellPrediction,
     channels: Sequence[str],
-    thresholds: Sequence[float],
+    calls: Calls,
 ) -> NDArray[np.uint8]:
-    prediction = source.prediction
-    cell = prediction.cells[place]
+    image_height, image_width = image.shape[:2]
     x, y, width, height = cell.bbox_xywh
     side = round(max(width, height) * (1 + 2 * _MARGIN)) + 2
-    left = int(np.clip(x + width // 2 - side // 2, 0, max(prediction.width - side, 0)))
-    top = int(np.clip(y + height // 2 - side // 2, 0, max(prediction.height - side, 0)))
+    left = int(np.clip(x + width // 2 - side // 2, 0, max(image_width - side, 0)))
+    top = int(np.clip(y + height // 2 - side // 2, 0, max(image_height - side, 0)))
     part, scale = shrink(image[top : top + side, left : left + side], _THUMBNAIL_PX)
-    drawn = drawn_cell(cell, (prediction.height, prediction.width), thresholds)
+    drawn = drawn_cell(cell, (image_height, image_width), calls)
     offset = np.array([left, top], np.float64)
     moved = replace(drawn, contours=tuple(line - offset for line in drawn.contours), lines=())
     return draw_cells(compose_rgb(part, channels), [moved], scale=scale, line_px=1, text_px=0)

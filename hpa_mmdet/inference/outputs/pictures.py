@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
-from hpa_mmdet.inference.outputs.table import called_classes
+from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.inference.runs import runs_from_counts
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.pages.compose import compose_rgb, shrink
@@ -24,7 +24,7 @@ def draw_prediction(
     image: NDArray[np.integer],
     channels: Sequence[str],
     prediction: ImagePrediction,
-    thresholds: Sequence[float],
+    calls: Calls,
     longest_side_px: int = 1536,
 ) -> NDArray[np.uint8]:
     """Outline and name the cells over their image.
@@ -33,8 +33,8 @@ def draw_prediction(
         image: (H, W, C) uint8 or uint16.
         channels: their names.
         prediction: of this image.
-        thresholds: (19,) p(k | cell) from which on a class is named; a cell that reaches
-            none is outlined in white.
+        calls: which cells are outlined and which classes named; a cell of which no class
+            is called is white.
         longest_side_px: a larger image is shrunk to it.
 
     Returns:
@@ -43,18 +43,16 @@ def draw_prediction(
     small, scale = shrink(image, longest_side_px)
     picture = compose_rgb(small, channels)
     shape_hw = (prediction.height, prediction.width)
-    drawn = [drawn_cell(cell, shape_hw, thresholds) for cell in prediction.cells]
+    drawn = [drawn_cell(cell, shape_hw, calls) for _, cell in calls.cells(prediction)]
     line_px = 2 if min(picture.shape[:2]) >= 400 else 1
     return draw_cells(picture, drawn, scale=scale, line_px=line_px)
 
 
-def drawn_cell(
-    cell: CellPrediction, shape_hw: tuple[int, int], thresholds: Sequence[float]
-) -> DrawnCell:
+def drawn_cell(cell: CellPrediction, shape_hw: tuple[int, int], calls: Calls) -> DrawnCell:
     """Outline one cell, with the names and probabilities of its called classes."""
     x, y = cell.bbox_xywh[:2]
     outlined = outline(runs_from_counts(cell.counts, shape_hw).crop(), (x, y))
-    called = called_classes(cell, thresholds)[:_MOST_NAMES]
+    called = calls.classes(cell)[:_MOST_NAMES]
     return named(outlined, called, [float(cell.localization_scores[k]) for k in called])
 
 

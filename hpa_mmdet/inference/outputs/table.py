@@ -1,4 +1,4 @@
-"""Predictions as a table with one row per cell, in CSV and Parquet.
+"""Predictions as a table with one row per called cell, in CSV and Parquet.
 
 K = 19. Columns: image_id; cell_id, the value in the label image; bbox_x, bbox_y,
 bbox_width, bbox_height and area in pixels; centroid_x, centroid_y, (0, 0) being the middle
@@ -8,14 +8,13 @@ of the classes at or above their thresholds, parted by bars.
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
+from hpa_mmdet.inference.cells import ImagePrediction
+from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.inference.runs import runs_from_counts
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.localizations import NAMES
@@ -33,15 +32,13 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_table(
-    folder: Path, predictions: Iterable[ImagePrediction], thresholds: Sequence[float]
-) -> int:
+def write_table(folder: Path, predictions: Iterable[ImagePrediction], calls: Calls) -> int:
     """Write cells.csv and cells.parquet into a folder.
 
     Args:
         folder: where they go.
         predictions: read once, an image at a time.
-        thresholds: (19,) p(k | cell) from which on a class is called.
+        calls: which cells have a row, and which classes are called.
 
     Returns:
         How many cells were written.
@@ -60,7 +57,7 @@ def write_table(
         writer.writerow(COLUMNS)
         waiting: list[dict[str, Any]] = []
         for prediction in predictions:
-            for row in table_rows(prediction, thresholds):
+            for row in table_rows(prediction, calls):
                 writer.writerow([_text(row[column]) for column in COLUMNS])
                 waiting.append(row)
                 count += 1
@@ -72,16 +69,14 @@ def write_table(
     return count
 
 
-def table_rows(
-    prediction: ImagePrediction, thresholds: Sequence[float]
-) -> Iterator[dict[str, Any]]:
+def table_rows(prediction: ImagePrediction, calls: Calls) -> Iterator[dict[str, Any]]:
     """Give the rows of one image, keyed by `COLUMNS`."""
-    for number, cell in enumerate(prediction.cells, start=1):
+    for cell_id, cell in calls.cells(prediction):
         runs = runs_from_counts(cell.counts, (prediction.height, prediction.width))
         shape = (*cell.bbox_xywh, cell.area, *runs.centroid_xy)
         yield {
             "image_id": prediction.image_id,
-            "cell_id": cell_id_of(cell, number),
+            "cell_id": cell_id,
             **dict(zip(_SHAPE_COLUMNS, shape, strict=True)),
             "touches_border": runs.touches_border,
             "cell_score": cell.cell_score,
@@ -89,20 +84,8 @@ def table_rows(
                 column: round(float(score), 6)
                 for column, score in zip(PROBABILITY_COLUMNS, cell.localization_scores, strict=True)
             },
-            "called": "|".join(NAMES[k] for k in called_classes(cell, thresholds)),
+            "called": "|".join(NAMES[k] for k in calls.classes(cell)),
         }
-
-
-def called_classes(cell: CellPrediction, thresholds: Sequence[float]) -> list[int]:
-    """Classes whose probability reaches their threshold, the likeliest first."""
-    scores = cell.localization_scores
-    called = np.flatnonzero(scores >= np.asarray(thresholds, np.float32))
-    return [int(k) for k in called[np.argsort(-scores[called], kind="stable")]]
-
-
-def cell_id_of(cell: CellPrediction, number: int) -> int:
-    """The value of a cell in the label image: the given one, or its place from 1."""
-    return number if cell.cell_id is None else cell.cell_id
 
 
 def _text(value: Any) -> Any:

@@ -1,0 +1,60 @@
+"""What people are shown: cells that are sure enough, each once, and the classes they show.
+
+A submission ranks every detection, so it keeps weak ones and doubles; a table or a label
+image must not.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
+from hpa_mmdet.inference.merge import union_runs
+from hpa_mmdet.inference.runs import MaskRuns, runs_from_counts
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+
+# a cell of which surer cells cover more than this is one of them, seen twice
+_MOST_COVERED = 0.5
+
+
+@dataclass(frozen=True)
+class Calls:
+    """From which scores on something is said to be there.
+
+    Args:
+        thresholds: (19,) p(k | cell) from which on a class is called.
+        cell_score: p(cell) from which on a found cell is called; given ones always are.
+    """
+
+    thresholds: tuple[float, ...] = (0.5,) * NUM_LOCALIZATIONS
+    cell_score: float = 0.5
+
+    def cells(self, prediction: ImagePrediction) -> list[tuple[int, CellPrediction]]:
+        """Choose the cells of an image, each with its value in the label image.
+
+        Returns:
+            Given cells all, under their ids. Of found ones, the surest first, those sure
+            enough of which surer ones cover at most half; their number is their place
+            among all cells of the prediction, from 1.
+        """
+        chosen = []
+        covered: MaskRuns | None = None
+        for number, cell in enumerate(prediction.cells, start=1):
+            if cell.cell_id is not None:
+                chosen.append((cell.cell_id, cell))
+                continue
+            if cell.cell_score < self.cell_score:
+                continue
+            runs = runs_from_counts(cell.counts, (prediction.height, prediction.width))
+            together = runs if covered is None else union_runs([covered, runs])
+            new = together.area - (0 if covered is None else covered.area)
+            if new >= (1 - _MOST_COVERED) * cell.area:
+                chosen.append((number, cell))
+                covered = together
+        return chosen
+
+    def classes(self, cell: CellPrediction) -> list[int]:
+        """Choose the classes of a cell: hpa_index, the likeliest first."""
+        scores = cell.localization_scores
+        called = np.flatnonzero(scores >= np.asarray(self.thresholds, np.float32))
+        return [int(k) for k in called[np.argsort(-scores[called], kind="stable")]]
