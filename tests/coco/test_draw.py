@@ -41,6 +41,13 @@ def test_a_part_of_a_mask_is_cut_at_the_box() -> None:
     ]
 
 
+def test_what_lies_left_of_a_box_does_not_come_in_at_its_end() -> None:
+    label_image = np.zeros((5, 10), np.uint8)
+    label_image[1:5, 2:7] = 1
+    [cell] = encode_cells(label_image)
+    assert not mask_in_box(cell.counts, (5, 10), (7, 0, 3, 5)).any()
+
+
 def test_overlapping_masks_show_the_later_one() -> None:
     first = encode_cells(np.array([[1, 1, 0]]))[0].counts
     second = encode_cells(np.array([[0, 1, 1]]))[0].counts
