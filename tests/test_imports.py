@@ -1,9 +1,12 @@
 """Which rooms load what, and how large a module may be."""
 
+import pkgutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import hpa_mmdet
 from hpa_mmdet.compat import health
 
 ROOT = Path(__file__).parents[1]
@@ -65,6 +68,13 @@ def test_import_rules_hold() -> None:
         cwd=ROOT,
     )
     assert told.returncode == 0, told.stdout
+
+
+def test_every_room_has_its_layer() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = " ".join(contracts["contracts"][0]["layers"]).replace("|", " ").split()
+    rooms = {f"hpa_mmdet.{each.name}" for each in pkgutil.iter_modules(hpa_mmdet.__path__)}
+    assert rooms - set(layers) == set()
 
 
 def test_every_room_is_a_package_with_a_docstring() -> None:

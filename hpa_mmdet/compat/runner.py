@@ -6,6 +6,8 @@ import os
 import random
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +71,10 @@ class HpaRunner(Runner):
         """
         if is_main_process():
             path = Path(self._log_dir) / "environment.json"
+            with _standard_error_shut():  # it asks a shell for a compiler, which may be missing
+                found = collect_env()
             with atomic_path(path) as temporary:
-                environment = {**collect_env(), **self._randomness_cfg, **env_cfg}
+                environment = {**found, **self._randomness_cfg, **env_cfg}
                 temporary.write_text(json.dumps(environment, indent=1, default=str))
         self.logger.info(f"Logs: {self._log_dir} (with the environment); seed {self.seed}")
 
@@ -124,6 +128,19 @@ class HpaRunner(Runner):
             (self.seed + _EPOCH_SEED_STRIDE * self.epoch) % 2**31,
             diff_rank_seed=self._randomness_cfg.get("diff_rank_seed", False),
         )
+
+
+@contextmanager
+def _standard_error_shut() -> Iterator[None]:
+    """Keep what child processes say to standard error off the screen."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @FUNCTIONS.register_module()

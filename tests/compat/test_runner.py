@@ -153,6 +153,16 @@ def test_the_checkpoint_is_plain_and_registered(tmp_path: Path) -> None:
     assert not leftovers
 
 
+def test_no_compiler_is_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sysconfig.get_config_var", lambda _: "no-such-compiler")
+    build_runner(tmp_path)
+    assert "no-such-compiler" not in capfd.readouterr().err
+    (found,) = tmp_path.rglob("environment.json")
+    assert json.loads(found.read_text())["GCC"] == "n/a"
+
+
 def test_a_run_that_dies_while_saving_leaves_the_older_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
