@@ -50,24 +50,14 @@ def build_parser() -> argparse.ArgumentParser:
     add("--images", type=int, default=400, help="training images (default 400)")
     add("--test-images", type=int, default=160, help="test images (default 160)")
     add("--size", type=int, nargs=2, default=(640, 640), metavar=("H", "W"), help="in pixels")
-    add(
-        "--pixel-um",
-        type=float,
-        default=0.25,
-        help="pixel side; HPA's own is 0.08; not for --layout",
-    )
+    add("--pixel-um", type=float, default=0.25, help="pixel side; of no use with --layout")
     add("--seed", type=int, default=0, help="the same seed gives the same bytes")
     add("--workers", type=int, default=os.cpu_count(), help="processes (default: all cores)")
     add("--share", type=float, help="share of cells that show each image label, for all classes")
-    add(
-        "--evenness",
-        type=float,
-        default=0.5,
-        help="0: labels as frequent as the contest's, 1: even",
-    )
+    add("--evenness", type=float, default=0.5, help="0: label frequencies of the contest, 1: even")
     add("--layout", type=Path, metavar="DATA", help="draw into real outlines with real label sets")
     add("--contact-sheet", type=Path, metavar="FILE", help="only draw one picture of the classes")
-    add("--overwrite", action="store_true", help="write into a folder that is not empty")
+    add("--overwrite", action="store_true", help="replace an older synthetic data set in OUT")
     return parser
 
 
@@ -114,7 +104,9 @@ def _write(args: argparse.Namespace, report: Report, command: str) -> None:
             sources = Sources(
                 truth / "masks", truth / "images.csv", args.out / split, truth / "cells.csv"
             )
-            convert(sources, truth / "cells.json", workers=args.workers, overwrite=True)
+            truth_json = truth / "cells.json"
+            converted = convert(sources, truth_json, workers=args.workers, overwrite=True)
+            report.failures.extend(converted.failures)
 
 
 if __name__ == "__main__":

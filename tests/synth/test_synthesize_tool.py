@@ -167,3 +167,23 @@ def test_a_folder_with_files_is_left_alone_unless_told(
     assert main([str(data), *ARGUMENTS, "--workers", "1", "--overwrite"]) == 0
     after = tree(data)
     assert {name for name in before if before[name] != after[name]} <= {"README-SYNTHETIC.txt"}
+
+
+def test_overwrite_leaves_no_image_of_the_older_data_set(tmp_path: Path) -> None:
+    small = [*ARGUMENTS, "--workers", "1"]
+    assert main([str(tmp_path / "out"), *small]) == 0
+    other = [*small[:-4], "--seed", "5", "--workers", "1", "--overwrite"]
+    other[1] = "2"
+    assert main([str(tmp_path / "out"), *other]) == 0
+    assert len(tree(tmp_path / "out" / "train")) == 2 * 4
+    assert len(tree(tmp_path / "out" / "truth" / "train" / "masks")) == 2
+
+
+def test_overwrite_never_removes_files_of_other_origin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "mine.png").write_bytes(b"precious")
+    assert main([str(tmp_path), *ARGUMENTS, "--overwrite"]) == 2
+    assert "found files without README-SYNTHETIC.txt" in capsys.readouterr().err
+    assert (tmp_path / "train" / "mine.png").read_bytes() == b"precious"

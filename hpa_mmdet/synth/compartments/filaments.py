@@ -24,7 +24,7 @@ def draw_microtubules(cell: CellGeometry) -> Plane:
     along = along + rng.normal(0, 0.35, number)
     angles = np.where(rng.random(number) < 0.25 + 0.5 * cell.elongation, along, radial)
     lengths = rng.uniform(5, 34, number)
-    around = draw(cell, starts, angles, lengths, Walk(0.9, 0.13, 0.9))
+    around = draw(cell, starts, angles, lengths, Walk(1.1, 0.13, 0.9))
     few = max(number // 4, 4)  # over and under the nucleus, out of focus
     over = cell.points(cell.body, few)
     across = draw(
