@@ -17,7 +17,7 @@ from skimage.segmentation import watershed
 from hpa_mmdet.segment.filters import Plane, blur, distance_outside_of, resize_to
 from hpa_mmdet.segment.per_label import spread_per_label
 
-FAINTEST = 0.06  # body below which there is no cell
+FAINTEST = 0.08  # body below which there is no cell
 OWN_SHARE = (0.12, 0.4)  # a cell ends between these shares of its own brightness
 DARK = 0.03  # body added before the logarithm, so that empty background does not rule it
 WAY_COST, WAY_POWER, DEAREST = 3.0, 3.0, 60.0  # see `_way_costs`

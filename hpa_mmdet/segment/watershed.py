@@ -6,7 +6,7 @@ import numpy as np
 
 from hpa_mmdet.segment.artefacts import without_scale_bars, without_spill
 from hpa_mmdet.segment.cells import grow_cells
-from hpa_mmdet.segment.filters import resize, resize_labels
+from hpa_mmdet.segment.filters import enlarge_labels, resize
 from hpa_mmdet.segment.nuclei import find_nuclei
 from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes
 from hpa_mmdet.segment.scale import estimate_nucleus_diameter
@@ -44,7 +44,7 @@ class WatershedSegmenter:
         nuclei = find_nuclei(resize(dna, factor), diameter * factor)
         small = {name: resize(plane, factor) for name, plane in stains.items()}
         if self.nuclei_only or not small:
-            nuclei = resize_labels(nuclei, shape_hw)
+            nuclei = enlarge_labels(nuclei, shape_hw)
             return Segmentation(nuclei, nuclei.copy())
         cells = grow_cells(nuclei, list(small.values()), diameter * factor)
-        return Segmentation(resize_labels(nuclei, shape_hw), resize_labels(cells, shape_hw))
+        return Segmentation(enlarge_labels(nuclei, shape_hw), enlarge_labels(cells, shape_hw))
