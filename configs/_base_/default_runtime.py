@@ -1,7 +1,13 @@
 # What every experiment shares: scope, our registered classes, hooks, logs, seed.
 default_scope = "mmdet"
 custom_imports = dict(
-    imports=["hpa_mmdet.models", "hpa_mmdet.datasets", "hpa_mmdet.hooks", "hpa_mmdet.compat.runner"],
+    imports=[
+        "hpa_mmdet.models",
+        "hpa_mmdet.datasets",
+        "hpa_mmdet.evaluation",
+        "hpa_mmdet.hooks",
+        "hpa_mmdet.compat.runner",
+    ],
     allow_failed_imports=False,
 )
 runner_type = "HpaRunner"

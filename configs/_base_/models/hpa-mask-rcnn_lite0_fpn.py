@@ -49,7 +49,7 @@ model = dict(
             roi_layer=dict(type="RoIAlign", output_size=7, sampling_ratio=2),
             out_channels=64,
             featmap_strides=[8, 16, 32, 64],
-            finest_scale=96,
+            finest_scale=224,
         ),
         bbox_head=dict(
             type="Shared2FCBBoxHead",
@@ -71,7 +71,7 @@ model = dict(
             roi_layer=dict(type="RoIAlign", output_size=14, sampling_ratio=2),
             out_channels=64,
             featmap_strides=[8, 16, 32, 64],
-            finest_scale=96,
+            finest_scale=224,
         ),
         mask_head=dict(
             type="FCNMaskHead",
@@ -80,7 +80,7 @@ model = dict(
             conv_out_channels=64,
             num_classes=1,
             class_agnostic=True,
-            loss_mask=dict(type="CrossEntropyLoss", use_mask=True, loss_weight=1.0),
+            loss_mask=dict(type="CrossEntropyLoss", use_mask=True, loss_weight=2.0),
         ),
     ),
     localization=dict(
