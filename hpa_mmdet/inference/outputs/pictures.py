@@ -4,6 +4,7 @@ H, W: image height and width in pixels; C: channels.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.inference.runs import runs_from_counts
 from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.localizations import LOCALIZATIONS
 from hpa_mmdet.pages.compose import compose_rgb, shrink
-from hpa_mmdet.pages.draw import DrawnCell, draw_cells, named, outline
+from hpa_mmdet.pages.draw import NO_LABEL_COLOUR, DrawnCell, draw_cells, named, outline
 
 _MOST_NAMES = 3
 
@@ -33,8 +35,8 @@ def draw_prediction(
         image: (H, W, C) uint8 or uint16.
         channels: their names.
         prediction: of this image.
-        calls: which cells are outlined and which classes named; a cell of which no class
-            is called is white.
+        calls: which cells are outlined and which classes named; see
+            `drawn_cell`.
         longest_side_px: a larger image is shrunk to it.
 
     Returns:
@@ -49,10 +51,17 @@ def draw_prediction(
 
 
 def drawn_cell(cell: CellPrediction, shape_hw: tuple[int, int], calls: Calls) -> DrawnCell:
-    """Outline one cell, with the names and probabilities of its called classes."""
+    """Outline one cell with the names and probabilities of its called classes.
+
+    One of which no class is called is white, its likeliest class with a question mark.
+    """
     x, y = cell.bbox_xywh[:2]
     outlined = outline(runs_from_counts(cell.counts, shape_hw).crop(), (x, y))
     called = calls.classes(cell)[:_MOST_NAMES]
+    if not called:
+        likeliest = int(cell.localization_scores.argmax())
+        text = f"{LOCALIZATIONS[likeliest].short_name} {cell.localization_scores[likeliest]:.2f}?"
+        return replace(outlined, lines=((text, NO_LABEL_COLOUR),))
     return named(outlined, called, [float(cell.localization_scores[k]) for k in called])
 
 
