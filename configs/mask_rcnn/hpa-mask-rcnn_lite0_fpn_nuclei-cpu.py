@@ -11,3 +11,4 @@ _base_.train_dataloader.dataset = dict(
     type="RepeatDataset", times=40, dataset=_base_.train_dataloader.dataset
 )
 _base_.train_cfg.fit.dataloader.dataset.pipeline[0].channels = ("blue",)
+_base_.test_pipeline[0].channels = ("blue",)
