@@ -19,7 +19,11 @@ from hpa_mmdet.localizations import NAMES, localization_at
 
 
 class CocoCell(NamedTuple):
-    """One cell: `counts` is the compressed mask of the full image, `hpa_indices` its set."""
+    """One cell: `counts` is the compressed mask of the full image, `hpa_indices` its set.
+
+    `hpa_probs` says how likely each of the set is, where the file has soft labels
+    (tools/refine_labels.py --soft); else it is empty.
+    """
 
     cell_id: int
     hpa_indices: tuple[int, ...]
@@ -28,6 +32,7 @@ class CocoCell(NamedTuple):
     counts: str
     touches_border: bool
     annotation_id: int
+    hpa_probs: tuple[float, ...] = ()
 
 
 class CocoImage(NamedTuple):
@@ -132,7 +137,7 @@ def read_image(
         cell = _cell(annotation, position, index_of, shape_hw, path)
         if (other := cells.get(cell.cell_id)) is not None:
             merged = tuple(sorted({*other.hpa_indices, *cell.hpa_indices}))
-            cell = other._replace(hpa_indices=merged)
+            cell = other._replace(hpa_indices=merged, hpa_probs=())
         cells[cell.cell_id] = cell
     file_name = str(image["file_name"])
     return CocoImage(
@@ -161,10 +166,12 @@ def _cell(
             "an id listed in categories",
             "run tools/validate_coco.py on the file",
         )
+    probs = annotation.get("category_probs", ())
+    labels = sorted((index_of[each], place) for place, each in enumerate(category_ids))
     x, y, width, height = (round(number) for number in annotation["bbox"])
     return CocoCell(
         cell_id=annotation.get("cell_id", position),
-        hpa_indices=tuple(sorted(index_of[each] for each in category_ids)),
+        hpa_indices=tuple(hpa_index for hpa_index, _ in labels),
         bbox_xywh=(x, y, width, height),
         area=round(annotation["area"]),
         counts=_compressed(annotation["segmentation"], shape_hw),
@@ -175,6 +182,7 @@ def _cell(
             )
         ),
         annotation_id=annotation["id"],
+        hpa_probs=tuple(float(probs[place]) for _, place in labels) if probs else (),
     )
 
 

@@ -84,6 +84,7 @@ def _entry(image: CocoImage, folder: Path) -> dict[str, Any]:
                 "ignore_flag": 0,
                 "mask": {"size": list(image.shape_hw), "counts": cell.counts},
                 "localizations": list(cell.hpa_indices),
+                "localization_probs": list(cell.hpa_probs),
                 "cell_id": cell.cell_id,
             }
             for cell in image.cells

@@ -67,8 +67,9 @@ class LoadCells(BaseTransform):
     """Draw the image's cells into one label image, and list their label sets.
 
     Adds `cell_label_image` (H, W) uint16, in which k > 0 is row k - 1 of
-    `cell_localizations` (N, K) uint8 and of `cell_ids` (N,). Transforms then turn one
-    array in place of N masks, and a cell, its box and its labels cannot part.
+    `cell_localizations` (N, K) and of `cell_ids` (N,). Transforms then turn one array in
+    place of N masks, and a cell, its box and its labels cannot part. Localizations are
+    uint8 of 0 and 1, or float32 where the data set has soft labels.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -78,9 +79,13 @@ class LoadCells(BaseTransform):
         label_image = label_image_from_rles(
             counts, results["img_shape"], where=f"image {results['hpa_id']}"
         ).astype(np.uint16)
-        localizations = np.zeros((len(instances), NUM_LOCALIZATIONS), np.uint8)
+        soft = any(each.get("localization_probs") for each in instances)
+        localizations = np.zeros(
+            (len(instances), NUM_LOCALIZATIONS), np.float32 if soft else np.uint8
+        )
         for row, instance in enumerate(instances):
-            localizations[row, instance["localizations"]] = 1
+            probs = instance.get("localization_probs") or 1
+            localizations[row, instance["localizations"]] = probs
         results["cell_label_image"] = label_image
         results["cell_localizations"] = localizations
         results["cell_ids"] = np.array([each["cell_id"] for each in instances], np.int64)

@@ -22,7 +22,8 @@ class FeatureCache(NamedTuple):
     `cells` (N, D) in the order of the images; `counts` (B,) cells of each image; `images`
     (B, D); `image_labels` (B, K) of 0 and 1. Optional: `cell_targets` (N, K) in 0..1, what
     the data set says of each cell; `exact` (B,) bool, images whose labels hold for each of
-    their cells (a channel stands in for the protein); `hpa_ids`, the images' names.
+    their cells (a channel stands in for the protein); `cell_ids` (N,), their values in the
+    label images; `hpa_ids`, the images' names.
     """
 
     cells: Tensor
@@ -31,6 +32,7 @@ class FeatureCache(NamedTuple):
     image_labels: Tensor
     cell_targets: Tensor | None = None
     exact: Tensor | None = None
+    cell_ids: Tensor | None = None
     hpa_ids: tuple[str, ...] = ()
 
     def select(self, chosen: Tensor) -> "FeatureCache":
@@ -48,6 +50,7 @@ class FeatureCache(NamedTuple):
             self.image_labels[chosen],
             None if self.cell_targets is None else self.cell_targets[rows],
             None if self.exact is None else self.exact[chosen],
+            None if self.cell_ids is None else self.cell_ids[rows],
             tuple(self.hpa_ids[each] for each in chosen.tolist()) if self.hpa_ids else (),
         )
 
@@ -65,6 +68,7 @@ def cache_features(model: Any, loader: Iterable[Any]) -> FeatureCache:
     labels: list[Tensor] = []
     targets: list[Tensor] = []
     exact: list[bool] = []
+    cell_ids: list[Tensor] = []
     names: list[str] = []
     for batch in track(loader, description="features"):
         data = model.data_preprocessor(batch, training=False)
@@ -74,6 +78,7 @@ def cache_features(model: Any, loader: Iterable[Any]) -> FeatureCache:
         labels.append(found[2].cpu())
         for sample in data["data_samples"]:
             targets.append(torch.as_tensor(sample.gt_instances.localizations).cpu())
+            cell_ids.append(torch.as_tensor(sample.gt_instances.cell_ids).cpu())
             exact.append(bool(sample.get("labels_are_exact", False)))
             names.append(str(sample.hpa_id))
     return FeatureCache(
@@ -83,6 +88,7 @@ def cache_features(model: Any, loader: Iterable[Any]) -> FeatureCache:
         torch.cat(labels),
         torch.cat(targets),
         torch.tensor(exact),
+        torch.cat(cell_ids),
         tuple(names),
     )
 
@@ -94,6 +100,7 @@ def join_caches(caches: Sequence[FeatureCache]) -> FeatureCache:
         for each in caches
     ]
     targets = [each.cell_targets for each in caches if each.cell_targets is not None]
+    cell_ids = [each.cell_ids for each in caches if each.cell_ids is not None]
     return FeatureCache(
         torch.cat([each.cells for each in caches]),
         torch.cat([each.counts for each in caches]),
@@ -101,6 +108,7 @@ def join_caches(caches: Sequence[FeatureCache]) -> FeatureCache:
         torch.cat([each.image_labels for each in caches]),
         torch.cat(targets) if len(targets) == len(caches) else None,
         torch.cat(exact),
+        torch.cat(cell_ids) if len(cell_ids) == len(caches) else None,
         tuple(name for each in caches for name in each.hpa_ids),
     )
 

@@ -5,6 +5,7 @@ B: images of a batch; C: channels of the input; H, W: its size in pixels.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch.nn.functional as F
@@ -32,6 +33,8 @@ class TimmFeatures(BaseModule):
             a local file, or None for random ones.
         frozen: no gradient, and evaluation mode throughout.
         norm_eval: batch normalization keeps its statistics; only sensible with weights.
+        options: more arguments of timm's network, such as strict_img_size=False for a Swin
+            transformer, which else takes pictures of 224 pixels only.
         init_cfg: mmengine's, unused: `weights` says it.
 
     The stem of three colours becomes one of C channels as timm does it: summed for one
@@ -47,6 +50,7 @@ class TimmFeatures(BaseModule):
         weights: str | None = None,
         frozen: bool = False,
         norm_eval: bool = True,
+        options: dict[str, Any] | None = None,
         init_cfg: dict[str, object] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -59,7 +63,10 @@ class TimmFeatures(BaseModule):
             out_indices=tuple(out_indices),
             in_chans=len(self.channels),
             pretrained=False,
+            **(options or {}),
         )
+        # transformers give their channels last
+        self.channels_last = str(getattr(self.network, "output_fmt", "NCHW")).endswith("NHWC")
         self.out_channels: list[int] = self.network.feature_info.channels()
         self.strides = [each * input_stride for each in self.network.feature_info.reduction()]
         if frozen:
@@ -96,7 +103,8 @@ class TimmFeatures(BaseModule):
             image = image[:, list(self.channels)]
         if self.input_stride > 1:
             image = F.avg_pool2d(image, self.input_stride)
-        return tuple(self.network(image))
+        maps = tuple(self.network(image))
+        return tuple(each.permute(0, 3, 1, 2) for each in maps) if self.channels_last else maps
 
     def train(self, mode: bool = True) -> "TimmFeatures":
         """Set the mode, but keep frozen parts and fixed statistics in evaluation mode."""

@@ -1,0 +1,99 @@
+"""Data of bench_weak_labels.py: images drawn once, features computed once."""
+
+import argparse
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpa_mmdet.cli.synthesize import main as synthesize
+from hpa_mmdet.hooks.feature_cache import FeatureCache, cache_features, load_cache, save_cache
+
+CONFIG = Path(__file__).parents[1] / "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Features of one half.
+
+    Args:
+        cells: with the true labels of cells as `cell_targets`.
+        exact: the same images with another channel in place of the protein's.
+        groups: the antibody of each image.
+    """
+
+    cells: FeatureCache
+    exact: FeatureCache | None = None
+    groups: tuple[str, ...] = ()
+
+    def truth(self) -> NDArray[np.bool_]:
+        """(N, K) what each cell shows."""
+        assert self.cells.cell_targets is not None
+        return self.cells.cell_targets.numpy() > 0
+
+    def image_of(self) -> NDArray[np.intp]:
+        """(N,) number of the image of each cell."""
+        return np.repeat(np.arange(len(self.cells.images)), self.cells.counts.numpy())
+
+
+def make_images(data: Path, args: argparse.Namespace) -> None:
+    if (data / "truth/test/cells.json").is_file():
+        return
+    kind = ["--layout", str(args.layout)] if args.layout else ["--share", str(args.share or 0.7)]
+    options = {
+        "--images": args.images,
+        "--test-images": args.test_images,
+        "--workers": args.workers,
+    }
+    flat = [word for name, value in options.items() for word in (name, str(value))]
+    size = ["--size", str(args.size), str(args.size)]
+    if synthesize([str(data), *kind, *flat, *size, "--overwrite"]) != 0:
+        raise SystemExit("bench_weak_labels: the images were not drawn, see above")
+
+
+def features(data: Path, work_dir: Path) -> tuple[Split, Split]:
+    train = _cached(work_dir / "train.npz", data, "train", None)
+    exact = _cached(work_dir / "train_exact.npz", data, "train", ["red", "yellow", "black"])
+    test = _cached(work_dir / "test.npz", data, "test", None)
+    return Split(train, exact, _groups(data / "train_groups.csv", train)), Split(test)
+
+
+def _cached(path: Path, data: Path, split: str, stand_ins: list[str] | None) -> FeatureCache:
+    if not path.is_file():
+        save_cache(path, _compute(data, split, stand_ins))
+    return load_cache(path)
+
+
+def _compute(data: Path, split: str, stand_ins: list[str] | None) -> FeatureCache:
+    from mmdet.registry import MODELS
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+    from mmengine.runner import Runner, set_random_seed
+
+    import hpa_mmdet.datasets
+    import hpa_mmdet.models  # noqa: F401
+
+    init_default_scope("mmdet")
+    set_random_seed(0)
+    config = Config.fromfile(CONFIG)
+    model = MODELS.build(config.model)
+    model.init_weights()
+    loader = config.fit_dataloader.to_dict()
+    loader.update(batch_size=1, num_workers=0, persistent_workers=False)
+    dataset = loader["dataset"]
+    dataset["ann_file"] = str(data / "truth" / split / "cells.json")
+    dataset["data_prefix"] = {"img": str(data / split)}
+    if stand_ins:
+        swap = {"type": "SubstituteChannel", "sources": stand_ins, "prob": 1.0}
+        dataset["pipeline"].insert(2, swap)
+    return cache_features(model, Runner.build_dataloader(loader, seed=0))
+
+
+def _groups(path: Path, cache: FeatureCache) -> tuple[str, ...]:
+    if not path.is_file():
+        return cache.hpa_ids
+    with path.open(newline="") as file:
+        group_of = {row["ID"]: row["antibody"] for row in csv.DictReader(file)}
+    return tuple(group_of[each] for each in cache.hpa_ids)

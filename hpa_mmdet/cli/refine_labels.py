@@ -1,0 +1,109 @@
+r"""Deal an image's labels out to its cells: re-label a data set by out-of-fold predictions.
+
+Example:
+    python tools/refine_labels.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py \
+        data/train.json --out data/train_refined.json
+    python tools/train.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_refined_demo.py ...
+
+The heads of the config's model are fitted once per fold on the cells of the other folds,
+with the config's own loss, and predict the fold's cells. A label that the image lacks is
+never given, each label of the image goes to one cell at least, and a cell that shows none
+becomes Negative. OUT is the JSON with other labels; OUT's .changes.csv says what changed,
+and with --truth how many of the changes were right. A second round is the same command
+with OUT in place of the JSON and a config that trains on single cells.
+
+Exit status: 0 done; 2 bad arguments or input, nothing written.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpa_mmdet.errors import InputError
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the options; apart from main, so that docs and tests can read them."""
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(
+        prog="refine_labels",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("config", type=Path, help="a file of configs/, whose model and loss are used")
+    add("json", type=Path, help="COCO JSON of the training set")
+    add("--out", type=Path, required=True, help="COCO JSON to write")
+    add("--images", type=Path, help="folder of the channel files (default: the JSON's)")
+    add("--checkpoint", type=Path, help="weights (default: those that the config names)")
+    add("--features", type=Path, metavar="FILE", help="keep the features here (.npz), or reuse")
+    add("--folds", type=int, default=5, help="models that are fitted (default 5)")
+    add("--groups", type=Path, metavar="CSV", help="ID,antibody: images that share a fold")
+    add("--soft", action="store_true", help="write probabilities, not yes and no")
+    add("--truth", type=Path, metavar="CSV", help="ID,cell_id,cell_labels: count right changes")
+    add("--seed", type=int, default=0, help="of folds and fits")
+    add("--cfg-options", nargs="+", action=DictAction, help="key=value, override the config")
+    add("--overwrite", action="store_true", help="replace --out if it exists")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, refine, print the table of changes."""
+    args = build_parser().parse_args(argv)
+    try:
+        for path in (args.config, args.json):
+            if not path.is_file():
+                raise InputError(path, "no file", "a file", "check the path")
+        if args.out.exists() and not args.overwrite:
+            raise InputError(args.out, "a file", "none", "say --overwrite or name another")
+        _refine(args)
+    except InputError as error:
+        print(f"refine_labels: {error}", file=sys.stderr)
+        return 2
+    print(f"refined labels in {args.out}, changes in {args.out.with_suffix('.changes.csv')}")
+    return 0
+
+
+def _refine(args: argparse.Namespace) -> None:
+    from hpa_mmdet.compat import prepare
+
+    prepare()
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+
+    import hpa_mmdet.datasets
+    import hpa_mmdet.models  # noqa: F401
+    from hpa_mmdet.localizations import LOCALIZATIONS
+    from hpa_mmdet.refine.run import RefineOptions, refine
+
+    init_default_scope("mmdet")
+    options = RefineOptions(
+        folds=args.folds,
+        seed=args.seed,
+        soft=args.soft,
+        images=args.images,
+        checkpoint=args.checkpoint,
+        features=args.features,
+        groups=args.groups,
+        truth=args.truth,
+    )
+    config = Config.fromfile(args.config)
+    if args.cfg_options:
+        config.merge_from_dict(args.cfg_options)
+    changes = refine(
+        config,
+        args.json,
+        args.out,
+        options,
+        report=lambda fold: print(f"fold {fold + 1} of {args.folds} done", flush=True),
+    )
+    print(f"{'':18}{'before':>8}{'after':>8}{'removed':>9}{'right':>7}{'added':>8}{'right':>7}")
+    for each in changes:
+        if each.before or each.after:
+            right = ["" if n is None else n for n in (each.removed_right, each.added_right)]
+            print(
+                f"{LOCALIZATIONS[each.hpa_index].short_name:18}{each.before:8}{each.after:8}"
+                f"{each.removed:9}{right[0]:>7}{each.added:8}{right[1]:>7}"
+            )

@@ -1,0 +1,80 @@
+"""What would stop a training run later, said before its first step."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+
+from hpa_mmdet.errors import InputError
+
+_NAMED = 3  # so many examples are named
+
+
+@HOOKS.register_module()
+class StartUpChecks(Hook):
+    """Look for missing channel files and labels before training starts.
+
+    That the classes are the JSON's, and that there are images with cells, `HpaCellDataset`
+    checks when it is built.
+
+    Raises:
+        InputError: a channel's file is missing, or no image has a label.
+    """
+
+    priority = "VERY_HIGH"
+
+    def before_train(self, runner: Any) -> None:
+        """Check the training set, and that for validation where there is one."""
+        check_dataset(runner.train_dataloader.dataset)
+        if runner.val_loop is not None:
+            check_dataset(runner.val_dataloader.dataset)
+
+
+def check_dataset(dataset: Any) -> None:
+    """Check a data set's files and labels without opening an image.
+
+    Args:
+        dataset: has `get_data_info(index)`, as `HpaCellDataset`; wrappers such as mmdet's
+            RepeatDataset are looked into.
+    """
+    while not hasattr(dataset, "get_data_info"):
+        dataset = dataset.dataset
+    entries = [dataset.get_data_info(each) for each in range(len(dataset))]
+    where = getattr(dataset, "ann_file", "data set")
+    channels = _channels_read(dataset)
+    missing = [
+        entry["channel_paths"].get(channel, f"{entry['hpa_id']} ({channel})")
+        for entry in entries
+        for channel in channels
+        if not _is_there(entry["channel_paths"].get(channel))
+    ]
+    if missing:
+        names = ", ".join(str(each) for each in missing[:_NAMED])
+        more = " ..." if len(missing) > _NAMED else ""
+        raise InputError(
+            where,
+            f"{len(missing)} channel files missing ({names}{more})",
+            f"{', '.join(channels)} of each of {len(entries)} images",
+            "correct --data-root, or convert again from the folder that has them",
+        )
+    if not any(entry["image_labels"] for entry in entries):
+        raise InputError(
+            where,
+            f"{len(entries)} images without labels",
+            "image labels to learn from",
+            "convert with --labels",
+        )
+
+
+def _channels_read(dataset: Any) -> tuple[str, ...]:
+    transforms: Iterable[Any] = getattr(getattr(dataset, "pipeline", None), "transforms", ())
+    for transform in transforms:
+        if hasattr(transform, "channels"):
+            return tuple(transform.channels)
+    return ()
+
+
+def _is_there(path: str | None) -> bool:
+    return path is not None and Path(path).is_file()

@@ -1,0 +1,182 @@
+"""One round of refinement, from a config and a JSON to a new JSON.
+
+N: cells of a data set; K = 19 localizations.
+"""
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hpa_mmdet.coco.read import CocoData, read_coco
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.hooks.feature_cache import FeatureCache, cache_features, load_cache, save_cache
+from hpa_mmdet.io.label_tables import read_cell_labels
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.refine.out_of_fold import part_in_folds, predict_out_of_fold
+from hpa_mmdet.refine.relabel import deal_labels, harden
+from hpa_mmdet.refine.rewrite import Change, count_changes, rewrite_labels, write_changes
+
+
+@dataclass(frozen=True)
+class RefineOptions:
+    """How to refine.
+
+    Args:
+        folds: how many models are fitted.
+        seed: of the folds and the fits.
+        soft: probabilities in place of yes and no.
+        images: folder of the channel files; None for the one that the JSON names.
+        checkpoint: weights of the model; None for those that its config loads.
+        features: file to keep the features in, or to take them from.
+        groups: CSV with columns ID and antibody, whose images share a fold.
+        truth: CSV with columns ID, cell_id, cell_labels, to count right changes.
+    """
+
+    folds: int = 5
+    seed: int = 0
+    soft: bool = False
+    images: Path | None = None
+    checkpoint: Path | None = None
+    features: Path | None = None
+    groups: Path | None = None
+    truth: Path | None = None
+
+
+def refine(
+    config: Any,
+    source: Path,
+    out: Path,
+    options: RefineOptions,
+    report: Callable[[int], None] | None = None,
+) -> list[Change]:
+    """Refine a data set's labels; writes `out` and a table beside it, <out>.changes.csv.
+
+    Args:
+        config: mmengine's, with `model` and `train_cfg.fit` of `DetectThenFitLoop`.
+        source: COCO JSON.
+        out: COCO JSON to write.
+        options: how.
+        report: is called with the number of each fold that is done.
+
+    Returns:
+        What changed, class by class.
+
+    Raises:
+        InputError: the JSON, the features or a table cannot be used.
+    """
+    data = read_coco(source)
+    model = _build_model(config, options.checkpoint)
+    cache = _features(model, config, source, options)
+    groups = _groups(cache, options.groups)
+    fold_of = part_in_folds(groups, options.folds, options.seed)
+    fit = {
+        name: value
+        for name, value in config.train_cfg.fit.items()
+        if name not in ("dataloader", "more_dataloaders")
+    }
+    probs = predict_out_of_fold(model, cache, fold_of, fit, options.seed, report)
+    labels = _deal(data, cache, probs, options.soft)
+    changes = _compare(data, labels, options.truth)
+    rewrite_labels(source, out, labels, options.soft)
+    write_changes(out.with_suffix(".changes.csv"), changes)
+    return changes
+
+
+def _build_model(config: Any, checkpoint: Path | None) -> Any:
+    from mmdet.registry import MODELS
+    from mmengine.runner import load_checkpoint
+
+    model = MODELS.build(config.model)
+    model.init_weights()
+    if checkpoint is not None:
+        load_checkpoint(model, str(checkpoint), map_location="cpu", strict=True)
+    return model
+
+
+def _features(model: Any, config: Any, source: Path, options: RefineOptions) -> FeatureCache:
+    if options.features is not None and options.features.is_file():
+        return load_cache(options.features)
+    from mmengine.runner import Runner
+
+    loader = config.train_cfg.fit.dataloader.to_dict()
+    loader["dataset"]["ann_file"] = str(source.resolve())
+    loader["dataset"]["data_prefix"] = {"img": str(options.images) if options.images else ""}
+    cache = cache_features(model, Runner.build_dataloader(loader, seed=options.seed))
+    if options.features is not None:
+        save_cache(options.features, cache)
+    return cache
+
+
+def _groups(cache: FeatureCache, table: Path | None) -> list[str]:
+    if table is None:
+        return list(cache.hpa_ids)
+    with table.open(newline="", encoding="utf-8-sig") as handle:
+        rows = list(csv.DictReader(handle))
+    if rows and not {"ID", "antibody"} <= set(rows[0]):
+        raise InputError(table, f"columns {', '.join(rows[0])}", "ID,antibody", "add the columns")
+    group_of = {row["ID"]: row["antibody"] for row in rows}
+    if missing := [each for each in cache.hpa_ids if each not in group_of]:
+        raise InputError(table, f"no row for image {missing[0]}", "one per image", "add it")
+    return [group_of[each] for each in cache.hpa_ids]
+
+
+def _deal(
+    data: CocoData, cache: FeatureCache, probs: NDArray[np.float64], soft: bool
+) -> dict[tuple[int, int], NDArray[np.float64]]:
+    assert cache.cell_ids is not None
+    image_of = {image.hpa_id: image for image in data.images}
+    labels: dict[tuple[int, int], NDArray[np.float64]] = {}
+    parts = torch.arange(len(probs)).split(cache.counts.tolist())
+    for hpa_id, rows in zip(cache.hpa_ids, parts, strict=True):
+        if hpa_id not in image_of:
+            raise InputError(
+                "features", f"image {hpa_id}", f"an image of {data.path}", "remove the file"
+            )
+        image = image_of[hpa_id]
+        dealt = deal_labels(probs[rows.numpy()], image.image_labels)
+        if not soft:
+            dealt = harden(dealt, image.image_labels)
+        for cell_id, each in zip(cache.cell_ids[rows].tolist(), dealt, strict=True):
+            labels[image.image_id, cell_id] = each
+    return labels
+
+
+def _compare(
+    data: CocoData, labels: Mapping[tuple[int, int], NDArray[np.float64]], truth: Path | None
+) -> list[Change]:
+    shown = read_cell_labels(truth) if truth is not None else {}
+    before: list[NDArray[np.bool_]] = []
+    after: list[NDArray[np.bool_]] = []
+    true: list[NDArray[np.bool_]] = []
+    for image in data.images:
+        for cell in image.cells:
+            if (image.image_id, cell.cell_id) not in labels:
+                continue
+            if truth is not None and cell.cell_id not in shown.get(image.hpa_id, {}):
+                raise InputError(
+                    truth,
+                    f"no row for cell {cell.cell_id} of image {image.hpa_id}",
+                    "one per cell",
+                    "add it, or leave --truth out",
+                )
+            before.append(_marks(cell.hpa_indices))
+            after.append(labels[image.image_id, cell.cell_id] >= 0.5)
+            true.append(_marks(shown.get(image.hpa_id, {}).get(cell.cell_id, ())))
+    wide = np.zeros((0, NUM_LOCALIZATIONS), bool)
+    return count_changes(
+        np.stack(before) if before else wide,
+        np.stack(after) if after else wide,
+        None if truth is None else np.stack(true) if true else wide,
+    )
+
+
+def _marks(hpa_indices: Any) -> NDArray[np.bool_]:
+    marks = np.zeros(NUM_LOCALIZATIONS, bool)
+    marks[list(hpa_indices)] = True
+    return marks

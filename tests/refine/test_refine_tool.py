@@ -1,0 +1,129 @@
+"""tools/refine_labels.py: its JSON obeys the rules, trains, and says which changes were right."""
+
+import csv
+import json
+import secrets
+from pathlib import Path
+
+import pytest
+
+from hpa_mmdet.cli.convert_coco import main as convert
+from hpa_mmdet.cli.refine_labels import main
+from hpa_mmdet.coco.read import read_coco
+from hpa_mmdet.refine.rewrite import rewrite_labels
+from hpa_mmdet.testing import TINY_BACKBONE, TINY_CHANNELS, write_discs
+
+CONFIG = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py"
+REFINED = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_refined_demo.py"
+
+
+def tiny() -> list[str]:
+    return [
+        "--cfg-options",
+        *(
+            f"{backbone}.{key}"
+            for backbone in ("model.backbone", "model.localization.backbone")
+            for key in (f"model_name={TINY_BACKBONE}", "weights=None")
+        ),
+        f"model.neck.in_channels={list(TINY_CHANNELS)}".replace(" ", ""),
+        f"model.localization.feature_dim={2 * sum(TINY_CHANNELS)}",
+        "train_cfg.fit.dataloader.num_workers=0",
+        "train_cfg.fit.epochs=2",
+        f"experiment_name={secrets.token_hex(4)}",
+    ]
+
+
+@pytest.fixture
+def discs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    write_discs(tmp_path, ["a", "b", "c", "d"])
+    (tmp_path / "images").rename(tmp_path / "train")
+    arguments = {"--masks": "masks", "--labels": "train.csv", "--out": "train.json"}
+    flat = [part for key, name in arguments.items() for part in (key, str(tmp_path / name))]
+    assert convert([str(tmp_path / "train"), *flat]) == 0
+    return tmp_path
+
+
+def truth_table(folder: Path) -> Path:
+    """Every cell shows the image's first label and not its second."""
+    rows = ["ID,cell_id,cell_labels"]
+    for image in read_coco(folder / "train.json").images:
+        rows += [f"{image.hpa_id},{cell.cell_id},{image.image_labels[0]}" for cell in image.cells]
+    path = folder / "cells.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("soft", [True, False], ids=["soft", "hard"])
+def test_the_new_json_obeys_the_rules_and_the_table_counts(
+    discs: Path, soft: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, features = discs / "refined.json", discs / "features.npz"
+    command = [
+        CONFIG, str(discs / "train.json"), "--out", str(out), "--folds", "2",
+        "--features", str(features), "--truth", str(truth_table(discs)),
+        *(["--soft"] if soft else []), *tiny(),
+    ]  # fmt: skip
+    assert main(command) == 0
+    assert "fold 2 of 2 done" in capsys.readouterr().out
+    old, new = read_coco(discs / "train.json"), read_coco(out)
+    assert new.images_root == old.images_root
+    removed = added = 0
+    for before, after in zip(old.images, new.images, strict=True):
+        assert after._replace(cells=()) == before._replace(cells=())
+        allowed = set(before.image_labels)
+        shown: set[int] = set()
+        for one, other in zip(before.cells, after.cells, strict=True):
+            assert other.counts == one.counts
+            assert other.cell_id == one.cell_id
+            assert set(other.hpa_indices) <= allowed | {18}
+            assert len(other.hpa_probs) == (len(other.hpa_indices) if soft else 0)
+            probs = other.hpa_probs or [1.0] * len(other.hpa_indices)
+            kept = {k for k, p in zip(other.hpa_indices, probs, strict=True) if p >= 0.5}
+            shown |= kept
+            removed += len(set(one.hpa_indices) - kept)
+            added += len(kept - set(one.hpa_indices))
+        assert allowed <= shown
+    with (discs / "refined.changes.csv").open() as handle:
+        table = list(csv.DictReader(handle))
+    assert len(table) == 19
+    assert sum(int(row["removed"]) for row in table) == removed
+    assert sum(int(row["added"]) for row in table) == added
+    firsts = {image.image_labels[0] for image in old.images}
+    for k in firsts:  # truth: removing a first label is wrong
+        assert table[k]["removed_right"] == "0" or k in {i.image_labels[1] for i in old.images}
+    # the features are taken from the file: the images are not needed any more
+    (discs / "train").rename(discs / "gone")
+    assert main([*command, "--overwrite"]) == 0
+
+
+def test_what_cannot_be_refined_is_said_in_a_line(
+    discs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = discs / "train.json", discs / "refined.json"
+    assert main([CONFIG, str(discs / "none.json"), "--out", str(out)]) == 2
+    assert "none.json: found no file" in capsys.readouterr().err
+    assert main([CONFIG, str(source), "--out", str(source)]) == 2
+    assert "train.json: found a file, expected none; say --overwrite" in capsys.readouterr().err
+    (discs / "groups.csv").write_text("ID,antibody\na,1\nb,1\nc,2\n")
+    features = discs / "features.npz"
+    command = [CONFIG, str(source), "--out", str(out), "--features", str(features), "--folds", "2"]
+    assert main([*command, "--groups", str(discs / "groups.csv"), *tiny()]) == 2
+    assert "groups.csv: found no row for image d" in capsys.readouterr().err
+    (discs / "groups.csv").write_text("ID,gene\na,1\n")
+    assert main([*command, "--groups", str(discs / "groups.csv"), *tiny()]) == 2
+    assert "found columns ID, gene, expected ID,antibody" in capsys.readouterr().err
+    (discs / "cells.csv").write_text("ID,cell_id,cell_labels\na,3,0\n")
+    assert main([*command, "--truth", str(discs / "cells.csv"), *tiny()]) == 2
+    assert "found no row for cell 6 of image a" in capsys.readouterr().err
+    features.write_bytes(b"no features")
+    assert main([*command, *tiny()]) == 2
+    assert "features.npz: found no features" in capsys.readouterr().err
+
+
+def test_several_annotations_of_a_cell_are_refused(discs: Path) -> None:
+    content = json.loads((discs / "train.json").read_text())
+    content["annotations"].append({**content["annotations"][0], "id": 999})
+    (discs / "train.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="found a second annotation of cell 3, expected one"):
+        rewrite_labels(discs / "train.json", discs / "out.json", {}, soft=False)
