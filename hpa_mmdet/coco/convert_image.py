@@ -55,27 +55,29 @@ def convert_image(task: ImageTask, *, sources: Sources, options: ConvertOptions)
         task.image_id, task.hpa_id, file_name, (width, height), channel_files, image_labels
     )
     if (blurred := _out_of_focus(task, options)) is not None:
-        return Lines([_line(DROPPED, "cells", _row(task, "cells", blurred))], [])
+        return Lines([_line(DROPPED, "cells", _row(task, blurred))], [])
 
     lines: list[str] = []
     notes: list[str] = []
-    sets_of_cells: Mapping[int, LabelSet] = {}
+    kept: dict[int, LabelSet] = {}
     for annotated, each in _label_images(task, label_image, options).items():
         cells = encode_cells(each, mask)
-        if annotated == "cells":
-            sets_of_cells = _sets_of_cells(task, cells, image_labels, sources, options, notes)
+        if annotated == "cells":  # they come first and decide for their nuclei and cytoplasm
+            sets = _sets_of_cells(task, cells, image_labels, sources, options, notes)
+            kept_cells, dropped = filter_cells(cells, sets, options)
+            kept = {cell.cell_id: sets[cell.cell_id] for cell in kept_cells}
+            lines += [_line(DROPPED, annotated, _row(task, cell)) for cell in dropped]
             if not cells:
                 notes.append(f"{mask}: no cells, so the image has no annotations")
-        kept, dropped = filter_cells(cells, sets_of_cells, options)
         lines.append(_line(IMAGE, annotated, image))
         lines += [
             _line(ANNOTATION, annotated, annotation)
-            for cell in kept
+            for cell in cells
+            if cell.cell_id in kept
             for annotation in build_annotations(
-                task.image_id, cell, (height, width), sets_of_cells[cell.cell_id], options.layout
+                task.image_id, cell, (height, width), kept[cell.cell_id], options.layout
             )
         ]
-        lines += [_line(DROPPED, annotated, _row(task, annotated, cell)) for cell in dropped]
     return Lines(lines, notes)
 
 
@@ -218,7 +220,7 @@ def _line(kind: str, annotated: str, entry: object) -> str:
     return TaggedLine(kind, annotated, to_line(entry)).to_text()
 
 
-def _row(task: ImageTask, annotated: str, dropped: Dropped) -> list[object]:
+def _row(task: ImageTask, dropped: Dropped) -> list[object]:
     """Give the fields of `DROPPED_COLUMNS`."""
     cell_id = "" if dropped.cell_id is None else dropped.cell_id
-    return [task.hpa_id, annotated, cell_id, dropped.reason, dropped.value]
+    return [task.hpa_id, cell_id, dropped.reason, dropped.value]

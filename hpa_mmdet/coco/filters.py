@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hpa_mmdet.coco.options import ConvertOptions
 from hpa_mmdet.coco.runs import EncodedCell
 
-DROPPED_COLUMNS: tuple[str, ...] = ("ID", "annotated", "cell_id", "reason", "value")
+DROPPED_COLUMNS: tuple[str, ...] = ("ID", "cell_id", "reason", "value")
 
 
 class Dropped(NamedTuple):

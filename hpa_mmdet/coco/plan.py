@@ -78,8 +78,13 @@ def plan_conversion(sources: Sources, options: ConvertOptions) -> Plan:
     """Join folders and tables by image id.
 
     Raises:
-        InputError: a source cannot be read, nothing says the labels, or no id has a file.
+        InputError: a source cannot be read, one that an option needs is not given, nothing
+            says the labels, or no id has a file.
     """
+    if options.cytoplasm and sources.nuclei is None:
+        raise InputError("--cytoplasm", "no nuclei", "--nuclei DIR", "give both")
+    if options.min_focus is not None and sources.images is None:
+        raise InputError("--min-focus", "no images", "IMAGES", "give the images' folder too")
     if sources.labels is None and sources.cell_labels is None and options.default_labels is None:
         raise InputError(
             "labels", "no table", "--labels or --cell-labels", "give one, or --default-labels"

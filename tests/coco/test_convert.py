@@ -109,8 +109,8 @@ def test_cells_without_a_true_set_fail_their_image_unless_skipped(
     assert any("no cell 9, so the rows of" in note for note in report.notes)
     dropped = (tmp_path / "b_dropped.csv").read_text().splitlines()
     assert dropped[:2] == [
-        "ID,annotated,cell_id,reason,value",
-        "a,cells,3,no row in the cell labels,72",
+        "ID,cell_id,reason,value",
+        "a,3,no row in the cell labels,72",
     ]
     assert len(dropped) == 1 + 2 + 3
 
@@ -143,6 +143,17 @@ def test_nuclei_and_cytoplasm_are_sets_of_their_own(dataset: Dataset, tmp_path: 
         assert nucleus.bbox_xywh[1] >= 7
 
 
+def test_nuclei_and_cytoplasm_go_with_their_cells(dataset: Dataset, tmp_path: Path) -> None:
+    # each is smaller than --min-area, but only cells are measured
+    sources = dataset.sources(nuclei=dataset.nuclei)
+    chosen = options(cytoplasm=True, drop_border=True, min_area_px=70)
+    convert(sources, tmp_path / "t.json", chosen)
+    for name in ("t.json", "t_nuclei.json", "t_cytoplasm.json"):
+        images = read_coco(tmp_path / name).images
+        assert [[cell.cell_id for cell in image.cells] for image in images] == [[3, 5]] * 3
+    assert len((tmp_path / "t_dropped.csv").read_text().splitlines()) == 1 + 3
+
+
 @pytest.mark.parametrize(
     ("values", "kept", "reasons"),
     [
@@ -161,7 +172,7 @@ def test_what_filters_drop_is_listed(
     rows = table.read_text().splitlines()[1:] if reasons else []
     assert table.exists() == bool(reasons)
     assert len(rows) == 9 - kept
-    assert {row.split(",")[3] for row in rows} == reasons
+    assert {row.split(",")[2] for row in rows} == reasons
     assert any("left out, each with its reason" in note for note in report.notes) == bool(reasons)
 
 
@@ -172,7 +183,7 @@ def test_a_blurred_image_is_left_out_and_listed(dataset: Dataset, tmp_path: Path
     assert [image.hpa_id for image in read_coco(tmp_path / "t.json").images] == ["a", "c"]
     assert report.failures == []
     row = (tmp_path / "t_dropped.csv").read_text().splitlines()[1]
-    assert row.startswith("b,cells,,focus of blue below --min-focus,0.0")
+    assert row.startswith("b,,focus of blue below --min-focus,0.0")
 
 
 def test_planes_of_one_file_keep_their_places(tmp_path: Path) -> None:
@@ -356,6 +367,20 @@ def test_bad_sources_end_the_run_with_nothing_written(
     with pytest.raises(InputError, match=message):
         convert(dataset.sources(**change), tmp_path / "out" / "t.json")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"cytoplasm": True}, "--cytoplasm: found no nuclei, expected --nuclei DIR"),
+        ({"min_focus": 0.1}, "--min-focus: found no images, expected IMAGES"),
+    ],
+)
+def test_an_option_without_its_source_is_refused(
+    dataset: Dataset, tmp_path: Path, values: dict, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        convert(dataset.sources(images=None), tmp_path / "t.json", options(**values))
 
 
 def test_nothing_is_written_where_every_image_fails(dataset: Dataset, tmp_path: Path) -> None:

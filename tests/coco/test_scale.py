@@ -194,12 +194,16 @@ CLUSTER = """
 import os, sys
 from ray.cluster_utils import Cluster
 from hpa_mmdet.cli.convert_coco import main
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-cluster.add_node(num_cpus=1)
+try:
+    head = {"num_cpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster.add_node(num_cpus=1)
+except Exception as error:
+    sys.exit(f"cluster: {error}" if "timed out during startup" not in str(error) else 75)
 os.environ["RAY_ADDRESS"] = cluster.address
 status = main(sys.argv[1:])
 cluster.shutdown()
-sys.exit(status)
+sys.exit(10 + status)  # python itself ends with 1 after an error
 """
 
 
@@ -214,7 +218,9 @@ def test_a_ray_cluster_of_two_nodes_gives_the_same_bytes(dataset: Dataset, tmp_p
         done = subprocess.run(
             [sys.executable, "-c", CLUSTER, *words], env=environment, capture_output=True, text=True
         )
-    assert done.returncode == 1, done.stderr[-2000:]
+    if done.returncode == 75:
+        pytest.skip("Ray gives a node 30 seconds to start, and this machine was too busy")
+    assert done.returncode == 11, done.stderr[-2000:]
     assert out.read_bytes() == whole.read_bytes()
 
 
