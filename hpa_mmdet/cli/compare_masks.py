@@ -1,0 +1,96 @@
+"""How far two sets of masks of the same images agree, cell by cell.
+
+Example:
+    python tools/compare_masks.py work_dirs/masks data/reference_masks --json agreement.json
+
+Prints, at each IoU, the cells of the reference that are matched, missed and split, and the
+cells of MASKS that are extra and merge several. Images in one folder only are named.
+
+Exit status: 0 all done; 1 some images failed or stand in one folder only (listed); 2 bad
+arguments or input, or no image in both.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.label_images import find_masks
+from hpa_mmdet.segment.agreement import Agreement, compare_files
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the options; apart from main, so that docs and tests can read them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("masks", type=Path, help="folder of label images")
+    add("reference", type=Path, help="folder of label images that they are held against")
+    add("--iou", type=float, nargs="+", default=[0.5, 0.6, 0.75], help="(default: 0.5 0.6 0.75)")
+    add("--json", type=Path, help="write the counts of all and of each image here")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, compare image by image, print the sums."""
+    args = build_parser().parse_args(argv)
+    try:
+        if not all(0 < iou <= 1 for iou in args.iou):
+            raise InputError("--iou", args.iou, "above 0 and at most 1", "correct it")
+        masks, reference = find_masks(args.masks), find_masks(args.reference)
+    except InputError as error:
+        print(f"compare_masks: {error}", file=sys.stderr)
+        return 2
+    per_image: dict[str, list[Agreement]] = {}
+    failures: list[str] = []
+    for image_id in sorted(set(masks) & set(reference)):
+        try:
+            per_image[image_id] = compare_files(reference[image_id], masks[image_id], args.iou)
+        except InputError as error:
+            failures.append(f"failed {image_id}: {error}")
+    failures += [f"only in {args.masks}: {each}" for each in sorted(set(masks) - set(reference))]
+    failures += [
+        f"only in {args.reference}: {each}" for each in sorted(set(reference) - set(masks))
+    ]
+    print("\n".join(failures), end="\n" if failures else "", file=sys.stderr)
+    if not per_image:
+        print("compare_masks: no image in both folders could be compared", file=sys.stderr)
+        return 2
+    sums = [sum(each, Agreement()) for each in zip(*per_image.values(), strict=True)]
+    _print(args.iou, sums, len(per_image))
+    if args.json:
+        content = {
+            "images": len(per_image),
+            "all": [_plain(iou, each) for iou, each in zip(args.iou, sums, strict=True)],
+            "per_image": {
+                image_id: [_plain(iou, each) for iou, each in zip(args.iou, found, strict=True)]
+                for image_id, found in per_image.items()
+            },
+        }
+        with atomic_path(args.json) as temporary:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return 1 if failures else 0
+
+
+_COLUMNS = ("reference", "predicted", "matched", "missed", "extra", "split", "merged")
+
+
+def _plain(iou: float, found: Agreement) -> dict[str, float]:
+    return {"iou": iou, **{each: getattr(found, each) for each in _COLUMNS}, "f1": found.f1}
+
+
+def _print(ious: Sequence[float], sums: Sequence[Agreement], images: int) -> None:
+    table = Table(title=f"Cells of {images} images", title_justify="left")
+    for name in ("IoU", *_COLUMNS, "F1"):
+        table.add_column(name, justify="right")
+    for iou, found in zip(ious, sums, strict=True):
+        counts = [str(getattr(found, each)) for each in _COLUMNS]
+        table.add_row(f"{iou:g}", *counts, f"{found.f1:.3f}")
+    Console().print(table)
