@@ -88,7 +88,7 @@ def _plain(iou: float, found: Agreement) -> dict[str, float]:
 
 def _print(ious: Sequence[float], sums: Sequence[Agreement], images: int) -> None:
     table = Table(title=f"Cells of {images} images", title_justify="left")
-    for name in ("IoU", *_COLUMNS, "F1"):
+    for name in ("IoU", "ref.", "masks", *_COLUMNS[2:], "F1"):
         table.add_column(name, justify="right")
     for iou, found in zip(ious, sums, strict=True):
         counts = [str(getattr(found, each)) for each in _COLUMNS]
