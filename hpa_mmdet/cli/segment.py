@@ -1,10 +1,14 @@
-"""Segment a folder of images into one label image of cells each.
+r"""Segment a folder of images into one label image of cells each.
 
 Example:
-    python tools/segment.py data/demo/train --out work_dirs/demo/masks
+    python tools/segment.py data/train --out work_dirs/masks --nuclei-out work_dirs/nuclei \
+        --qc work_dirs/pictures --workers 4
 
-Exit status: 0 all done; 1 done, but some images failed (listed in segment_report.json
-beside the masks); 2 bad arguments or input, nothing written.
+Images whose masks exist are skipped, so a broken run goes on where it stopped. The report is
+segment_report.json beside the masks.
+
+Exit status: 0 all done; 1 done, but some images failed (listed in the report); 2 bad
+arguments or input, no mask written.
 """
 
 import argparse
@@ -13,43 +17,88 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.channels import CHANNELS, DEFAULT_PATTERN
-from hpa_mmdet.segment.folder import FORMATS, Outputs, segment_folder
-from hpa_mmdet.segment.watershed import WatershedSegmenter
+from hpa_mmdet.io.channels import DEFAULT_PATTERN
+from hpa_mmdet.jobs.engines import ENGINES
+from hpa_mmdet.jobs.shards import parse_shard
+from hpa_mmdet.segment import (
+    CellposeSegmenter,
+    GivenMasks,
+    HpaCellSegmenter,
+    NucleusSize,
+    Segmenter,
+    WatershedSegmenter,
+)
+from hpa_mmdet.segment.folder import FORMATS, Outputs, Source, segment_folder
+
+METHODS = ("watershed", "hpacellseg", "cellpose", "masks")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="segment", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("images", type=Path, help="folder of <id>_<channel>.png files")
     add("--out", type=Path, required=True, help="folder for the cell masks, <id>_mask.png")
-    add("--nuclei-out", type=Path, help="folder for the nuclei, same ids as the cells")
-    add("--method", choices=["watershed"], default="watershed")
-    add("--channels", nargs="+", choices=CHANNELS, help="default: red blue yellow")
-    add("--pattern", default=DEFAULT_PATTERN, help="file names (default: %(default)s)")
+    add("--nuclei-out", type=Path, help="folder for the nuclei, same ids as their cells")
+    add("--qc", type=Path, help="folder for pictures with outlines, and a sheet of them")
+    add("--method", choices=METHODS, default="watershed", help="(default: %(default)s)")
     add("--nuclei-only", action="store_true", help="the nuclei are the cells; needs blue alone")
-    add("--nucleus-diameter-px", type=float, help="default: estimated for each image")
     add("--border", choices=["keep", "drop"], default="keep", help="cells cut by the border")
     add("--format", choices=FORMATS, default="png", help="png (8 or 16 bit) or tif (32 bit)")
-    add("--workers", type=int, default=1, help="processes (default: %(default)s)")
-    add("--overwrite", action="store_true", help="redo images whose masks exist")
+    _add_inputs(parser.add_argument_group("files and sizes"))
+    _add_networks(parser.add_argument_group("networks and given masks"))
+    _add_run(parser.add_argument_group("the run"))
     return parser
+
+
+def _add_inputs(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--channels",
+        nargs="+",
+        help="channels to use; red=w2 where files say w2; without {channel} in the pattern the "
+        "planes of each file, _ to skip one (default: red blue yellow)",
+    )
+    add("--pattern", default=DEFAULT_PATTERN, help="image files (default: %(default)s)")
+    add("--pixel-um", type=float, help="side of a pixel in micrometres")
+    add("--nucleus-diameter-um", type=float, help="of a typical nucleus, with --pixel-um")
+    add("--nucleus-diameter-px", type=float, help="(default: estimated for each image)")
+
+
+def _add_networks(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--nuclei-weights", type=Path, help="hpacellseg: file of the nuclei network")
+    add("--cell-weights", type=Path, help="hpacellseg: file of the cell network")
+    add("--trust-pickle", action="store_true", help="hpacellseg: run the code in pickled weights")
+    add("--cellpose-model", default="cpsam", help="name or file (default: %(default)s)")
+    add("--download-weights", action="store_true", help="let a package fetch missing weights")
+    add("--device", default="cpu", help="cpu, cuda or cuda:<n> (default: %(default)s)")
+    add("--masks", type=Path, help="masks: folder of label images of cells")
+    add("--nuclei-masks", type=Path, help="masks: folder of label images of nuclei")
+
+
+def _add_run(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    add("--engine", choices=ENGINES, default="local", help="(default: %(default)s)")
+    add("--shard", metavar="i/n", help="do part i of n")
+    add("--overwrite", action="store_true", help="redo images whose masks exist")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, call the package, say where the result is."""
     args = build_parser().parse_args(argv)
+    channels = ("blue",) if args.nuclei_only else ("red", "blue", "yellow")
     try:
         report = segment_folder(
-            args.images,
-            Outputs(args.out, args.nuclei_out, args.format, args.border == "keep"),
-            WatershedSegmenter(args.nucleus_diameter_px, args.nuclei_only),
-            channels=_channels_to_read(args),
-            pattern=args.pattern,
+            Source(args.images, tuple(args.channels or channels), args.pattern),
+            Outputs(args.out, args.nuclei_out, args.format, args.border == "keep", args.qc),
+            build_segmenter(args),
             workers=args.workers,
+            engine=args.engine,
+            shard=parse_shard(args.shard) if args.shard else None,
             overwrite=args.overwrite,
         )
     except InputError as error:
@@ -60,7 +109,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     return report.exit_status
 
 
-def _channels_to_read(args: argparse.Namespace) -> tuple[str, ...]:
-    if args.nuclei_only:
-        return ("blue",)
-    return tuple(args.channels or ("red", "blue", "yellow"))
+def build_segmenter(args: argparse.Namespace) -> Segmenter:
+    """Build what --method names.
+
+    Raises:
+        InputError: an option that the method needs is missing, or a size makes no sense.
+    """
+    size = NucleusSize(args.nucleus_diameter_px, args.nucleus_diameter_um, args.pixel_um)
+    if args.method == "masks":
+        return GivenMasks(_needed(args, "masks"), args.nuclei_masks)
+    if args.method == "cellpose":
+        return CellposeSegmenter(args.cellpose_model, size, args.device, args.download_weights)
+    if args.method == "hpacellseg":
+        weights = _needed(args, "nuclei_weights"), _needed(args, "cell_weights")
+        return HpaCellSegmenter(
+            *weights, size, args.device, args.trust_pickle, args.download_weights
+        )
+    return WatershedSegmenter(size, args.nuclei_only)
+
+
+def _needed(args: argparse.Namespace, name: str) -> Path:
+    value: Path | None = getattr(args, name)
+    if value is None:
+        option = f"--{name.replace('_', '-')}"
+        raise InputError(f"--method {args.method}", f"no {option}", "it", f"give {option} PATH")
+    return value

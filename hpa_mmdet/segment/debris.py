@@ -9,7 +9,7 @@ from hpa_mmdet.segment.per_label import spread_per_label
 
 # each relative to the typical nucleus of the same picture
 FAINTEST = 0.22  # median brightness
-BLUREST = 0.5  # sharpness of the edge
+BLUREST = 0.45  # sharpness of the edge
 SMALLEST = 0.3  # area, of one that the border does not cut
 UNEVENEST = 0.55  # sd of the brightness inside over its median, not at the border
 

@@ -12,6 +12,7 @@ from skimage.segmentation import expand_labels, relabel_sequential, watershed
 from hpa_mmdet.segment.component_tree import Part, best_parts, build_tree
 from hpa_mmdet.segment.debris import drop_debris
 from hpa_mmdet.segment.filters import blur, resize, resize_to
+from hpa_mmdet.segment.outlines import smooth_outlines
 from hpa_mmdet.segment.per_label import spread_per_label
 from hpa_mmdet.segment.shape_split import solidity, split_by_shape
 
@@ -90,24 +91,3 @@ def _to_half_height(
     near = expand_labels(label_image, diameter / 5) > 0
     grown = watershed(-bright, label_image, mask=near)
     return np.where(bright > EDGE * median[grown], grown, 0).astype(np.int32)
-
-
-def smooth_outlines(label_image: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Keep the largest piece of each cell, without thin spurs and holes."""
-    smooth = np.zeros_like(label_image)
-    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-    for at, box in enumerate(ndimage.find_objects(label_image), start=1):
-        if box is None:
-            continue
-        # padded with its own edge, so that the picture's border does not round it off
-        mask = cv2.copyMakeBorder(
-            (label_image[box] == at).astype(np.uint8), 3, 3, 3, 3, cv2.BORDER_CONSTANT
-        )
-        mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, brush)
-        found, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        if not found:
-            continue
-        filled = np.zeros_like(mask)
-        cv2.drawContours(filled, [max(found, key=cv2.contourArea)], -1, 1, cv2.FILLED)
-        smooth[box][filled[3:-3, 3:-3] > 0] = at
-    return smooth

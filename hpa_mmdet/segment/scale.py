@@ -10,7 +10,7 @@ from hpa_mmdet.segment.per_label import spread_per_label
 
 LONGEST_SIDE = 640  # pixels in which a first look is taken
 FEW_PIXELS = 14.0  # nuclei smaller than this after shrinking are measured again at full size
-DARK = 0.03  # share of the brightest under which differences do not count
+DARK = 0.08  # share of the brightest under which differences do not count
 TYPICAL_UM = 14.0  # diameter of a human nucleus in culture
 
 
@@ -18,8 +18,8 @@ def estimate_nucleus_diameter(dna: NDArray[np.generic]) -> float | None:
     """Estimate the diameter of a typical nucleus in pixels.
 
     The image is thresholded on a logarithmic scale, so that one bright object does not
-    hide the others; the widths of the parts are weighted by their areas, so that debris
-    hardly counts.
+    hide the others; the widths of the parts are weighted by area and brightness, so that
+    debris hardly counts.
 
     Args:
         dna: (H, W) DNA stain, any scale.
@@ -30,7 +30,7 @@ def estimate_nucleus_diameter(dna: NDArray[np.generic]) -> float | None:
     shrink = max(1.0, max(dna.shape) / LONGEST_SIDE)
     found = _measure(dna, shrink)
     if found is not None and found < FEW_PIXELS * shrink and shrink > 1:
-        found = _measure(dna, max(1.0, shrink * found / shrink / (2 * FEW_PIXELS)))
+        found = _measure(dna, max(1.0, found / (2 * FEW_PIXELS)))
     return found
 
 
@@ -50,6 +50,8 @@ def _measure(dna: NDArray[np.generic], shrink: float) -> float | None:
     inside = distance_to_outside(mask)
     width = 2.0 * spread_per_label(inside, part.astype(np.int32), np.arange(1, count + 1)).largest
     area = np.bincount(part.ravel(), minlength=count + 1)[1:].astype(float)
+    mass = np.bincount(part.ravel(), over.ravel(), minlength=count + 1)[1:]
+    weight = np.sqrt(area * mass)  # so that neither much haze nor one bright spot rules
     order = np.argsort(width)
-    half = np.searchsorted(np.cumsum(area[order]), area.sum() / 2)
+    half = np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)
     return float(width[order][min(half, count - 1)] * 1.15 * shrink)

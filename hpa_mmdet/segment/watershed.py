@@ -8,43 +8,41 @@ from hpa_mmdet.segment.artefacts import without_scale_bars, without_spill
 from hpa_mmdet.segment.cells import grow_cells
 from hpa_mmdet.segment.filters import enlarge_labels, resize
 from hpa_mmdet.segment.nuclei import find_nuclei
-from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes
-from hpa_mmdet.segment.scale import estimate_nucleus_diameter
+from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes, no_cells
+from hpa_mmdet.segment.sizes import UNKNOWN_SIZE, NucleusSize
 
-WORKING_DIAMETER_PX = 36.0
+WORKING_DIAMETER_PX = 36.0  # nuclei are shrunk to this: outlines need no more
 STAINS = ("blue", "red", "yellow")
 
 
 @dataclass(frozen=True)
 class WatershedSegmenter:
-    """Nuclei from local thresholds, split by shape; cells grown over red and yellow.
+    """Nuclei from a tree of thresholds, split by shape; cells grown over red and yellow.
+
+    Needs `blue`; uses `red` and `yellow` as far as they are there.
 
     Args:
-        nucleus_diameter_px: diameter of a typical nucleus; None estimates it per image.
+        size: what is known of the nuclei's size; nothing means to estimate it per image.
         nuclei_only: the nuclei are the cells, whatever other channels there are.
     """
 
-    nucleus_diameter_px: float | None = None
+    size: NucleusSize = UNKNOWN_SIZE
     nuclei_only: bool = False
 
-    def __call__(self, planes: Planes) -> Segmentation:
+    def __call__(self, planes: Planes, image_id: str = "") -> Segmentation:
         """Segment one image; see `Segmenter`."""
-        need_planes(planes, ("blue",), "watershed")
-        shape_hw = (planes["blue"].shape[0], planes["blue"].shape[1])
-        nothing = Segmentation(np.zeros(shape_hw, np.int32), np.zeros(shape_hw, np.int32))
+        shape_hw = need_planes(planes, ("blue",), "watershed")
         stains = {name: planes[name].astype(np.float32) for name in STAINS if name in planes}
         stains = without_scale_bars(stains)
         dna = without_spill(stains.pop("blue"), stains)
-        if dna is None:
-            return nothing
-        diameter = self.nucleus_diameter_px or estimate_nucleus_diameter(dna)
-        if diameter is None:
-            return nothing
+        diameter = None if dna is None else self.size.in_pixels(dna)
+        if dna is None or diameter is None:
+            return no_cells(shape_hw)
         factor = min(1.0, WORKING_DIAMETER_PX / diameter)
         nuclei = find_nuclei(resize(dna, factor), diameter * factor)
-        small = {name: resize(plane, factor) for name, plane in stains.items()}
-        if self.nuclei_only or not small:
-            nuclei = enlarge_labels(nuclei, shape_hw)
-            return Segmentation(nuclei, nuclei.copy())
-        cells = grow_cells(nuclei, list(small.values()), diameter * factor)
+        if self.nuclei_only or not stains:
+            large = enlarge_labels(nuclei, shape_hw)
+            return Segmentation(large, large.copy())
+        bodies = [resize(plane, factor) for plane in stains.values()]
+        cells = grow_cells(nuclei, bodies, diameter * factor)
         return Segmentation(enlarge_labels(nuclei, shape_hw), enlarge_labels(cells, shape_hw))

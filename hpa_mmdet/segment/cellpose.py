@@ -1,0 +1,117 @@
+"""Cellpose (Stringer et al., Nature Methods 18:100, 2021), an extra: cells by its network.
+
+Cellpose finds the cells, our own code the nuclei, and both are given shared ids.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.segment.filters import enlarge_labels, resize
+from hpa_mmdet.segment.nuclei import find_nuclei
+from hpa_mmdet.segment.pairing import pair_by_overlap
+from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes, no_cells
+from hpa_mmdet.segment.sizes import UNKNOWN_SIZE, NucleusSize
+
+WORKING_DIAMETER_PX = 36.0  # nuclei are shrunk to this first
+CELL_OVER_NUCLEUS = 2.2  # diameters of cultured cells
+
+
+@dataclass(frozen=True)
+class CellposeSegmenter:
+    """Runs Cellpose 4 or later; see `Segmenter`.
+
+    Needs `blue` and one of `red` and `yellow`.
+
+    Args:
+        model: name of a model that Cellpose knows, or the path of a file.
+        size: what is known of the nuclei's size.
+        device: `cpu`, or any other to let Cellpose use its GPU.
+        download: let Cellpose fetch a model that is not on this machine.
+    """
+
+    model: str = "cpsam"
+    size: NucleusSize = UNKNOWN_SIZE
+    device: str = "cpu"
+    download: bool = False
+
+    def __call__(self, planes: Planes, image_id: str = "") -> Segmentation:
+        """Segment one image; see `Segmenter`."""
+        shape_hw = need_planes(planes, ("blue",), "cellpose")
+        if not {"red", "yellow"} & set(planes):
+            need_planes(planes, ("blue", "red"), "cellpose")
+        dna = planes["blue"].astype(np.float32)
+        diameter = self.size.in_pixels(dna)
+        if diameter is None:
+            return no_cells(shape_hw)
+        factor = min(1.0, WORKING_DIAMETER_PX / diameter)
+        bands = [
+            resize(planes[name].astype(np.float32), factor)
+            if name in planes
+            else np.zeros_like(resize(dna, factor))
+            for name in ("red", "yellow", "blue")
+        ]
+        cells, *_ = self._network().eval(
+            np.stack(bands, axis=2),
+            channel_axis=2,
+            diameter=CELL_OVER_NUCLEUS * diameter * factor,
+        )
+        nuclei = find_nuclei(bands[2], diameter * factor)
+        small = pair_by_overlap(nuclei, np.asarray(cells, np.int32))
+        return Segmentation(
+            enlarge_labels(small.nuclei, shape_hw), enlarge_labels(small.cells, shape_hw)
+        )
+
+    def _network(self) -> Any:
+        if "_loaded" not in self.__dict__:
+            self.__dict__["_loaded"] = load_cellpose(self.model, self.device, self.download)
+        return self.__dict__["_loaded"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
+
+
+def load_cellpose(model: str, device: str, download: bool) -> Any:
+    """Load a model of Cellpose.
+
+    Cellpose itself takes its default, and fetches it, where it does not know a name.
+
+    Raises:
+        InputError: Cellpose is not installed, does not know the model, has not got it on
+            this machine while `download` is off, or cannot fetch it.
+    """
+    try:
+        from cellpose import models
+    except ImportError as error:
+        raise InputError(
+            "--method cellpose",
+            f"no cellpose ({error})",
+            "the extra `cellpose`",
+            "pip install 'hpa-mmdet[cellpose]'",
+        ) from error
+    known = [*models.MODEL_NAMES, *models.get_user_models()]
+    cached = Path(models.MODEL_DIR) / model
+    if not Path(model).is_file() and not cached.is_file():
+        if model not in known:
+            raise InputError(
+                "--cellpose-model", model, f"a file, or one of {', '.join(known)}", "correct it"
+            )
+        if not download:
+            raise InputError(
+                "--cellpose-model",
+                f"no {model} on this machine",
+                f"the file {cached}",
+                "copy it there, or allow Cellpose to fetch it with --download-weights",
+            )
+    try:
+        return models.CellposeModel(gpu=device != "cpu", pretrained_model=model)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(
+            "--cellpose-model",
+            f"{model}, which cannot be loaded ({error})",
+            "a model of Cellpose 4",
+            f"copy the file to {cached} where there is no network",
+        ) from error

@@ -1,0 +1,123 @@
+"""The Human Protein Atlas' own segmenter, its networks run by its own package.
+
+Works with `hpacellseg` as its authors publish it and with its maintained copy, neither of
+which is in the package index. What fails there on today's libraries is translated here:
+arguments that scikit-image has renamed, the swapped sides of images that are not square, and
+pickled weights. Labelling is ours (`labelling.py`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.segment.filters import enlarge_labels
+from hpa_mmdet.segment.hpacellseg_package import (
+    CELL_2_CHANNELS,
+    CELL_3_CHANNELS,
+    NUCLEI,
+    Engine,
+    fetch_missing,
+)
+from hpa_mmdet.segment.labelling import label_cells
+from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes
+from hpa_mmdet.segment.sizes import UNKNOWN_SIZE, NucleusSize
+from hpa_mmdet.segment.weights import load_network
+
+HPA_PIXEL_UM, HPA_SCALE = 0.08, 0.25  # of the images that the networks learnt from
+NUCLEUS_ON_GRID_PX = 48.0  # where the pixel is not known, nuclei are brought to this
+SMALLEST_SCALE, LARGEST_SCALE = 0.05, 4.0
+
+
+@dataclass(frozen=True)
+class HpaCellSegmenter:
+    """Runs the HPA segmenter; see `Segmenter`.
+
+    Needs `blue` and `red`; with `yellow` the cell network of three channels is meant, without
+    it the one of two.
+
+    Args:
+        nuclei_weights: file of the nuclei network.
+        cell_weights: file of the cell network.
+        size: what is known of the pixel or the nuclei; the image is brought to the networks'
+            scale by it.
+        device: `cpu`, `cuda` or `cuda:<n>`.
+        trust_pickle: load whole pickled networks (see weights.py).
+        download: fetch missing files from where the package says they are.
+    """
+
+    nuclei_weights: Path
+    cell_weights: Path
+    size: NucleusSize = UNKNOWN_SIZE
+    device: str = "cpu"
+    trust_pickle: bool = False
+    download: bool = False
+
+    def __call__(self, planes: Planes, image_id: str = "") -> Segmentation:
+        """Segment one image; see `Segmenter`."""
+        return self.segment_batch([planes])[0]
+
+    def segment_batch(self, images: Sequence[Planes]) -> list[Segmentation]:
+        """Segment several images of the same channels, which may differ in size.
+
+        Raises:
+            InputError: a channel is missing, the package is not installed, or the weights
+                cannot be used.
+        """
+        shapes = [need_planes(planes, ("blue", "red"), "hpacellseg") for planes in images]
+        three = {("yellow" in planes) for planes in images}
+        if len(three) > 1:
+            raise InputError(
+                "batch", "images with and without yellow", "one kind", "segment them apart"
+            )
+        scales = [self._scale_of(planes) for planes in images]
+        engine = self._engine(three == {True})
+        results: list[Segmentation] = []
+        for planes, scale, shape_hw in zip(images, scales, shapes, strict=True):
+            eight_bit = {name: _as_uint8(plane) for name, plane in planes.items()}
+            nuclei, cells = label_cells(*engine.predict(eight_bit, scale))
+            results.append(
+                Segmentation(enlarge_labels(nuclei, shape_hw), enlarge_labels(cells, shape_hw))
+            )
+        return results
+
+    def _scale_of(self, planes: Planes) -> float:
+        if self.size.pixel_um is not None and self.size.known_px is None:
+            scale = HPA_SCALE * self.size.pixel_um / HPA_PIXEL_UM
+        else:
+            diameter = self.size.in_pixels(planes["blue"].astype(np.float32))
+            scale = HPA_SCALE if diameter is None else NUCLEUS_ON_GRID_PX / diameter
+        return float(np.clip(scale, SMALLEST_SCALE, LARGEST_SCALE))
+
+    def _engine(self, three_channels: bool) -> Engine:
+        key = f"_engine_{three_channels}"
+        if key not in self.__dict__:
+            cell_url = CELL_3_CHANNELS if three_channels else CELL_2_CHANNELS
+            # kept in this process only: __getstate__ leaves it out
+            self.__dict__[key] = Engine(
+                self._network(self.nuclei_weights, NUCLEI),
+                self._network(self.cell_weights, cell_url),
+                self.device,
+                three_channels,
+            )
+        engine: Engine = self.__dict__[key]
+        return engine
+
+    def _network(self, path: Path, url_name: str) -> Any:
+        present = fetch_missing(path, url_name, allowed=self.download)
+        return load_network(present, trust_pickle=self.trust_pickle, device=self.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
+
+
+def _as_uint8(plane: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Bring a plane to the 8 bit that the networks learnt from; 16 bit is stretched."""
+    if plane.dtype == np.uint8:
+        return np.asarray(plane, np.uint8)
+    brightest = max(float(np.percentile(plane, 99.95)), 1.0)
+    return np.clip(plane * (255 / brightest), 0, 255).astype(np.uint8)

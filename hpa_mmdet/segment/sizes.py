@@ -1,0 +1,72 @@
+"""What a user knows about sizes: the pixel, the nucleus, both or neither."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.segment.filters import Plane
+from hpa_mmdet.segment.scale import estimate_nucleus_diameter
+
+SMALLEST_UM, LARGEST_UM = 5.0, 40.0  # diameters of nuclei of cultured animal cells
+
+
+@dataclass(frozen=True)
+class NucleusSize:
+    """The diameter of a typical nucleus, as far as it is known.
+
+    Args:
+        diameter_px: in pixels of the image.
+        diameter_um: in micrometres; needs `pixel_um`.
+        pixel_um: side of a pixel in micrometres. Alone it keeps the estimate within what
+            nuclei measure.
+
+    Raises:
+        InputError: a number is not positive, `diameter_um` comes without `pixel_um`, or two
+            diameters are given.
+
+    Examples:
+        >>> NucleusSize(diameter_um=14, pixel_um=0.08).known_px
+        175.0
+    """
+
+    diameter_px: float | None = None
+    diameter_um: float | None = None
+    pixel_um: float | None = None
+
+    def __post_init__(self) -> None:
+        given = {
+            "--nucleus-diameter-px": self.diameter_px,
+            "--nucleus-diameter-um": self.diameter_um,
+            "--pixel-um": self.pixel_um,
+        }
+        for name, value in given.items():
+            if value is not None and not 0 < value < np.inf:
+                raise InputError(name, value, "a number > 0", "correct it")
+        if self.diameter_um is not None and self.pixel_um is None:
+            raise InputError(
+                "--nucleus-diameter-um", "no --pixel-um", "both", "give the pixel's side too"
+            )
+        if self.diameter_um is not None and self.diameter_px is not None:
+            raise InputError(
+                "--nucleus-diameter-um", "--nucleus-diameter-px too", "one of them", "drop one"
+            )
+
+    @property
+    def known_px(self) -> float | None:
+        """The diameter in pixels where the user has said it."""
+        if self.diameter_px is not None or self.diameter_um is None or self.pixel_um is None:
+            return self.diameter_px
+        return self.diameter_um / self.pixel_um
+
+    def in_pixels(self, dna: Plane) -> float | None:
+        """Give the known diameter in pixels, else the image's own; None without any nucleus."""
+        if self.known_px is not None:
+            return self.known_px
+        estimate = estimate_nucleus_diameter(dna)
+        if estimate is None or self.pixel_um is None:
+            return estimate
+        return float(np.clip(estimate, SMALLEST_UM / self.pixel_um, LARGEST_UM / self.pixel_um))
+
+
+UNKNOWN_SIZE = NucleusSize()
