@@ -155,3 +155,32 @@ def test_what_is_missing_is_said_in_a_line(
 def test_a_config_that_does_not_exist_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert train(["configs/none.py"]) == 2
     assert "configs/none.py: found no file, expected a config" in capsys.readouterr().err
+
+
+def test_heads_are_fitted_alone_on_the_cells_of_a_segmenter(
+    discs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    config = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fit-only_demo.py"
+    assert train([config, *tiny(discs, "fit")[1:]]) == 0
+    assert curve(discs / "fit") == []  # no step of the detector
+    assert (discs / "fit" / "fitted.pth").is_file()
+
+
+def test_exact_images_beside_have_a_loss_of_their_own(
+    discs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    base = Path("configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse-substitution_demo.py")
+    config = discs / "exact.py"
+    config.write_text(
+        f'_base_ = ["{base.resolve()}"]\n'
+        "_base_.train_cfg.max_epochs = 0\nparam_scheduler = None\n"
+        "_base_.train_cfg.fit.more_dataloaders[0].num_workers = 0\n"
+    )
+    assert train([str(config), *tiny(discs, "fit")[1:]]) == 0
+    lines = (discs / "fit").glob("*/vis_data/scalars.json")
+    scalars = [json.loads(line) for path in lines for line in path.read_text().splitlines()]
+    exact = [line["fit/loss_exact"] for line in scalars if "fit/loss_exact" in line]
+    assert len(exact) == 2
+    assert exact[1] != exact[0] > 0
