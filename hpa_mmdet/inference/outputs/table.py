@@ -19,7 +19,7 @@ from hpa_mmdet.inference.runs import runs_from_counts
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.localizations import NAMES
 
-_ROWS_PER_GROUP = 10_000
+_ROWS_PER_GROUP = 2_000
 _SHAPE_COLUMNS = (
     "bbox_x", "bbox_y", "bbox_width", "bbox_height", "area", "centroid_x", "centroid_y",
 )  # fmt: skip
