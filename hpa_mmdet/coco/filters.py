@@ -60,8 +60,8 @@ def measure_focus(plane: NDArray[np.integer]) -> float:
         Pech-Pacheco et al., ICPR 2000 (variance of the Laplacian), divided here by the
         contrast so that bright fields do not win.
     """
-    smooth = cv2.GaussianBlur(plane.astype(np.float32), (0, 0), 1.0)
-    contrast = float(smooth.var(dtype=np.float64))
-    if contrast == 0.0:
+    if plane.min() == plane.max():  # smoothing would leave rounding errors to divide by
         return 0.0
-    return float(cv2.Laplacian(smooth, cv2.CV_32F).var(dtype=np.float64) / contrast)
+    smooth = cv2.GaussianBlur(plane.astype(np.float32), (0, 0), 1.0)
+    fine = cv2.Laplacian(smooth, cv2.CV_32F)
+    return float(fine.var(dtype=np.float64) / smooth.var(dtype=np.float64))

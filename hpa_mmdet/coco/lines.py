@@ -51,15 +51,25 @@ class CocoLines:
         return self._section("annotations")
 
     def annotations(self) -> Iterator[str]:
-        """Give the entries of `annotations`, without their `id`, beginning with `image_id`."""
+        """Give the entries of `annotations`, without their `id`, beginning with `image_id`.
+
+        Raises:
+            InputError: an entry has no image_id, or the file is cut off.
+        """
         for line in self._section("annotations"):
             comma = line.index(",")
             if line.startswith('{"id":') and line.startswith('"image_id":', comma + 1):
                 yield "{" + line[comma + 1 :]
             else:
                 entry = parse_entry(self.path, line)
-                image_id = entry.pop("image_id", None)
-                entry.pop("id", None)
+                image_id, number = entry.pop("image_id", None), entry.pop("id", None)
+                if not isinstance(image_id, int):
+                    raise InputError(
+                        f"{self.path}, annotation {number}",
+                        f"image_id {image_id!r}",
+                        "the id of an image",
+                        "run tools/validate_coco.py on the file",
+                    )
                 yield to_line({"image_id": image_id, **entry})
 
     def _section(self, name: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -11,6 +12,7 @@ from PIL import Image
 
 from hpa_mmdet.coco.convert import convert
 from hpa_mmdet.coco.draw import label_image_from_rles
+from hpa_mmdet.coco.filters import measure_focus
 from hpa_mmdet.coco.plan import Sources
 from hpa_mmdet.coco.read import read_coco
 from hpa_mmdet.errors import InputError
@@ -184,6 +186,15 @@ def test_a_blurred_image_is_left_out_and_listed(dataset: Dataset, tmp_path: Path
     assert report.failures == []
     row = (tmp_path / "t_dropped.csv").read_text().splitlines()[1]
     assert row.startswith("b,,focus of blue below --min-focus,0.0")
+
+
+def test_focus_falls_with_blur_and_ignores_gain_and_offset() -> None:
+    sharp = np.random.default_rng(0).integers(0, 200, (60, 90)).astype(np.uint8)
+    blurred = cv2.GaussianBlur(sharp, (0, 0), 2.0)
+    assert measure_focus(blurred) < 0.5 * measure_focus(sharp)
+    brighter = sharp.astype(np.uint16) * 7 + 1000
+    assert measure_focus(brighter) == pytest.approx(measure_focus(sharp), rel=1e-4)
+    assert measure_focus(np.full((9, 12), 7, np.uint8)) == 0.0
 
 
 def test_planes_of_one_file_keep_their_places(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Workers, shards, kills and clusters: always the same bytes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from hpa_mmdet.cli.convert_coco import main as convert_main
 from hpa_mmdet.cli.merge_coco import main as merge_main
 from hpa_mmdet.coco.convert import convert
 from hpa_mmdet.coco.merge import merge
+from hpa_mmdet.coco.read import read_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.jobs.shards import Shard
 
@@ -96,8 +98,6 @@ def test_a_missing_shard_is_named(dataset: Dataset, tmp_path: Path) -> None:
 
 
 def test_datasets_of_different_folders_are_joined(tmp_path: Path) -> None:
-    from hpa_mmdet.coco.read import read_coco
-
     one = make_dataset(tmp_path / "one", ("a", "b"))
     two = make_dataset(tmp_path / "two", ("c",))
     convert(one.sources(), tmp_path / "1.json")
@@ -136,6 +136,17 @@ def test_what_cannot_be_joined_is_said(tmp_path: Path) -> None:
     (tmp_path / "renamed.json").write_text(renamed)
     with pytest.raises(InputError, match=r"renamed.json: found other categories"):
         merge([cells, tmp_path / "renamed.json"], tmp_path / "o.json")
+    content = json.loads((tmp_path / "b.json").read_text())
+    content["annotations"] = [
+        {key: each[key] for key in reversed(each)} for each in content["annotations"]
+    ]
+    (tmp_path / "reversed.json").write_text(json.dumps(content))
+    merge([tmp_path / "reversed.json"], tmp_path / "again.json")
+    assert read_coco(tmp_path / "again.json").images == read_coco(tmp_path / "b.json").images
+    del content["annotations"][0]["image_id"]
+    (tmp_path / "without.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"without.json, annotation 1: found image_id None"):
+        merge([tmp_path / "without.json"], tmp_path / "o.json")
     orphan = (tmp_path / "b.json").read_text().replace('"image_id":1', '"image_id":9')
     (tmp_path / "orphan.json").write_text(orphan)
     with pytest.raises(InputError, match=r"orphan.json: found an annotation of image 9"):

@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.pictures import check_complete, read_header, read_picture
+from hpa_mmdet.io.pictures import check_complete, read_header, read_palette, read_picture
 
 GREY = (np.arange(23 * 40).reshape(23, 40) % 251).astype(np.uint8)  # never square
 
@@ -154,6 +154,31 @@ def test_an_array_that_is_no_picture_is_refused(
 ) -> None:
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
     with pytest.raises(InputError, match=message):
+        read_picture(tmp_path / "a.npy")
+
+
+def test_a_palette_gives_its_colours(tmp_path: Path) -> None:
+    picture = Image.fromarray(GREY % 3)
+    picture.putpalette([1, 2, 3, 4, 5, 6, 7, 8, 9])
+    picture.save(tmp_path / "a.png")
+    colours = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
+    assert (read_picture(tmp_path / "a.png") == colours[GREY % 3]).all()
+    picture.save(tmp_path / "b.png", transparency=0)
+    assert read_picture(tmp_path / "b.png").shape == (23, 40, 4)
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:-50])
+    with pytest.raises(InputError, match=r"a.png: found an unreadable picture"):
+        read_palette(tmp_path / "a.png")
+
+
+def test_a_picture_that_does_not_fit_the_memory_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    np.save(tmp_path / "a.npy", GREY)
+    monkeypatch.setattr(np, "load", no_memory)
+    with pytest.raises(InputError, match=r"found \(23, 40\) values, expected a picture that fits"):
         read_picture(tmp_path / "a.npy")
 
 
