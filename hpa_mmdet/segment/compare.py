@@ -1,18 +1,25 @@
-"""How far two label images agree: overlaps, and cells matched, missed, split or merged."""
+"""How far two label images agree: overlaps, and cells matched, missed, split or merged.
 
+R, P: cells of the reference and of the prediction; E: pairs that meet.
+"""
+
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
+
+from hpa_mmdet.errors import InputError
 
 
 class Overlaps(NamedTuple):
     """Areas shared by the cells of two label images, only where they meet.
 
     `reference_ids` (R,) and `predicted_ids` (P,) rise; `reference_area`, `predicted_area`
-    are theirs in pixels. Entry e says that reference `row[e]` and prediction `column[e]`
-    (positions, not ids) share `shared[e]` pixels.
+    are theirs in pixels. Entry e of E says that reference `row[e]` and prediction
+    `column[e]` (positions, not ids) share `shared[e]` pixels.
     """
 
     reference_ids: NDArray[np.int64]
@@ -30,43 +37,147 @@ class Overlaps(NamedTuple):
         return self.shared / union
 
 
+class Agreement(NamedTuple):
+    """Counts at one IoU; those of several images add up.
+
+    Attributes:
+        matched: pairs of a largest one-to-one matching with at least that IoU.
+        missed: reference cells without a partner; `split` and `merged` are among them.
+        false: predicted cells without a partner.
+        split: missed cells in which two or more predicted cells lie for the most part.
+        merged: missed cells that lie for the most part in a predicted cell that holds
+            another cell too.
+    """
+
+    matched: int = 0
+    missed: int = 0
+    false: int = 0
+    split: int = 0
+    merged: int = 0
+
+    @property
+    def f1(self) -> float:
+        """Twice the matched over all cells of both; 1 where there are none."""
+        cells = 2 * self.matched + self.missed + self.false
+        return 2 * self.matched / cells if cells else 1.0
+
+    def plus(self, other: "Agreement") -> "Agreement":
+        """Add the counts of another image."""
+        return Agreement(*(one + two for one, two in zip(self, other, strict=True)))
+
+
 def overlaps(reference: NDArray[np.integer], predicted: NDArray[np.integer]) -> Overlaps:
-    """Count shared pixels of all pairs of cells that meet, in one pass over both images.
+    """Count shared pixels of all pairs of cells that meet.
+
+    Rows of pixels with one pair of ids are taken at a time, and no table of all R x P pairs
+    is made, so neither many pixels nor many cells cost much.
 
     Args:
         reference: (H, W) label image.
         predicted: (H, W) label image.
+
+    Raises:
+        InputError: the two differ in size.
 
     Examples:
         >>> found = overlaps(np.array([[7, 7, 0]]), np.array([[0, 2, 2]]))
         >>> found.shared.tolist(), found.iou.round(2).tolist()
         ([1], [0.33])
     """
-    reference_ids, reference_at = np.unique(reference, return_inverse=True)
-    predicted_ids, predicted_at = np.unique(predicted, return_inverse=True)
-    width = len(predicted_ids)
-    table = np.bincount(
-        reference_at.ravel() * width + predicted_at.ravel(), minlength=len(reference_ids) * width
-    ).reshape(len(reference_ids), width)
-    keep_r, keep_p = reference_ids > 0, predicted_ids > 0
-    reference_area, predicted_area = table.sum(1)[keep_r], table.sum(0)[keep_p]
-    inner = table[keep_r][:, keep_p]
-    row, column = np.nonzero(inner)
+    if reference.shape != predicted.shape:
+        raise InputError(
+            "masks",
+            f"{predicted.shape[1]}x{predicted.shape[0]}",
+            f"{reference.shape[1]}x{reference.shape[0]} as the reference",
+            "compare masks of the same image at the same size",
+        )
+    one, two = reference.ravel(), predicted.ravel()
+    if not one.size:
+        return Overlaps(*(np.zeros(0, np.int64) for _ in range(7)))
+    starts = np.flatnonzero((one[1:] != one[:-1]) | (two[1:] != two[:-1])) + 1
+    starts = np.concatenate(([0], starts))
+    lengths = np.diff(np.append(starts, one.size))
+    reference_ids, row = np.unique(one[starts].astype(np.int64), return_inverse=True)
+    predicted_ids, column = np.unique(two[starts].astype(np.int64), return_inverse=True)
+    reference_area = np.bincount(row, lengths).astype(np.int64)
+    predicted_area = np.bincount(column, lengths).astype(np.int64)
+    pair, at = np.unique(row * len(predicted_ids) + column, return_inverse=True)
+    shared = np.bincount(at, lengths).astype(np.int64)
+    row, column = np.divmod(pair, len(predicted_ids))
+    # background, id 0, stands first where there is any
+    from_r, from_p = int(reference_ids[0] == 0), int(predicted_ids[0] == 0)
+    meet = (row >= from_r) & (column >= from_p)
     return Overlaps(
-        reference_ids[keep_r].astype(np.int64),
-        predicted_ids[keep_p].astype(np.int64),
-        reference_area,
-        predicted_area,
-        row,
-        column,
-        inner[row, column],
+        reference_ids[from_r:],
+        predicted_ids[from_p:],
+        reference_area[from_r:],
+        predicted_area[from_p:],
+        row[meet] - from_r,
+        column[meet] - from_p,
+        shared[meet],
     )
 
 
-def count_matches(found: Overlaps, iou: float) -> int:
-    """Count pairs of a largest one-to-one matching with IoU >= `iou`."""
+def match_cells(found: Overlaps, iou: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Match cells one to one, as many pairs with IoU >= `iou` as there can be.
+
+    Above 0.5 a cell has at most one such partner, so there is only one matching.
+
+    Returns:
+        Positions of the matched reference cells and of their predictions.
+    """
     good = found.iou >= iou
-    table = np.zeros((len(found.reference_ids), len(found.predicted_ids)))
-    table[found.row[good], found.column[good]] = 1
-    rows, columns = linear_sum_assignment(table, maximize=True)
-    return int(table[rows, columns].sum())
+    shape = (len(found.reference_ids), len(found.predicted_ids))
+    if not good.any():
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    ones = np.ones(np.count_nonzero(good), np.int8)
+    graph = coo_array((ones, (found.row[good], found.column[good])), shape=shape).tocsr()
+    partner = maximum_bipartite_matching(graph, perm_type="column")
+    rows = np.flatnonzero(partner >= 0)
+    return rows, partner[rows].astype(np.int64)
+
+
+def count_matches(found: Overlaps, iou: float) -> int:
+    """Count the pairs of `match_cells`."""
+    return len(match_cells(found, iou)[0])
+
+
+def compare(
+    reference: NDArray[np.integer], predicted: NDArray[np.integer], ious: Iterable[float]
+) -> dict[float, Agreement]:
+    """Count matched, missed, false, split and merged cells at each IoU.
+
+    Args:
+        reference: (H, W) label image.
+        predicted: (H, W) label image.
+        ious: thresholds, each > 0 and <= 1.
+
+    Raises:
+        InputError: the two differ in size.
+
+    Examples:
+        >>> compare(np.array([[1, 1, 1, 2]]), np.array([[5, 5, 0, 2]]), [0.6])[0.6]
+        Agreement(matched=2, missed=0, false=0, split=0, merged=0)
+    """
+    found = overlaps(reference, predicted)
+    mostly_in_reference = 2 * found.shared > found.predicted_area[found.column]
+    mostly_in_predicted = 2 * found.shared > found.reference_area[found.row]
+    # how many predicted cells lie mostly in a reference cell, and the other way round
+    pieces = np.bincount(found.row[mostly_in_reference], minlength=len(found.reference_ids))
+    held = np.bincount(found.column[mostly_in_predicted], minlength=len(found.predicted_ids))
+    in_crowd = np.zeros(len(found.reference_ids), bool)
+    crowded = mostly_in_predicted & (held[found.column] >= 2)
+    in_crowd[found.row[crowded]] = True
+    result = {}
+    for iou in ious:
+        rows, columns = match_cells(found, iou)
+        missed = np.ones(len(found.reference_ids), bool)
+        missed[rows] = False
+        result[iou] = Agreement(
+            matched=len(rows),
+            missed=int(missed.sum()),
+            false=len(found.predicted_ids) - len(columns),
+            split=int((missed & (pieces >= 2)).sum()),
+            merged=int((missed & in_crowd).sum()),
+        )
+    return result
