@@ -28,7 +28,8 @@ from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import DEFAULT_PATTERN, ImageFiles, find_images, read_channels
 from hpa_mmdet.io.label_images import find_masks, read_label_image
 from hpa_mmdet.segment import WatershedSegmenter
-from hpa_mmdet.segment.compare import Agreement, compare, count_matches, overlaps
+from hpa_mmdet.segment.agreement import Agreement, compare_cells
+from hpa_mmdet.segment.compare import count_matches, overlaps
 from hpa_mmdet.segment.ideal import crowd, ideal_prediction
 from hpa_mmdet.segment.labelling import label_cells
 
@@ -95,12 +96,12 @@ def score(
         found = segmenter(planes)
         seconds += time.process_time() - start
         reference = read_label_image(references[image.image_id])
-        total = total.plus(compare(reference, found.cells, [iou])[iou])
+        total += compare_cells(reference, found.cells, [iou])[0]
         done += 1
     print(
         f"{name}: {'nuclei' if nuclei else 'cells'} F1 {total.f1:.3f} at IoU {iou:g} "
-        f"({total.matched} matched, {total.missed} missed of which {total.split} split and "
-        f"{total.merged} merged, {total.false} false), {done} images, "
+        f"({total.matched} matched, {total.missed} missed, {total.extra} false; {total.split} "
+        f"split, {total.merged} merged), {done} images, "
         f"{seconds / max(done, 1):.2f} CPU s an image"
     )
     left_out = len(images) - done, len(references) - done

@@ -1,12 +1,13 @@
-r"""Compare two folders of label images: cells matched, missed, split and merged.
+"""How far two sets of masks of the same images agree, cell by cell.
 
 Example:
-    python tools/compare_masks.py data/truth work_dirs/masks --each
+    python tools/compare_masks.py work_dirs/masks data/reference_masks --json agreement.json
 
-A is the reference. `missed` cells of A have no partner in B; `split` and `merged` are among
-them: cells in which two or more of B lie, cells that share one of B with another.
+Prints, at each IoU, the cells of the reference that are matched, missed and split, and the
+cells of MASKS that are extra and merge several. Images in one folder only are named.
 
-Exit status: 0 all compared; 1 some images could not be; 2 bad arguments or input.
+Exit status: 0 all done; 1 some images failed or stand in one folder only (listed); 2 bad
+arguments or input, or no image in both.
 """
 
 import argparse
@@ -15,65 +16,81 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+from rich.table import Table
+
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
-from hpa_mmdet.segment.compare import Agreement
-from hpa_mmdet.segment.compare_folders import IOUS, Comparison, compare_folders
+from hpa_mmdet.io.label_images import find_masks
+from hpa_mmdet.segment.agreement import Agreement, compare_files
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
     parser = argparse.ArgumentParser(
-        prog="compare_masks",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("reference", metavar="A", type=Path, help="folder of label images taken as right")
-    add("predicted", metavar="B", type=Path, help="folder of label images to judge")
-    add("--iou", type=_iou, nargs="+", default=list(IOUS), help="(default: 0.5 0.6 0.75)")
-    add("--each", action="store_true", help="print a line for each image too")
-    add("--json", type=Path, help="file for the counts of each image and of all")
-    add("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    add("masks", type=Path, help="folder of label images")
+    add("reference", type=Path, help="folder of label images that they are held against")
+    add("--iou", type=float, nargs="+", default=[0.5, 0.6, 0.75], help="(default: 0.5 0.6 0.75)")
+    add("--json", type=Path, help="write the counts of all and of each image here")
     return parser
 
 
-def _iou(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected a number above 0, up to 1")
-    return value
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, call the package, print the table."""
+    """Parse, compare image by image, print the sums."""
     args = build_parser().parse_args(argv)
     try:
-        found, report = compare_folders(
-            args.reference, args.predicted, ious=args.iou, workers=args.workers
-        )
+        if not all(0 < iou <= 1 for iou in args.iou):
+            raise InputError("--iou", args.iou, "above 0 and at most 1", "correct it")
+        masks, reference = find_masks(args.masks), find_masks(args.reference)
     except InputError as error:
         print(f"compare_masks: {error}", file=sys.stderr)
         return 2
-    _print_table(found, each=args.each)
-    print(report.summary())
-    if args.json is not None:
+    per_image: dict[str, list[Agreement]] = {}
+    failures: list[str] = []
+    for image_id in sorted(set(masks) & set(reference)):
+        try:
+            per_image[image_id] = compare_files(reference[image_id], masks[image_id], args.iou)
+        except InputError as error:
+            failures.append(f"failed {image_id}: {error}")
+    failures += [f"only in {args.masks}: {each}" for each in sorted(set(masks) - set(reference))]
+    failures += [
+        f"only in {args.reference}: {each}" for each in sorted(set(reference) - set(masks))
+    ]
+    print("\n".join(failures), end="\n" if failures else "", file=sys.stderr)
+    if not per_image:
+        print("compare_masks: no image in both folders could be compared", file=sys.stderr)
+        return 2
+    sums = [sum(each, Agreement()) for each in zip(*per_image.values(), strict=True)]
+    _print(args.iou, sums, len(per_image))
+    if args.json:
+        content = {
+            "images": len(per_image),
+            "all": [_plain(iou, each) for iou, each in zip(args.iou, sums, strict=True)],
+            "per_image": {
+                image_id: [_plain(iou, each) for iou, each in zip(args.iou, found, strict=True)]
+                for image_id, found in per_image.items()
+            },
+        }
         with atomic_path(args.json) as temporary:
-            temporary.write_text(json.dumps(found.to_json(), indent=1), encoding="utf-8")
-    return report.exit_status
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return 1 if failures else 0
 
 
-def _print_table(found: Comparison, *, each: bool) -> None:
-    width = max([12, *(len(image_id) for image_id in found.of_image)]) if each else 12
-    heads = ("IoU", "F1", "matched", "missed", "split", "merged", "false")
-    print(f"{'':{width}}" + "".join(f"{head:>9}" for head in heads))
-    rows = found.of_image.items() if each else []
-    for name, counts in [*rows, ("all images", found.total)]:
-        for iou, agreement in counts.items():
-            print(f"{name:{width}}{iou:>9g}{_cells(agreement)}")
+_COLUMNS = ("reference", "predicted", "matched", "missed", "extra", "split", "merged")
 
 
-def _cells(agreement: Agreement) -> str:
-    counts = (agreement.matched, agreement.missed, agreement.split, agreement.merged)
-    numbers = "".join(f"{count:>9}" for count in (*counts, agreement.false))
-    return f"{agreement.f1:>9.3f}{numbers}"
+def _plain(iou: float, found: Agreement) -> dict[str, float]:
+    return {"iou": iou, **{each: getattr(found, each) for each in _COLUMNS}, "f1": found.f1}
+
+
+def _print(ious: Sequence[float], sums: Sequence[Agreement], images: int) -> None:
+    table = Table(title=f"Cells of {images} images", title_justify="left")
+    for name in ("IoU", "ref.", "masks", *_COLUMNS[2:], "F1"):
+        table.add_column(name, justify="right")
+    for iou, found in zip(ious, sums, strict=True):
+        counts = [str(getattr(found, each)) for each in _COLUMNS]
+        table.add_row(f"{iou:g}", *counts, f"{found.f1:.3f}")
+    Console().print(table)

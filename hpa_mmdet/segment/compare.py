@@ -1,9 +1,8 @@
-"""How far two label images agree: overlaps, and cells matched, missed, split or merged.
+"""How far the cells of two label images overlap, and which of them match.
 
 R, P: cells of the reference and of the prediction; E: pairs that meet.
 """
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -35,35 +34,6 @@ class Overlaps(NamedTuple):
         """Intersection over union of each entry."""
         union = self.reference_area[self.row] + self.predicted_area[self.column] - self.shared
         return self.shared / union
-
-
-class Agreement(NamedTuple):
-    """Counts at one IoU; those of several images add up.
-
-    Attributes:
-        matched: pairs of a largest one-to-one matching with at least that IoU.
-        missed: reference cells without a partner; `split` and `merged` are among them.
-        false: predicted cells without a partner.
-        split: missed cells in which two or more predicted cells lie for the most part.
-        merged: missed cells that lie for the most part in a predicted cell that holds
-            another cell too.
-    """
-
-    matched: int = 0
-    missed: int = 0
-    false: int = 0
-    split: int = 0
-    merged: int = 0
-
-    @property
-    def f1(self) -> float:
-        """Twice the matched over all cells of both; 1 where there are none."""
-        cells = 2 * self.matched + self.missed + self.false
-        return 2 * self.matched / cells if cells else 1.0
-
-    def plus(self, other: "Agreement") -> "Agreement":
-        """Add the counts of another image."""
-        return Agreement(*(one + two for one, two in zip(self, other, strict=True)))
 
 
 def overlaps(reference: NDArray[np.integer], predicted: NDArray[np.integer]) -> Overlaps:
@@ -140,44 +110,3 @@ def match_cells(found: Overlaps, iou: float) -> tuple[NDArray[np.int64], NDArray
 def count_matches(found: Overlaps, iou: float) -> int:
     """Count the pairs of `match_cells`."""
     return len(match_cells(found, iou)[0])
-
-
-def compare(
-    reference: NDArray[np.integer], predicted: NDArray[np.integer], ious: Iterable[float]
-) -> dict[float, Agreement]:
-    """Count matched, missed, false, split and merged cells at each IoU.
-
-    Args:
-        reference: (H, W) label image.
-        predicted: (H, W) label image.
-        ious: thresholds, each > 0 and <= 1.
-
-    Raises:
-        InputError: the two differ in size.
-
-    Examples:
-        >>> compare(np.array([[1, 1, 1, 2]]), np.array([[5, 5, 0, 2]]), [0.6])[0.6]
-        Agreement(matched=2, missed=0, false=0, split=0, merged=0)
-    """
-    found = overlaps(reference, predicted)
-    mostly_in_reference = 2 * found.shared > found.predicted_area[found.column]
-    mostly_in_predicted = 2 * found.shared > found.reference_area[found.row]
-    # how many predicted cells lie mostly in a reference cell, and the other way round
-    pieces = np.bincount(found.row[mostly_in_reference], minlength=len(found.reference_ids))
-    held = np.bincount(found.column[mostly_in_predicted], minlength=len(found.predicted_ids))
-    in_crowd = np.zeros(len(found.reference_ids), bool)
-    crowded = mostly_in_predicted & (held[found.column] >= 2)
-    in_crowd[found.row[crowded]] = True
-    result = {}
-    for iou in ious:
-        rows, columns = match_cells(found, iou)
-        missed = np.ones(len(found.reference_ids), bool)
-        missed[rows] = False
-        result[iou] = Agreement(
-            matched=len(rows),
-            missed=int(missed.sum()),
-            false=len(found.predicted_ids) - len(columns),
-            split=int((missed & (pieces >= 2)).sum()),
-            merged=int((missed & in_crowd).sum()),
-        )
-    return result

@@ -8,6 +8,10 @@ the file; an export keeps just the numbers, in a form that cannot hold code.
 
 import logging
 import pickle
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -177,4 +181,21 @@ def _unfilled(unet: ModuleType, outputs: int, inputs: int) -> "torch.nn.Module":
         def initialize_encoder(self, *args: Any, **kwargs: Any) -> None:
             """Leave the encoder as it is; all of it is filled right after."""
 
-    return Unfilled(outputs, inputs)
+    with _encoder_without_download():
+        return Unfilled(outputs, inputs)
+
+
+@contextmanager
+def _encoder_without_download() -> Iterator[None]:
+    """Let the package build its encoder without the ImageNet weights it would fetch for it."""
+    zoo = sys.modules.get("pytorch_zoo.abstract_model")
+    entry = getattr(zoo, "encoder_params", {}).get("dpn92")
+    if entry is None:
+        yield
+        return
+    original = entry["init_op"]
+    entry["init_op"] = partial(original, pretrained=None)
+    try:
+        yield
+    finally:
+        entry["init_op"] = original
