@@ -77,7 +77,7 @@ def without_spill(dna: Plane, others: Mapping[str, Plane]) -> Plane | None:
     left, taken, small_left = dna, 0.0, small_dna
     for other in others.values():
         small = blur(resize(other, 1 / shrink), 1.5)
-        bright = small > np.percentile(small, 80)
+        bright = small >= np.percentile(small, 80)
         if not bright.any() or np.percentile(small, 99) < 0.3 * np.percentile(small_dna, 99):
             continue  # too weak to leave a trace
         ratio = small_dna[bright] / np.maximum(small[bright], 1)
