@@ -76,35 +76,3 @@ def label_image_from_rles(
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
             flat[start:end] = value
     return np.asarray(cv2.transpose(columns)) if columns.size else columns.T
-
-
-def mask_in_box(
-    counts: str | bytes, shape_hw: tuple[int, int], bbox_xywh: Sequence[int], where: object = "mask"
-) -> NDArray[np.bool_]:
-    """Draw one mask inside its box only.
-
-    Args:
-        counts: compressed counts of the full-size mask.
-        shape_hw: size of the image.
-        bbox_xywh: the part wanted, in whole pixels inside the image.
-        where: what an error names.
-
-    Returns:
-        (height, width) of the box; what lies outside the box is cut off.
-
-    Raises:
-        InputError: the mask is not of this size.
-
-    Examples:
-        >>> mask_in_box("2111", (2, 3), (1, 0, 2, 2))
-        array([[ True,  True],
-               [False,  True]])
-    """
-    [(starts, ends)] = decode_runs([counts], shape_hw, where)
-    x, y, width, height = bbox_xywh
-    columns = np.zeros((width, shape_hw[0]), bool)
-    flat = columns.ravel()
-    offset = x * shape_hw[0]
-    for start, end in zip((starts - offset).tolist(), (ends - offset).tolist(), strict=True):
-        flat[max(start, 0) : max(end, 0)] = True
-    return np.ascontiguousarray(columns[:, y : y + height].T)

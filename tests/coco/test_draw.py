@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from hpa_mmdet.coco.draw import label_image_from_rles, mask_in_box
+from hpa_mmdet.coco.draw import label_image_from_rles
 from hpa_mmdet.coco.runs import encode_cells
 from hpa_mmdet.errors import InputError
 
@@ -25,27 +25,6 @@ def test_a_label_image_comes_back_unchanged(label_image: np.ndarray) -> None:
     drawn = label_image_from_rles([cell.counts for cell in cells], label_image.shape, ids)
     assert drawn.dtype == np.int32
     assert (drawn == label_image).all()
-    for cell in cells:
-        x, y, w, h = cell.bbox_xywh
-        want = label_image[y : y + h, x : x + w] == cell.cell_id
-        assert (mask_in_box(cell.counts, label_image.shape, cell.bbox_xywh) == want).all()
-
-
-def test_a_part_of_a_mask_is_cut_at_the_box() -> None:
-    label_image = np.zeros((5, 8), np.uint8)
-    label_image[1:5, 2:7] = 1
-    [cell] = encode_cells(label_image)
-    assert mask_in_box(cell.counts, (5, 8), (0, 0, 3, 2)).tolist() == [
-        [False, False, False],
-        [False, False, True],
-    ]
-
-
-def test_what_lies_left_of_a_box_does_not_come_in_at_its_end() -> None:
-    label_image = np.zeros((5, 10), np.uint8)
-    label_image[1:5, 2:7] = 1
-    [cell] = encode_cells(label_image)
-    assert not mask_in_box(cell.counts, (5, 10), (7, 0, 3, 5)).any()
 
 
 def test_overlapping_masks_show_the_later_one() -> None:
