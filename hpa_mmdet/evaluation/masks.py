@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
+from hpa_mmdet.coco.paste import paste_masks as paste_runs
 from hpa_mmdet.errors import InputError
 
 Rle = dict[str, Any]
-MASK_THRESHOLD = 0.5
 
 
 def encode_masks(masks: Any, shape_hw: tuple[int, int], where: str) -> list[Rle]:
@@ -45,32 +43,17 @@ def encode_masks(masks: Any, shape_hw: tuple[int, int], where: str) -> list[Rle]
 
 
 def paste_masks(mask_probs: Any, boxes_xyxy: Any, shape_hw: tuple[int, int]) -> list[Rle]:
-    """Paste box-sized probabilities and encode them, one cell after the other.
+    """Paste box-sized probabilities and encode them, inside their boxes.
 
     Args:
         mask_probs: (N, m, m) or (N, 1, m, m), 0 to 1.
         boxes_xyxy: (N, 4) in pixels of the original image.
         shape_hw: height and width of the original image.
     """
-    probs = torch.as_tensor(mask_probs).detach().float().cpu()
-    probs = probs.reshape(len(probs), 1, *probs.shape[-2:])
-    boxes = torch.as_tensor(getattr(boxes_xyxy, "tensor", boxes_xyxy)).detach().float().cpu()
-    return [
-        _paste_one(probs[at : at + 1], boxes[at : at + 1], shape_hw) for at in range(len(probs))
-    ]
-
-
-def _paste_one(probs: Tensor, box: Tensor, shape_hw: tuple[int, int]) -> Rle:
-    height, width = shape_hw
-    plane = np.zeros((height, width), np.uint8, order="F")
-    sides = box[0, 2:] - box[0, :2]
-    inside = bool((box[0, :2] < torch.tensor([width, height])).all() and (box[0, 2:] > 0).all())
-    if inside and bool((sides > 0).all()):
-        pasted, place = _do_paste_mask(probs, box, height, width, skip_empty=True)
-        rows, columns = (slice(int(each.start), int(each.stop)) for each in place)
-        plane[rows, columns] = (pasted[0] >= MASK_THRESHOLD).numpy()
-    encoded: Rle = coco_mask.encode(plane)
-    return encoded
+    probs = _to_array(mask_probs)
+    boxes = _to_array(getattr(boxes_xyxy, "tensor", boxes_xyxy))
+    runs = paste_runs(probs.reshape(len(probs), *probs.shape[-2:]), boxes, shape_hw)
+    return [{"size": list(shape_hw), "counts": each.to_counts().encode("ascii")} for each in runs]
 
 
 def _check_shapes(shapes: set[tuple[int, ...]], shape_hw: tuple[int, int], where: str) -> None:

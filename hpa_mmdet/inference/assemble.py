@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hpa_mmdet.coco.mask_runs import MaskRuns, runs_of_crop
+from hpa_mmdet.coco.paste import paste_masks
 from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.inference.merge import FoundCell, merge_sources
-from hpa_mmdet.inference.paste import paste_masks
-from hpa_mmdet.inference.runs import MaskRuns, runs_of_crop
 from hpa_mmdet.inference.tiles import Tile, merge_tiles
 from hpa_mmdet.inference.views import Detections, ImageRequest
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hpa_mmdet.coco.mask_runs import MaskRuns, clip_runs
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.merge import FoundCell, union_runs, weighted_mean
-from hpa_mmdet.inference.runs import MaskRuns, clip_runs
 
 # Parts of one cell agree where both tiles see it; two neighbours hardly share pixels there.
 _SAME_IOU = 0.5

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from cell_images import cell_image
 
+from hpa_mmdet.coco.mask_runs import runs_of_crop
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.assemble import as_cell
 from hpa_mmdet.inference.cells import ImagePrediction
@@ -21,7 +22,6 @@ from hpa_mmdet.inference.outputs.labels import draw_labels, write_labels
 from hpa_mmdet.inference.outputs.pictures import draw_prediction
 from hpa_mmdet.inference.outputs.submission import submission_row, write_predictions
 from hpa_mmdet.inference.outputs.table import COLUMNS, write_table
-from hpa_mmdet.inference.runs import runs_of_crop
 from hpa_mmdet.inference.store import StoredImage
 from hpa_mmdet.io.submission import decode_mask, read_submission
 from hpa_mmdet.localizations import NAMES

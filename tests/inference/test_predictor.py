@@ -9,8 +9,8 @@ from cell_images import cell_image, write_config
 from stand_in import StandInCells
 
 import hpa_mmdet
+from hpa_mmdet.coco.mask_runs import runs_from_counts
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.runs import runs_from_counts
 from hpa_mmdet.inference.views import ImageRequest
 
 

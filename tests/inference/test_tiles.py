@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from hpa_mmdet.coco.mask_runs import clip_runs, runs_of_crop
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.merge import FoundCell
-from hpa_mmdet.inference.runs import clip_runs, runs_of_crop
 from hpa_mmdet.inference.tiles import Tile, cut_tiles, merge_tiles
 
 SHAPE_HW = (60, 100)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpa_mmdet.coco.mask_runs import MaskRuns, runs_from_counts
 from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.inference.merge import union_runs
-from hpa_mmdet.inference.runs import MaskRuns, runs_from_counts
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 # a cell of which surer cells cover more than this is one of them, seen twice

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hpa_mmdet.coco.mask_runs import runs_from_counts
 from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.inference.outputs.calls import Calls
-from hpa_mmdet.inference.runs import runs_from_counts
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.localizations import LOCALIZATIONS
 from hpa_mmdet.pages.compose import compose_rgb, shrink
