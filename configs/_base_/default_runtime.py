@@ -6,6 +6,7 @@ custom_imports = dict(
         "hpa_mmdet.datasets",
         "hpa_mmdet.evaluation",
         "hpa_mmdet.hooks",
+        "hpa_mmdet.compat.amp",
         "hpa_mmdet.compat.runner",
     ],
     allow_failed_imports=False,
@@ -18,7 +19,11 @@ default_hooks = dict(
     checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type="DistSamplerSeedHook"),
 )
-custom_hooks = [dict(type="StartUpChecks"), dict(type="ProgressBar")]
+custom_hooks = [
+    dict(type="StartUpChecks"),
+    dict(type="MeasureClasses"),
+    dict(type="ProgressBar"),
+]
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),

@@ -3,6 +3,7 @@ r"""Train a config: the detector, then the localization heads on cached features
 Example:
     python tools/train.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py \
         --data-root work_dirs/demo/data --work-dir work_dirs/demo/train
+    torchrun --nproc-per-node 8 tools/train.py CONFIG --data-root DIR --launcher pytorch --amp
 
 Exit status: 0 trained; 2 bad arguments or input, nothing trained.
 """
@@ -26,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("config", type=Path, help="a file of configs/")
-    add("--data-root", type=Path, help="folder of train.json and train/ (default: $HPA_DATA)")
+    add("--data-root", type=Path, help="folder of the JSON files and train/ (default: $HPA_DATA)")
     add("--work-dir", type=Path, help="logs and checkpoints (default: work_dirs/<config name>)")
     add(
         "--resume",
@@ -35,9 +36,16 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="CHECKPOINT",
         help="go on from a checkpoint, by default the newest whole one of the work dir",
     )
-    add("--amp", action="store_true", help="mixed precision (a GPU)")
+    add(
+        "--instances",
+        choices=("detect", "masks"),
+        default="detect",
+        help="masks: learn to name the JSON's cells, and not to find any (default: %(default)s)",
+    )
+    add("--amp", action="store_true", help="mixed precision: float16 on a GPU, else bfloat16")
     add("--auto-scale-lr", action="store_true", help="scale the learning rate by batch size")
     add("--seed", type=int, help="random seed (default: the config's)")
+    add("--deterministic", action="store_true", help="the same bits on every run; slower on a GPU")
     add("--cfg-options", nargs="+", action=DictAction, help="key=value, override the config")
     add("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
     add("--local-rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -54,9 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
-    checkpoint = Path(runner.work_dir) / "last_checkpoint"
-    newest = checkpoint.read_text(encoding="utf-8") if checkpoint.is_file() else "CHECKPOINT"
-    print(f"next: python tools/infer.py {args.config} {newest} IMAGES --out DIR")
+    if runner.rank == 0:
+        print(f"next: {next_command(args, Path(runner.work_dir))}")
     return 0
 
 
@@ -73,19 +80,36 @@ def build_runner(args: argparse.Namespace) -> Any:
     from mmengine.config import Config
     from mmengine.registry import RUNNERS
 
+    from hpa_mmdet.hooks import run_options
+
     config = Config.fromfile(args.config)
     if args.cfg_options:
         config.merge_from_dict(args.cfg_options)
     config.launcher = args.launcher
     config.work_dir = str(args.work_dir or Path("work_dirs") / args.config.stem)
+    if args.instances == "masks":
+        run_options.use_given_cells(config)
     if args.amp:
-        config.optim_wrapper.type = "AmpOptimWrapper"
-        config.optim_wrapper.loss_scale = "dynamic"
+        run_options.use_mixed_precision(config)
     if args.auto_scale_lr:
         config.auto_scale_lr.enable = True
     if args.seed is not None:
         config.randomness.seed = args.seed
+    if args.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+        config.randomness.deterministic = True
     if args.resume:
         config.resume = True
         config.load_from = None if args.resume == "auto" else args.resume
+    run_options.check_annotation_files(config)
     return RUNNERS.build(config)
+
+
+def next_command(args: argparse.Namespace, work_dir: Path) -> str:
+    """Say how to predict with what was trained."""
+    # what --cfg-options changed stands in the config that is kept beside the checkpoints
+    config = work_dir / args.config.name if args.cfg_options else args.config
+    pointer = work_dir / "last_checkpoint"
+    newest = pointer.read_text(encoding="utf-8") if pointer.is_file() else "CHECKPOINT"
+    cells = " --instances masks --masks MASKS" if args.instances == "masks" else ""
+    return f"python tools/infer.py {config} {newest} IMAGES{cells} --out DIR"

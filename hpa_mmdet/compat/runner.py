@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import get_rank, is_main_process
+from mmengine.dist import get_rank, is_distributed, is_main_process
 from mmengine.registry import FUNCTIONS, RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.utils import set_random_seed
 from mmengine.utils.dl_utils import collect_env
+from torch import nn
 
 from hpa_mmdet.compat.checkpoints import BrokenFileError
 from hpa_mmdet.compat.plain import from_plain_hub, to_plain
+from hpa_mmdet.compat.processes import join_processes, wrapper_config
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
 
@@ -49,6 +51,18 @@ class HpaRunner(Runner):
                 "disable_subprocess_warning": quiet,
             }
         return Runner.build_dataloader(dataloader, *args, **kwargs)
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """Set the environment up; several processes need no GPU."""
+        if self.distributed and not is_distributed():
+            join_processes(self.launcher, env_cfg.get("dist_cfg", {}))
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
+        """Move the model to its device and, for several processes, wrap it."""
+        config = wrapper_config(model_wrapper_cfg) if self.distributed else model_wrapper_cfg
+        wrapped: nn.Module = super().wrap_model(config, model)
+        return wrapped
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         """Write a checkpoint in one step; the arguments are mmengine's."""

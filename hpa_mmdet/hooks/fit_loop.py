@@ -13,15 +13,17 @@ from typing import Any
 
 from mmdet.registry import LOOPS
 from mmengine.dist import is_main_process
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
-from hpa_mmdet.hooks.feature_cache import cache_features, join_caches
+from hpa_mmdet.hooks.detector_weights import bare_model, share_weights, take_best_weights
+from hpa_mmdet.hooks.feature_cache import FeatureCache, cache_features, join_caches
 from hpa_mmdet.hooks.fit_heads import fit_heads
+from hpa_mmdet.hooks.gather import gather_cache
 from hpa_mmdet.io.atomic import atomic_path
 
 FITTED_CHECKPOINT = "fitted.pth"
+_STOPPED = "stopped_early_of"  # in the checkpoint: of how many epochs there shall be no more
 
 
 @LOOPS.register_module()
@@ -40,8 +42,10 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         max_epochs: of the detector's stage.
         kwargs: of `EpochBasedTrainLoop`.
 
-    The fitted model is saved as fitted.pth and becomes the run's last checkpoint, so a
-    resumed run repeats at most the fit.
+    The heads are fitted beside the detector's best weights (see `take_best_weights`). The
+    fitted model is saved as fitted.pth and becomes the run's last checkpoint, so a resumed
+    run repeats at most the fit. Of several processes each caches its share of the images,
+    the main one fits, and the others take its heads.
     """
 
     def __init__(
@@ -55,11 +59,16 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
     def run(self) -> nn.Module:
         """Train both stages."""
         self.runner.call_hook("before_train")
+        hub = self.runner.message_hub
+        if hub.runtime_info.get(_STOPPED) == self._max_epochs:
+            self.stop_training = True
         while self._epoch < self._max_epochs and not self.stop_training:
             self.run_epoch()
             self._decide_current_val_interval()
             if self._wants_validation():
                 self.runner.val_loop.run()
+        if self.stop_training:
+            hub.update_info(_STOPPED, self._max_epochs)
         self.fit()
         if self.runner.val_loop is not None:
             self.runner.val_loop.run()
@@ -69,31 +78,40 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
     def fit(self) -> None:
         """Cache the features of all annotated cells, fit the heads, save the checkpoint."""
         runner = self.runner
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        start = time.monotonic()
-        cache = join_caches(
-            [
-                cache_features(model, runner.build_dataloader(each, seed=runner.seed))
-                for each in self.fit_dataloaders
-            ]
-        )
-        cached = time.monotonic()
-        runner.logger.info(
-            f"cached {len(cache.cells)} cells of {len(cache.images)} images, "
-            f"{cache.cells.shape[1]} features each, in {cached - start:.1f} s"
-        )
+        runner.logger.info(f"the heads are fitted beside {take_best_weights(runner)}")
+        caches = [self._cache(each) for each in self.fit_dataloaders]
+        found = [each for each in caches if each is not None]  # none but in the main process
+        if found:
+            self._fit_on(join_caches(found))
+        share_weights(runner)
+        runner.save_checkpoint(runner.work_dir, FITTED_CHECKPOINT, save_optimizer=False)
+        if is_main_process():
+            folder = Path(runner.work_dir)
+            with atomic_path(folder / "last_checkpoint") as temporary:
+                temporary.write_text(str(folder / FITTED_CHECKPOINT), encoding="utf-8")
+
+    def _cache(self, dataloader: dict[str, Any]) -> FeatureCache | None:
+        runner, start = self.runner, time.monotonic()
+        loader = runner.build_dataloader(dataloader, seed=runner.seed)
+        part = cache_features(bare_model(runner), loader)
+        cache = gather_cache(part, len(loader.dataset), Path(runner.work_dir) / ".features")
+        if cache is not None:
+            runner.logger.info(
+                f"cached {len(cache.cells)} cells of {len(cache.images)} images, "
+                f"{cache.cells.shape[1]} features each, in {time.monotonic() - start:.1f} s"
+            )
+        return cache
+
+    def _fit_on(self, cache: FeatureCache) -> None:
+        runner, start = self.runner, time.monotonic()
+        model = bare_model(runner)
         for epoch, losses in fit_heads(model, cache, seed=runner.seed, **self.fit_options):
             runner.visualizer.add_scalars(
                 {f"fit/{name}": value for name, value in losses.items()}, step=epoch
             )
             last = losses
         summary = ", ".join(f"{name} {value:.4f}" for name, value in last.items())
-        runner.logger.info(f"fitted in {time.monotonic() - cached:.1f} s: {summary}")
-        runner.save_checkpoint(runner.work_dir, FITTED_CHECKPOINT, save_optimizer=False)
-        if is_main_process():
-            folder = Path(runner.work_dir)
-            with atomic_path(folder / "last_checkpoint") as temporary:
-                temporary.write_text(str(folder / FITTED_CHECKPOINT), encoding="utf-8")
+        runner.logger.info(f"fitted in {time.monotonic() - start:.1f} s: {summary}")
 
     def _wants_validation(self) -> bool:
         # the last epoch's validation follows the fit

@@ -77,8 +77,8 @@ class PredictionPictures(Hook):
 
         Args:
             channels: (C, H, W) uint8.
-            found: instances with `scores`, `bboxes`, `mask_probs`, and
-                `localization_scores` where the model names cells.
+            found: instances with `scores`, `bboxes`, `mask_probs` (or `masks`, where the
+                cells were given), and `localization_scores` where the model names cells.
 
         Returns:
             (H, W, 3) uint8.
@@ -88,7 +88,10 @@ class PredictionPictures(Hook):
         boxes = getattr(kept.bboxes, "tensor", kept.bboxes).numpy()
         cells: list[DrawnCell] = []
         for row in range(len(kept)):
-            cell = paste_outline(kept.mask_probs[row].numpy(), boxes[row], picture.shape[:2])
+            if "mask_probs" in kept:
+                cell = paste_outline(kept.mask_probs[row].numpy(), boxes[row], picture.shape[:2])
+            else:
+                cell = whole_outline(kept.masks.masks[row] > 0)
             if cell is None:
                 continue
             if "localization_scores" in kept:
@@ -120,3 +123,8 @@ def paste_outline(
     size_wh = (right - left, bottom - top)
     mask = cv2.resize(mask_probs.astype(np.float32), size_wh) >= 0.5
     return outline(mask, (left, top)) if mask.any() else None
+
+
+def whole_outline(mask: NDArray[np.bool_]) -> DrawnCell | None:
+    """Outline a mask of the picture's size, (H, W); None where it has no pixel."""
+    return outline(mask) if mask.any() else None

@@ -13,6 +13,7 @@ from hpa_mmdet.models.losses import (  # noqa: E402
     CellLoss,
     InheritedLoss,
 )
+from hpa_mmdet.models.roi_extractor import FloatRoIExtractor  # noqa: E402
 from hpa_mmdet.models.roi_head import CellRoIHead  # noqa: E402
 from hpa_mmdet.models.timm_features import TimmFeatures  # noqa: E402
 
@@ -21,6 +22,7 @@ __all__ = [
     "BagLoss",
     "CellLoss",
     "CellRoIHead",
+    "FloatRoIExtractor",
     "HpaDataPreprocessor",
     "HpaMaskRCNN",
     "InheritedLoss",

@@ -28,6 +28,8 @@ class HpaMaskRCNN(TwoStageDetector):
 
     Args:
         localization: config of `LocalizationBranch`; None for a detector of cells alone.
+        detect: False where cells are always given: their names are learnt, boxes and masks
+            are not, and every sample to predict needs `given_instances`.
         kwargs: of mmdet's `TwoStageDetector`.
 
     Each predicted instance has `bboxes`, `scores` (p(cell)), `labels` (0), `mask_probs`
@@ -38,8 +40,11 @@ class HpaMaskRCNN(TwoStageDetector):
 
     localization: LocalizationBranch | None
 
-    def __init__(self, localization: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, localization: dict[str, Any] | None = None, detect: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        self.detect = detect
         self.localization = MODELS.build(localization) if localization else None
 
     def loss(
@@ -56,27 +61,46 @@ class HpaMaskRCNN(TwoStageDetector):
         Returns:
             mmdet's losses, and the branch's where it trains with the detector.
         """
-        maps = self.backbone(batch_inputs)
+        learns_names = self.localization is not None and self.localization.train_with_detector
+        assert self.detect or learns_names, "nothing to learn: neither boxes nor names"
+        shares_maps = learns_names and self.localization.backbone is None  # type: ignore[union-attr]
+        maps = self.backbone(batch_inputs) if self.detect or shares_maps else ()
+        losses = self._detector_loss(maps, batch_data_samples) if self.detect else {}
+        if learns_names:
+            losses.update(self._localization_loss(batch_inputs, maps, batch_data_samples))
+        return losses
+
+    def _detector_loss(
+        self, maps: Sequence[Tensor], batch_data_samples: list[DetDataSample]
+    ) -> dict[str, Tensor]:
         pyramid = self.neck(maps)
         losses, proposals = self.rpn_head.loss_and_predict(
             pyramid, batch_data_samples, proposal_cfg=self.train_cfg["rpn_proposal"]
         )
         losses = {name.replace("loss_", "loss_rpn_"): value for name, value in losses.items()}
         losses.update(self.roi_head.loss(pyramid, proposals, batch_data_samples))
-        if self.localization is not None and self.localization.train_with_detector:
-            instances = [each.gt_instances for each in batch_data_samples]
-            cells, bag_index, images = self._describe(batch_inputs, maps, instances)
-            labels = _image_labels(batch_data_samples, images.device)
-            targets = _cell_targets(instances, images.device)
-            exact = _exact(batch_data_samples, images.device)
-            losses.update(self.localization.loss(cells, bag_index, images, labels, targets, exact))
         return losses
+
+    def _localization_loss(
+        self,
+        batch_inputs: Tensor,
+        maps: Sequence[Tensor],
+        batch_data_samples: list[DetDataSample],
+    ) -> dict[str, Tensor]:
+        assert self.localization is not None
+        instances = [each.gt_instances for each in batch_data_samples]
+        cells, bag_index, images = self._describe(batch_inputs, maps, instances)
+        labels = _image_labels(batch_data_samples, images.device)
+        targets = _cell_targets(instances, images.device)
+        exact = _exact(batch_data_samples, images.device)
+        return self.localization.loss(cells, bag_index, images, labels, targets, exact)
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], rescale: bool = True
     ) -> list[DetDataSample]:
         """Find and name the cells; see the class for what each sample then holds."""
         given = [each.get("given_instances") for each in batch_data_samples]
+        assert self.detect or all(each is not None for each in given), "no cells are given"
         maps = self.backbone(batch_inputs) if self._needs_detector(given) else ()
         if all(each is not None for each in given):
             results = [_as_results(each) for each in given]

@@ -1,10 +1,14 @@
 """Every shipped config loads, builds its model and its loops."""
 
+import re
 from pathlib import Path
 
 import pytest
-from mmdet.registry import LOOPS, MODELS
+from mmdet.registry import HOOKS, LOOPS, METRICS, MODELS
 from mmengine.config import Config
+
+import hpa_mmdet.evaluation
+import hpa_mmdet.hooks  # noqa: F401
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXPERIMENTS = sorted(
@@ -12,6 +16,8 @@ EXPERIMENTS = sorted(
     for path in CONFIGS.rglob("*.py")
     if "_base_" not in path.parts
 )
+DEMO = "mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py"
+REAL = "mask_rcnn/hpa-mask-rcnn_r50_fpn_bag-mean_1x_hpa.py"
 pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 
@@ -33,7 +39,7 @@ def test_experiment_builds(name: str) -> None:
     assert sum(each.numel() for each in model.parameters()) > 100_000
     if config.train_cfg.type == "DetectThenFitLoop":
         ann_file = config.train_cfg.fit.dataloader.dataset.ann_file
-        assert ann_file.endswith(("/train.json", "/train_refined.json"))
+        assert ann_file.endswith(("/train.json", "/train_refined.json", "/train_train.json"))
         assert LOOPS.get(config.train_cfg.type) is not None
 
 
@@ -44,7 +50,38 @@ def test_experiment_states_differences_only(name: str) -> None:
 
 def test_data_root_reaches_every_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HPA_DATA", "/somewhere/else")
-    config = Config.fromfile(CONFIGS / EXPERIMENTS[0])
-    for loader in (config.train_dataloader, config.train_cfg.fit.dataloader):
-        assert loader.dataset.ann_file == "/somewhere/else/train.json"
-        assert loader.dataset.data_prefix.img == "/somewhere/else/train"
+    for name, loaders in ((DEMO, 2), (REAL, 4)):
+        text = Config.fromfile(CONFIGS / name).pretty_text
+        found = re.findall(r"ann_file='(.*?)'", text)
+        assert len(found) >= loaders
+        assert all(each.startswith("/somewhere/else/train") for each in found)
+        assert "data/hpa" not in text
+
+
+@pytest.mark.parametrize("name", [each for each in EXPERIMENTS if each.endswith("_1x_hpa.py")])
+def test_real_experiments_are_validated_on_other_images(name: str) -> None:
+    config = Config.fromfile(CONFIGS / name)
+    assert config.train_dataloader.dataset.ann_file.endswith("/train_train.json")
+    assert config.train_cfg.fit.dataloader.dataset.ann_file.endswith("/train_train.json")
+    assert config.val_dataloader.dataset.ann_file.endswith("/train_val.json")
+    assert config.val_dataloader.dataset.test_mode
+    metrics = [METRICS.build(dict(each)) for each in config.val_evaluator]
+    assert {each.ann_file for each in metrics} == {config.val_dataloader.dataset.ann_file}
+    hooks = {each.type: each for each in config.custom_hooks}
+    assert config.default_hooks.checkpoint.save_best == hooks["EarlyStoppingHook"].monitor
+    assert hooks["PredictionPictures"].dataset == config.val_dataloader.dataset
+    assert config.optim_wrapper.clip_grad.max_norm > 0
+    warm_up, cosine = config.param_scheduler
+    assert warm_up.type == "LinearLR"
+    assert warm_up.end > 0
+    assert cosine.type == "CosineAnnealingLR"
+    assert cosine.T_max == config.train_cfg.max_epochs
+    for each in config.custom_hooks:
+        HOOKS.build(dict(each))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_boxes_stay_exact_under_mixed_precision(name: str) -> None:
+    roi_head = Config.fromfile(CONFIGS / name).model.roi_head
+    for extractor in (roi_head.bbox_roi_extractor, roi_head.mask_roi_extractor):
+        assert extractor.type == "FloatRoIExtractor"

@@ -45,7 +45,7 @@ model = dict(
     roi_head=dict(
         type="CellRoIHead",
         bbox_roi_extractor=dict(
-            type="SingleRoIExtractor",
+            type="FloatRoIExtractor",
             roi_layer=dict(type="RoIAlign", output_size=7, sampling_ratio=2),
             out_channels=64,
             featmap_strides=[8, 16, 32, 64],
@@ -67,7 +67,7 @@ model = dict(
             loss_bbox=dict(type="L1Loss", loss_weight=1.0),
         ),
         mask_roi_extractor=dict(
-            type="SingleRoIExtractor",
+            type="FloatRoIExtractor",
             roi_layer=dict(type="RoIAlign", output_size=14, sampling_ratio=2),
             out_channels=64,
             featmap_strides=[8, 16, 32, 64],
