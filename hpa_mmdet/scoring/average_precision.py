@@ -3,6 +3,7 @@
 D: detections of all images; K: classes.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -64,11 +65,25 @@ class Ranking(NamedTuple):
 
 def rank_detections(detections: RankedDetections, num_classes: int) -> Ranking:
     """Order detections once, for any number of ways to break their ties."""
-    order = np.lexsort((-detections.scores, detections.classes))  # stable
-    classes, truths = detections.classes[order], detections.truths[order]
-    own = np.where(truths >= 0, truths * num_classes + classes, -1)
+    # sorting by class costs next to nothing (16 bits: radix sort), and is stable
+    order = np.argsort(detections.classes.astype(np.uint16), kind="stable")
+    classes = detections.classes[order]
     edges = np.searchsorted(classes, np.arange(num_classes + 1))
+    falling = -detections.scores[order]
+    for start, stop in pairwise(edges.tolist()):
+        order[start:stop] = order[start:stop][_stable_order(falling[start:stop])]
+    truths = detections.truths[order]
+    own = np.where(truths >= 0, truths * num_classes + classes, -1)
     return Ranking(order, classes, detections.scores[order], own, edges)
+
+
+def _stable_order(values: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Sort, equal values in their own order; the quicker unstable sort where none are equal."""
+    order = np.argsort(values)
+    ordered = values[order]
+    if np.any(ordered[1:] == ordered[:-1]):
+        return np.argsort(values, kind="stable")
+    return order
 
 
 def average_precisions(

@@ -30,6 +30,7 @@ from hpa_mmdet.scoring.average_precision import (
 )
 from hpa_mmdet.scoring.detections import Detections, detections_of_row
 from hpa_mmdet.scoring.matching import NO_MATCH, mask_iou, match_by_class
+from hpa_mmdet.scoring.overlap import columns_iou
 from hpa_mmdet.scoring.truth import TruthImage
 
 IOU_THRESHOLD = 0.6
@@ -96,14 +97,14 @@ class ContestScorer:
         Args:
             truth: the image's cells.
             detections: of the image.
-            iou: (U, T) as `mask_iou` gives it, where it is already known.
+            iou: (U, T) where it is already known; only values of at least the threshold count.
         """
         self._num_truths += truth.localizations.sum(axis=0)
         first, self._cells = self._cells, self._cells + len(truth.rles)
         if detections is None or len(detections.scores) == 0:
             return
         if iou is None:
-            iou = mask_iou(detections.masks, truth.rles)
+            iou = self._overlaps(truth, detections)
         best = match_by_class(
             iou,
             detections.mask_index,
@@ -113,6 +114,12 @@ class ContestScorer:
         )
         truths = np.where(best == NO_MATCH, NO_MATCH, best + first)
         self._parts.append(RankedDetections(detections.scores, detections.hpa_index, truths))
+
+    def _overlaps(self, truth: TruthImage, detections: Detections) -> NDArray[np.float64]:
+        """Give (U, T), from columns where the masks are cut already: cutting costs more."""
+        if detections.columns is None:
+            return mask_iou(detections.masks, truth.rles)
+        return columns_iou(detections.columns, truth.columns(), self.iou_threshold)
 
     def result(
         self,
