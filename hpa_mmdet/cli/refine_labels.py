@@ -42,6 +42,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--folds", type=int, default=5, help="models that are fitted (default 5)")
     add("--groups", type=Path, metavar="CSV", help="ID,antibody: images that share a fold")
     add("--soft", action="store_true", help="write probabilities, not yes and no")
+    add(
+        "--assign",
+        choices=("share", "probability"),
+        default="share",
+        help="move the probabilities to the share of cells that each class is expected to "
+        "have, or take them as they are (default: %(default)s)",
+    )
     add("--truth", type=Path, metavar="CSV", help="ID,cell_id,cell_labels: count right changes")
     add("--seed", type=int, default=0, help="of folds and fits")
     add("--cfg-options", nargs="+", action=DictAction, help="key=value, override the config")
@@ -83,6 +90,7 @@ def _refine(args: argparse.Namespace) -> None:
         folds=args.folds,
         seed=args.seed,
         soft=args.soft,
+        assign=args.assign,
         images=args.images,
         checkpoint=args.checkpoint,
         features=args.features,

@@ -76,8 +76,10 @@ def predict_out_of_fold(
         fit_heads(fitted, cache.select(others), seed=seed + int(fold), **fit)
         inside = fold_of[image_of] == fold
         with torch.no_grad():
-            logits = fitted.localization.cell_head(cache.cells[torch.from_numpy(inside)])
-        probs[inside] = torch.sigmoid(logits).numpy()
+            found = fitted.localization.cell_head.probabilities(
+                cache.cells[torch.from_numpy(inside)]
+            )
+        probs[inside] = found.numpy()
         if report is not None:
             report(int(fold))
     return probs

@@ -2,14 +2,19 @@
 
 N: cells of an image; K = 19 localizations, of which the last is Negative.
 
-A label that the image lacks is never given. A label that it has is expected of a share of
-its cells, which differs by class (`EXPECTED_SHARE`): the predicted probabilities are moved
-together, by one offset of their logits, until their mean is that share. So only the order
-and the distances of the cells come from the model, which often is sure of too many or too
-few. At least one cell has each label, and a cell that has none is Negative.
+A label that the image lacks is never given; at least one cell has each label that it has,
+and a cell that has none is Negative. In between there are two ways (`Assignment`):
+
+*share*: a label is expected of a share of the image's cells, which differs by class
+(`EXPECTED_SHARE`). The predicted probabilities are moved together, by one offset of their
+logits, until their mean is that share. So only the order and the distances of the cells
+come from the model, which often is sure of too many or too few.
+
+*probability*: the predicted probabilities as they are.
 """
 
 from collections.abc import Collection, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +26,23 @@ EXPECTED_SHARE: tuple[float, ...] = (
     0.78, 0.74, 0.64, 0.45, 0.87, 0.39, 0.70, 0.50, 0.79, 0.75,
     0.59, 0.07, 0.24, 0.70, 0.85, 0.68, 0.82, 0.55, 1.00,
 )  # fmt: skip
+Assignment = Literal["share", "probability"]
+ASSIGNMENTS: tuple[Assignment, ...] = ("share", "probability")
 _HIGHEST_SHARE = 0.97  # else no cell could be the exception
 
 
 def deal_labels(
     probs: NDArray[np.floating],
     image_labels: Collection[int],
-    shares: Sequence[float] = EXPECTED_SHARE,
+    shares: Sequence[float] | None = EXPECTED_SHARE,
 ) -> NDArray[np.float64]:
     """Say how likely each cell shows each class, given the image's labels.
 
     Args:
         probs: (N, K) p(k | cell) of a model that did not learn from this image.
         image_labels: the image's labels, as hpa_index.
-        shares: (K,) share of the cells expected to show a label of their image.
+        shares: (K,) share of the cells expected to show a label of their image; None to
+            take the probabilities as they are.
 
     Returns:
         (N, K) in 0..1: 0 for labels that the image lacks, 1 for the likeliest cell of each
@@ -45,19 +53,26 @@ def deal_labels(
         >>> probs[0, 14] = 0.9
         >>> deal_labels(probs, [14])[:, [14, 18]].round(2).tolist()
         [[1.0, 0.0], [0.74, 0.26]]
+        >>> deal_labels(probs, [14], shares=None)[:, [14, 18]].tolist()
+        [[1.0, 0.0], [0.5, 0.5]]
     """
     count = len(probs)
     dealt = np.zeros((count, NUM_LOCALIZATIONS))
     if count == 0:
         return dealt
     for k in sorted(set(image_labels) - {NEGATIVE}):
-        clipped = np.clip(np.asarray(probs[:, k], dtype=float), 1e-7, 1 - 1e-7)
-        logits = np.log(clipped) - np.log1p(-clipped)
-        share = min(max(shares[k], 1 / count), _HIGHEST_SHARE)
-        dealt[:, k] = _sigmoid(logits + offset_to_share(logits, share))
-        dealt[logits.argmax(), k] = 1
+        of_class = np.asarray(probs[:, k], dtype=float)
+        dealt[:, k] = of_class if shares is None else _move_to_share(of_class, shares[k])
+        dealt[of_class.argmax(), k] = 1
     dealt[:, NEGATIVE] = (1 - dealt[:, :NEGATIVE]).prod(1)
     return dealt
+
+
+def _move_to_share(probs: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    clipped = np.clip(probs, 1e-7, 1 - 1e-7)
+    logits = np.log(clipped) - np.log1p(-clipped)
+    share = min(max(share, 1 / len(probs)), _HIGHEST_SHARE)
+    return _sigmoid(logits + offset_to_share(logits, share))
 
 
 def harden(dealt: NDArray[np.float64], image_labels: Collection[int]) -> NDArray[np.float64]:

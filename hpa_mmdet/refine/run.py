@@ -19,7 +19,7 @@ from hpa_mmdet.hooks.feature_cache import FeatureCache, cache_features, load_cac
 from hpa_mmdet.io.label_tables import read_cell_labels
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.refine.out_of_fold import part_in_folds, predict_out_of_fold
-from hpa_mmdet.refine.relabel import deal_labels, harden
+from hpa_mmdet.refine.relabel import EXPECTED_SHARE, Assignment, deal_labels, harden
 from hpa_mmdet.refine.rewrite import Change, count_changes, rewrite_labels, write_changes
 
 
@@ -31,6 +31,7 @@ class RefineOptions:
         folds: how many models are fitted.
         seed: of the folds and the fits.
         soft: probabilities in place of yes and no.
+        assign: how the probabilities become labels, see `relabel`.
         images: folder of the channel files; None for the one that the JSON names.
         checkpoint: weights of the model; None for those that its config loads.
         features: file to keep the features in, or to take them from.
@@ -41,6 +42,7 @@ class RefineOptions:
     folds: int = 5
     seed: int = 0
     soft: bool = False
+    assign: Assignment = "share"
     images: Path | None = None
     checkpoint: Path | None = None
     features: Path | None = None
@@ -71,8 +73,9 @@ def refine(
         InputError: the JSON, the features or a table cannot be used.
     """
     data = read_coco(source)
+    torch.manual_seed(options.seed)  # of the heads' first weights
     model = _build_model(config, options.checkpoint)
-    cache = _features(model, config, source, options)
+    cache = _told(_features(model, config, source, options), data)
     groups = _groups(cache, options.groups)
     fold_of = part_in_folds(groups, options.folds, options.seed)
     fit = {
@@ -81,7 +84,7 @@ def refine(
         if name not in ("dataloader", "more_dataloaders")
     }
     probs = predict_out_of_fold(model, cache, fold_of, fit, options.seed, report)
-    labels = _deal(data, cache, probs, options.soft)
+    labels = _deal(data, cache, probs, options)
     changes = _compare(data, labels, options.truth)
     rewrite_labels(source, out, labels, options.soft)
     write_changes(out.with_suffix(".changes.csv"), changes)
@@ -113,6 +116,30 @@ def _features(model: Any, config: Any, source: Path, options: RefineOptions) -> 
     return cache
 
 
+def _told(cache: FeatureCache, data: CocoData) -> FeatureCache:
+    """Give the cache the labels of the file: kept features may come from an earlier round."""
+    assert cache.cell_ids is not None
+    image_of = {image.hpa_id: image for image in data.images}
+    targets = torch.zeros(len(cache.cells), NUM_LOCALIZATIONS)
+    labels = torch.zeros(len(cache.images), NUM_LOCALIZATIONS)
+    parts = torch.arange(len(targets)).split(cache.counts.tolist())
+    for place, (hpa_id, rows) in enumerate(zip(cache.hpa_ids, parts, strict=True)):
+        if hpa_id not in image_of:
+            raise InputError(
+                "features", f"image {hpa_id}", f"an image of {data.path}", "remove the file"
+            )
+        labels[place, list(image_of[hpa_id].image_labels)] = 1
+        cells = {cell.cell_id: cell for cell in image_of[hpa_id].cells}
+        for row, cell_id in zip(rows.tolist(), cache.cell_ids[rows].tolist(), strict=True):
+            if cell_id not in cells:
+                found = f"cell {cell_id} of image {hpa_id}"
+                raise InputError("features", found, f"a cell of {data.path}", "remove the file")
+            cell = cells[cell_id]
+            probs = cell.hpa_probs or (1.0,) * len(cell.hpa_indices)
+            targets[row, list(cell.hpa_indices)] = torch.tensor(probs)
+    return cache._replace(cell_targets=targets, image_labels=labels)
+
+
 def _groups(cache: FeatureCache, table: Path | None) -> list[str]:
     if table is None:
         return list(cache.hpa_ids)
@@ -127,20 +154,17 @@ def _groups(cache: FeatureCache, table: Path | None) -> list[str]:
 
 
 def _deal(
-    data: CocoData, cache: FeatureCache, probs: NDArray[np.float64], soft: bool
+    data: CocoData, cache: FeatureCache, probs: NDArray[np.float64], options: RefineOptions
 ) -> dict[tuple[int, int], NDArray[np.float64]]:
     assert cache.cell_ids is not None
+    shares = EXPECTED_SHARE if options.assign == "share" else None
     image_of = {image.hpa_id: image for image in data.images}
     labels: dict[tuple[int, int], NDArray[np.float64]] = {}
     parts = torch.arange(len(probs)).split(cache.counts.tolist())
     for hpa_id, rows in zip(cache.hpa_ids, parts, strict=True):
-        if hpa_id not in image_of:
-            raise InputError(
-                "features", f"image {hpa_id}", f"an image of {data.path}", "remove the file"
-            )
         image = image_of[hpa_id]
-        dealt = deal_labels(probs[rows.numpy()], image.image_labels)
-        if not soft:
+        dealt = deal_labels(probs[rows.numpy()], image.image_labels, shares)
+        if not options.soft:
             dealt = harden(dealt, image.image_labels)
         for cell_id, each in zip(cache.cell_ids[rows].tolist(), dealt, strict=True):
             labels[image.image_id, cell_id] = each

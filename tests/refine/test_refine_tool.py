@@ -3,13 +3,19 @@
 import csv
 import json
 import secrets
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpa_mmdet.cli.convert_coco import main as convert
 from hpa_mmdet.cli.refine_labels import main
 from hpa_mmdet.coco.read import read_coco
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.hooks.feature_cache import FeatureCache
+from hpa_mmdet.refine import run
+from hpa_mmdet.refine.out_of_fold import predict_out_of_fold
 from hpa_mmdet.refine.rewrite import rewrite_labels
 from hpa_mmdet.testing import TINY_BACKBONE, TINY_CHANNELS, write_discs
 
@@ -54,14 +60,22 @@ def truth_table(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("soft", [True, False], ids=["soft", "hard"])
+@pytest.mark.parametrize(
+    ("soft", "assign"),
+    [
+        pytest.param(True, "share", id="soft"),
+        pytest.param(False, "share", id="hard"),
+        pytest.param(False, "probability", id="hard-probability"),
+    ],
+)
 def test_the_new_json_obeys_the_rules_and_the_table_counts(
-    discs: Path, soft: bool, capsys: pytest.CaptureFixture[str]
+    discs: Path, soft: bool, assign: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, features = discs / "refined.json", discs / "features.npz"
     command = [
         CONFIG, str(discs / "train.json"), "--out", str(out), "--folds", "2",
         "--features", str(features), "--truth", str(truth_table(discs)),
+        "--assign", assign,
         *(["--soft"] if soft else []), *tiny(),
     ]  # fmt: skip
     assert main(command) == 0
@@ -95,6 +109,40 @@ def test_the_new_json_obeys_the_rules_and_the_table_counts(
     # the features are taken from the file: the images are not needed any more
     (discs / "train").rename(discs / "gone")
     assert main([*command, "--overwrite"]) == 0
+
+
+def test_a_second_round_learns_from_the_first(discs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same command on the first round's JSON; kept features bring no old labels along."""
+    learnt: list[FeatureCache] = []
+
+    def spy(model: object, cache: FeatureCache, *args: object) -> np.ndarray:
+        learnt.append(cache)
+        return predict_out_of_fold(model, cache, *args)
+
+    monkeypatch.setattr(run, "predict_out_of_fold", spy)
+    first, second, options = discs / "first.json", discs / "second.json", ["--folds", "2"]
+    options += ["--features", str(discs / "features.npz"), "--soft"]
+    assert main([CONFIG, str(discs / "train.json"), "--out", str(first), *options, *tiny()]) == 0
+    shutil.copy(first, discs / "train_refined.json")
+    assert main([REFINED, str(first), "--out", str(second), *options, *tiny()]) == 0
+    images = read_coco(first).images
+    shown = [(cell.hpa_indices, cell.hpa_probs) for image in images for cell in image.cells]
+    for targets, (indices, probs) in zip(learnt[1].cell_targets, shown, strict=True):
+        assert targets.nonzero()[:, 0].tolist() == sorted(indices)
+        assert targets[list(indices)].tolist() == pytest.approx(probs)
+    assert [each.image_labels for each in read_coco(second).images] == [
+        each.image_labels for each in images
+    ]
+
+    content = json.loads(first.read_text())
+    content["annotations"][0]["cell_id"] = 99
+    (discs / "other.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="features: found cell 3 of image a, expected a cell of"):
+        run._told(learnt[0], read_coco(discs / "other.json"))
+    content["images"][0]["hpa_id"] = "elsewhere"
+    (discs / "other.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="features: found image a, expected an image of"):
+        run._told(learnt[0], read_coco(discs / "other.json"))
 
 
 def test_what_cannot_be_refined_is_said_in_a_line(

@@ -15,10 +15,11 @@ def probs(seed: int, count: int) -> np.ndarray:
 @pytest.mark.parametrize("image_labels", [[14], [0, 5, 16], [11, 18], [18], []], ids=str)
 @pytest.mark.parametrize("count", [1, 2, 30])
 @pytest.mark.parametrize("soft", [True, False], ids=["soft", "hard"])
+@pytest.mark.parametrize("shares", [EXPECTED_SHARE, None], ids=["share", "probability"])
 def test_only_the_images_labels_are_given_and_each_to_some_cell(
-    image_labels: list[int], count: int, soft: bool
+    image_labels: list[int], count: int, soft: bool, shares: tuple[float, ...] | None
 ) -> None:
-    dealt = deal_labels(probs(3, count), image_labels)
+    dealt = deal_labels(probs(3, count), image_labels, shares)
     labels = dealt if soft else harden(dealt, image_labels)
     assert labels.min() >= 0
     assert labels.max() <= 1
@@ -37,6 +38,19 @@ def test_the_share_of_cells_is_the_one_expected() -> None:
     dealt = deal_labels(probs(4, 400), [5, 14])
     for k in (5, 14):
         assert dealt[:, k].mean() == pytest.approx(EXPECTED_SHARE[k], abs=0.01)
+
+
+def test_probabilities_are_taken_as_they_are() -> None:
+    given = probs(4, 50)
+    dealt = deal_labels(given, [5, 14], shares=None)
+    for k in (5, 14):
+        likeliest = given[:, k].argmax()
+        assert dealt[likeliest, k] == 1
+        np.testing.assert_array_equal(
+            np.delete(dealt[:, k], likeliest), np.delete(given[:, k], likeliest)
+        )
+    hard = harden(dealt, [5, 14])
+    np.testing.assert_array_equal(hard[:, 5], np.maximum(given[:, 5] >= 0.5, dealt[:, 5] == 1))
 
 
 def test_how_sure_the_model_is_of_all_cells_together_changes_nothing() -> None:
