@@ -15,8 +15,9 @@ from hpa_mmdet.hooks.feature_cache import FeatureCache
 def fit_heads(
     model: Any,
     cache: FeatureCache,
-    epochs: int = 25,
-    lr: float = 1e-3,
+    epochs: int = 50,
+    lr: float = 3e-3,
+    linear_lr: float = 3e-2,
     weight_decay: float = 1e-2,
     batch_images: int = 32,
     seed: int = 0,
@@ -28,6 +29,7 @@ def fit_heads(
         cache: the training set's features.
         epochs: passes over all images.
         lr: highest learning rate of AdamW, one cycle.
+        linear_lr: the same, of the heads' linear parts.
         weight_decay: of AdamW.
         batch_images: bags per step.
         seed: of the order of the bags and of dropout.
@@ -38,17 +40,21 @@ def fit_heads(
     branch = model.localization
     device = next(branch.cell_head.parameters()).device
     weak = cache if cache.exact is None else cache.select((~cache.exact).nonzero()[:, 0])
-    branch.cell_head[0].fit(weak.cells.to(device))
-    branch.image_head[0].fit(weak.images.to(device))
+    branch.cell_head.standardize.fit(weak.cells.to(device))
+    branch.image_head.standardize.fit(weak.images.to(device))
     branch.loss_localization.measure_classes(weak.image_labels.sum(0))
-    parameters = [
-        *branch.cell_head.parameters(),
-        *branch.image_head.parameters(),
-        *branch.loss_localization.parameters(),
+    linear = [*branch.cell_head.linear_parameters(), *branch.image_head.linear_parameters()]
+    known = {id(each) for each in linear}
+    modules = (branch.cell_head, branch.image_head, branch.loss_localization)
+    others = [each for part in modules for each in part.parameters() if id(each) not in known]
+    groups = [
+        {"params": each, "lr": rate} for each, rate in ((linear, linear_lr), (others, lr)) if each
     ]
-    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
+    optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay)
     steps = -(-len(cache.images) // batch_images)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [each["lr"] for each in groups], total_steps=epochs * steps
+    )
     generator = torch.Generator().manual_seed(seed)
     history: list[tuple[int, dict[str, float]]] = []
     branch.cell_head.train()

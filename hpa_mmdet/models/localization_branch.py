@@ -14,35 +14,7 @@ from torch import Tensor, nn
 
 from hpa_mmdet.localizations import NEGATIVE, NUM_LOCALIZATIONS
 from hpa_mmdet.models.cell_pooling import pool_cells, pool_image
-
-
-class Standardize(nn.Module):
-    """Subtract a mean and divide by a deviation that were measured on training data.
-
-    Unlike batch normalization it never uses the statistics of the batch at hand, which
-    may be two images.
-
-    Args:
-        length: D.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, length: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(length))
-        self.register_buffer("std", torch.ones(length))
-
-    def fit(self, features: Tensor) -> None:
-        """Measure (rows, D) features; a feature that never varies is left at scale 1."""
-        self.mean.copy_(features.mean(0))
-        spread = features.std(0, correction=0)
-        self.std.copy_(torch.where(spread > 1e-6, spread, torch.ones_like(spread)))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Standardize (rows, D) features; outliers are cut at 10 deviations."""
-        return ((features - self.mean) / self.std).clamp(-10, 10)
+from hpa_mmdet.models.localization_head import LocalizationHead
 
 
 @MODELS.register_module()
@@ -54,14 +26,18 @@ class LocalizationBranch(BaseModule):
         backbone: config of a network of its own (such as the green channel alone at
             the full resolution), or None to pool the detector's maps.
         pooling: "mask" (inside the cell's mask) or "box".
-        hidden: width of the one hidden layer of each head.
+        hidden: for each part of the heads the width of its hidden layer, 0 for a linear one;
+            see `LocalizationHead`.
         dropout: in the heads, while they train.
         loss: config of a `LocalizationLoss` over cells and bags, such as `BagLoss`.
         image_loss_weight: of the image head's binary cross-entropy.
         negative: "derived": p(Negative) is the product of (1 - p) over the other 18;
             "learnt": its own logit; "mixed": the mean of both. Image labels hardly ever say
             Negative, though 10 % of real cells are, so the default is derived.
-        image_exponent: a in p(k | cell) * p(k | image)^a; 0 switches the image head off.
+        image_exponent: a in p(k | cell) * p(k | image)^a * mean(k)^b; 0 switches the image
+            head off. None takes what `choose_exponents` found on validation cells, or 0.
+        cells_exponent: b in the same; mean(k) is the mean of p(k | cell) over the cells of
+            the image: neighbours that show k are evidence for k. None as above, or 1.
         train_with_detector: also learn in the detector's own steps. Else only
             `DetectThenFitLoop` trains the heads, which is cheaper by far on a CPU.
         exact_loss_weight: of the cross-entropy of cells whose labels are exact because
@@ -69,17 +45,20 @@ class LocalizationBranch(BaseModule):
         init_cfg: mmengine's.
     """
 
+    chosen_exponents: Tensor
+
     def __init__(
         self,
         feature_dim: int,
         loss: dict[str, Any],
         backbone: dict[str, Any] | None = None,
         pooling: str = "mask",
-        hidden: int = 256,
+        hidden: int | Sequence[int] = (0, 256),
         dropout: float = 0.3,
         image_loss_weight: float = 1.0,
         negative: str = "derived",
-        image_exponent: float = 0.5,
+        image_exponent: float | None = None,
+        cells_exponent: float | None = None,
         train_with_detector: bool = False,
         exact_loss_weight: float = 1.0,
         init_cfg: dict[str, Any] | None = None,
@@ -91,12 +70,15 @@ class LocalizationBranch(BaseModule):
             raise ValueError(f"negative: found {negative!r}, expected derived, learnt or mixed")
         self.backbone = MODELS.build(backbone) if backbone else None
         self.pooling, self.negative = pooling, negative
-        self.image_exponent, self.image_loss_weight = image_exponent, image_loss_weight
+        self.image_exponent, self.cells_exponent = image_exponent, cells_exponent
+        self.image_loss_weight = image_loss_weight
         self.train_with_detector = train_with_detector
         self.exact_loss_weight = exact_loss_weight
         self.loss_localization = MODELS.build(loss)
-        self.cell_head = _head(feature_dim, hidden, dropout)
-        self.image_head = _head(feature_dim, hidden, dropout)
+        self.cell_head = LocalizationHead(feature_dim, hidden, dropout)
+        self.image_head = LocalizationHead(feature_dim, hidden, dropout)
+        # a and b, for exponents that the config leaves open; part of the checkpoint
+        self.register_buffer("chosen_exponents", torch.tensor([0.0, 1.0]))
 
     def maps(self, image: Tensor, detector_maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Give the maps to pool: of the own network, or the detector's.
@@ -142,27 +124,35 @@ class LocalizationBranch(BaseModule):
         Returns:
             `loss_localization` and `loss_image`, and `loss_exact` where `exact` is given.
         """
-        logits = self.cell_head(cells)
+        parts = self.cell_head(cells)
         labels = image_labels.float()
         # a derived Negative has no logit of its own to learn
         count = NEGATIVE if self.negative == "derived" else NUM_LOCALIZATIONS
         weak = torch.ones_like(bag_index, dtype=torch.bool) if exact is None else ~exact[bag_index]
         targets = None if cell_targets is None else cell_targets[weak, :count]
-        image_loss = nn.functional.binary_cross_entropy_with_logits(
-            self.image_head(images), labels, reduction="none"
-        ).sum(1)
-        losses = {
-            "loss_localization": self.loss_localization(
+        weak_losses = [
+            self.loss_localization(
                 logits[weak, :count], bag_index[weak], labels[:, :count], targets
-            ),
+            )
+            for logits in parts
+        ]
+        image_loss = _cross_entropy(self.image_head(images), labels)
+        losses = {
+            "loss_localization": torch.stack(weak_losses).mean(),
             "loss_image": self.image_loss_weight * _mean(image_loss, exact),
         }
         if exact is not None:
-            exact_loss = nn.functional.binary_cross_entropy_with_logits(
-                logits[~weak, :count], labels[bag_index[~weak], :count], reduction="none"
-            ).sum(1)
+            exact_loss = _cross_entropy(parts[:, ~weak, :count], labels[bag_index[~weak], :count])
             losses["loss_exact"] = self.exact_loss_weight * _mean(exact_loss, None)
         return losses
+
+    def exponents(self) -> tuple[float, float]:
+        """Give a and b: the config's, or where it leaves them open the checkpoint's."""
+        chosen = self.chosen_exponents.tolist()
+        return (
+            chosen[0] if self.image_exponent is None else self.image_exponent,
+            chosen[1] if self.cells_exponent is None else self.cells_exponent,
+        )
 
     def predict(self, cells: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
         """Name the cells of one image.
@@ -172,31 +162,56 @@ class LocalizationBranch(BaseModule):
             image: (D,).
 
         Returns:
-            (N, K) p(k | cell) * p(k | image)^a, and (K,) p(k | image). Negative is not
-            multiplied, since images are hardly ever labelled so.
+            (N, K) p(k | cell) * p(k | image)^a * mean(k)^b, and (K,) p(k | image). Negative
+            is not multiplied, since images are hardly ever labelled so.
         """
-        prob = torch.sigmoid(self.cell_head(cells))
-        image_prob = torch.sigmoid(self.image_head(image[None]))[0]
-        shown = prob[:, :NEGATIVE]
+        prob = self.cell_head.probabilities(cells)
+        image_prob = self.image_head.probabilities(image[None])[0]
+        return self.weigh(prob, image_prob, *self.exponents()), image_prob
+
+    def weigh(
+        self, prob: Tensor, image_prob: Tensor, image_exponent: float, cells_exponent: float
+    ) -> Tensor:
+        """Bring in what the image says of its cells, and Negative; see `predict`.
+
+        Args:
+            prob: (N, K) p(k | cell) of the cells of one image.
+            image_prob: (K,) p(k | image).
+            image_exponent: a.
+            cells_exponent: b.
+        """
+        shown, learnt = prob[:, :NEGATIVE], prob[:, NEGATIVE:]
         derived = (1 - shown).prod(1, keepdim=True)
-        learnt = prob[:, NEGATIVE:]
         negative = {"derived": derived, "learnt": learnt, "mixed": (derived + learnt) / 2}
-        weighted = shown * image_prob[:NEGATIVE] ** self.image_exponent
-        return torch.cat([weighted, negative[self.negative]], dim=1), image_prob
+        evidence = image_prob[:NEGATIVE] ** image_exponent
+        if len(prob):
+            evidence = evidence * shown.mean(0) ** cells_exponent
+        return torch.cat([shown * evidence, negative[self.negative]], dim=1)
+
+    def activation(self, cells: Tensor) -> Tensor:
+        """Read the image head inside each cell: its answer to the cell's maps alone.
+
+        The heads of images and cells take features of the same form, so this is the class
+        activation of the image head, summed up over the cell instead of the image.
+
+        Args:
+            cells: (N, D).
+
+        Returns:
+            (N, K) in 0..1.
+        """
+        return self.image_head.probabilities(cells)
+
+
+def _cross_entropy(parts: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy of (P, rows, K) logits, summed over K: (rows,), the parts' mean."""
+    each = nn.functional.binary_cross_entropy_with_logits(
+        parts, targets.expand_as(parts), reduction="none"
+    )
+    return each.sum(2).mean(0)
 
 
 def _mean(values: Tensor, left_out: Tensor | None) -> Tensor:
     """Mean of (B,) values but those left out; 0, with a gradient of 0, where none is left."""
     kept = values if left_out is None else values[~left_out]
     return kept.mean() if len(kept) else kept.sum()
-
-
-def _head(feature_dim: int, hidden: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(
-        Standardize(feature_dim),
-        nn.Dropout(dropout),
-        nn.Linear(feature_dim, hidden),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(hidden, NUM_LOCALIZATIONS),
-    )

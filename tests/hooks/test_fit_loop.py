@@ -25,7 +25,7 @@ class Named(torch.nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.localization = LocalizationBranch(
-            feature_dim=8, loss={"type": "BagLoss"}, hidden=16, dropout=0.0, image_exponent=0.0
+            feature_dim=8, loss={"type": "BagLoss"}, hidden=16, dropout=0.0, cells_exponent=0.0
         )
 
 
