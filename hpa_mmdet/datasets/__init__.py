@@ -7,12 +7,14 @@ prepare()
 from hpa_mmdet.datasets.augmentation import AlbumentationsBridge  # noqa: E402
 from hpa_mmdet.datasets.cells import HpaCellDataset  # noqa: E402
 from hpa_mmdet.datasets.channel_substitution import SubstituteChannel  # noqa: E402
+from hpa_mmdet.datasets.fill_cache import FillImageCache  # noqa: E402
 from hpa_mmdet.datasets.loading import LoadCells, LoadHpaChannels  # noqa: E402
 from hpa_mmdet.datasets.packing import PackCells  # noqa: E402
 from hpa_mmdet.datasets.samplers import RepeatFactorSampler  # noqa: E402
 
 __all__ = [
     "AlbumentationsBridge",
+    "FillImageCache",
     "HpaCellDataset",
     "LoadCells",
     "LoadHpaChannels",

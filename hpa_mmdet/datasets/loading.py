@@ -3,19 +3,24 @@
 H, W: image size in pixels; C: channels; N: cells; K = 19.
 """
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
-from numpy.typing import NDArray
 
 from hpa_mmdet.coco.draw import label_image_from_rles
+from hpa_mmdet.datasets.image_cache import CacheWriteError, ImageCache
+from hpa_mmdet.datasets.working_image import WorkingImage, decode_working_image, to_uint8
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.channels import CHANNELS, ImageFiles, read_channels
+from hpa_mmdet.io.channels import CHANNELS, ImageFiles
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+
+__all__ = ["LoadCells", "LoadHpaChannels", "image_files", "to_uint8"]
 
 
 @TRANSFORMS.register_module()
@@ -24,42 +29,68 @@ class LoadHpaChannels(BaseTransform):
 
     Args:
         channels: names, such as red, green, blue, yellow.
+        scale: pixels of the working image for each of the file's; `LoadCells` scales the
+            cells alike, and all that follows sees an image of that size.
+        cache: folder of an `ImageCache`, which each image that is not there yet is put
+            into; None or empty for none. Where it cannot be written to, images are
+            decoded from their files as without it, after one warning.
 
     Adds `img` (H, W, C) uint8 and its shapes. 16 bit is brought to 0..255 here, by
     dividing by 257, and nowhere else.
+
+    Raises:
+        InputError: a scale that is not above 0.
     """
 
-    def __init__(self, channels: Sequence[str] = CHANNELS) -> None:
-        self.channels = tuple(channels)
+    def __init__(
+        self,
+        channels: Sequence[str] = CHANNELS,
+        scale: float = 1.0,
+        cache: str | Path | None = None,
+    ) -> None:
+        if not scale > 0:
+            raise InputError("LoadHpaChannels, scale", scale, "above 0", "correct the config")
+        self.channels, self.scale = tuple(channels), float(scale)
+        self.cache = ImageCache(Path(cache), self.channels, self.scale) if cache else None
+        self.stores = True
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Load one image; what `read_channels` raises names the file."""
-        paths = {name: Path(path) for name, path in results["channel_paths"].items()}
-        image = to_uint8(read_channels(ImageFiles(results["hpa_id"], paths), self.channels))
-        expected = (results.get("height", image.shape[0]), results.get("width", image.shape[1]))
-        if image.shape[:2] != expected:
+        image = self._load(image_files(results))
+        found = image.source_shape_hw
+        expected = (results.get("height", found[0]), results.get("width", found[1]))
+        if found != expected:
             raise InputError(
                 f"image {results['hpa_id']}",
-                f"{image.shape[1]}x{image.shape[0]} pixels",
+                f"{found[1]}x{found[0]} pixels",
                 f"{expected[1]}x{expected[0]} as its annotations say",
                 "convert again from the images you train on",
             )
-        results["img"] = image
-        results["img_shape"] = results["ori_shape"] = image.shape[:2]
+        results["img"] = image.pixels
+        results["img_shape"] = results["ori_shape"] = image.pixels.shape[:2]
+        results["source_shape"] = found
         return results
 
+    def _load(self, files: ImageFiles) -> WorkingImage:
+        if self.cache is None:
+            return decode_working_image(files, self.channels, self.scale)
+        found = self.cache.read(files)
+        if found is not None:
+            return found
+        found = decode_working_image(files, self.channels, self.scale)
+        if self.stores:
+            try:
+                self.cache.store(files, found)
+            except CacheWriteError as error:
+                self.stores = False
+                warnings.warn(f"{error}. Going on without storing images.", stacklevel=2)
+        return found
 
-def to_uint8(image: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Bring 8 or 16 bit to 0..255.
 
-    Raises:
-        InputError: another depth.
-    """
-    if image.dtype == np.uint8:
-        return image.astype(np.uint8, copy=False)
-    if image.dtype == np.uint16:
-        return np.asarray((image.astype(np.uint32) + 128) // 257, dtype=np.uint8)
-    raise InputError("image", f"{image.dtype} pixels", "8 or 16 bit", "export it as 8 or 16 bit")
+def image_files(results: dict[str, Any]) -> ImageFiles:
+    """Give the files of a data set's entry."""
+    paths = {name: Path(path) for name, path in results["channel_paths"].items()}
+    return ImageFiles(results["hpa_id"], paths)
 
 
 @TRANSFORMS.register_module()
@@ -76,9 +107,14 @@ class LoadCells(BaseTransform):
         """Decode one image's cells. Where two cells overlap the later one is on top."""
         instances = results["instances"]
         counts = [each["mask"]["counts"] for each in instances]
+        shape_hw = results.get("source_shape", results["img_shape"])
         label_image = label_image_from_rles(
-            counts, results["img_shape"], where=f"image {results['hpa_id']}"
+            counts, shape_hw, where=f"image {results['hpa_id']}"
         ).astype(np.uint16)
+        if shape_hw != results["img_shape"]:
+            height, width = results["img_shape"]
+            resized = cv2.resize(label_image, (width, height), interpolation=cv2.INTER_NEAREST)
+            label_image = np.asarray(resized, np.uint16)
         soft = any(each.get("localization_probs") for each in instances)
         localizations = np.zeros(
             (len(instances), NUM_LOCALIZATIONS), np.float32 if soft else np.uint8

@@ -68,7 +68,8 @@ def read_settings(config: Config, where: object) -> InputSettings:
         kind = step.get("type")
         if kind == "LoadHpaChannels":
             settings = InputSettings(
-                tuple(step.get("channels", ("red", "green", "blue", "yellow")))
+                tuple(step.get("channels", ("red", "green", "blue", "yellow"))),
+                float(step.get("scale", 1.0)),
             )
         elif kind == "Resize" and settings is not None:
             settings = _with_resize(settings, step, where)
@@ -89,7 +90,7 @@ def read_settings(config: Config, where: object) -> InputSettings:
 def _with_resize(settings: InputSettings, step: dict[str, Any], where: object) -> InputSettings:
     factor, scale = step.get("scale_factor"), step.get("scale")
     if isinstance(factor, int | float):
-        return InputSettings(settings.channels, float(factor))
+        return InputSettings(settings.channels, float(factor) * (settings.scale or 1.0))
     if factor is None and scale is not None and step.get("keep_ratio"):
         sides = [scale] if isinstance(scale, int) else list(scale)
         if len(set(sides)) == 1:

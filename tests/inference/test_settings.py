@@ -49,3 +49,10 @@ def test_channels_and_scale(steps: list, scale: float) -> None:
 def test_pipelines_that_prediction_cannot_follow(steps: list, message: str) -> None:
     with pytest.raises(InputError, match=message):
         settings(*steps)
+
+
+def test_the_scale_of_loading_counts_too() -> None:
+    load = {**LOAD, "scale": 0.5}
+    resize = {"type": "Resize", "scale_factor": 0.5}
+    assert read_settings(Config({"test_pipeline": [load]}), "config").scale == 0.5
+    assert read_settings(Config({"test_pipeline": [load, resize]}), "config").scale == 0.25

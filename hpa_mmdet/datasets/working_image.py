@@ -1,0 +1,66 @@
+"""From an image's files to the pixels that a pipeline works on: 8 bit, at the working size.
+
+H, W: size in pixels; C: channels.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.channels import ImageFiles, read_channels
+
+# 16 bit to 0..255: the nearest of the values that 257 times themselves are
+_EIGHT_BITS = ((np.arange(2**16, dtype=np.uint32) + 128) // 257).astype(np.uint8)
+
+
+class WorkingImage(NamedTuple):
+    """`pixels` (H, W, C) uint8, and the height and width of the files they came from."""
+
+    pixels: NDArray[np.uint8]
+    source_shape_hw: tuple[int, int]
+
+
+def decode_working_image(
+    files: ImageFiles, channels: Sequence[str], scale: float = 1.0
+) -> WorkingImage:
+    """Read the channels of an image, bring them to 8 bit, then to the working size.
+
+    Raises:
+        InputError: as `read_channels`.
+    """
+    pixels = to_uint8(read_channels(files, channels))
+    height, width = pixels.shape[:2]
+    shape_hw = working_shape((height, width), scale)
+    if shape_hw != (height, width):
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        resized = cv2.resize(pixels, shape_hw[::-1], interpolation=method)
+        pixels = np.asarray(resized, np.uint8).reshape(*shape_hw, len(channels))
+    return WorkingImage(pixels, (height, width))
+
+
+def working_shape(shape_hw: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Give the size of a working image.
+
+    Examples:
+        >>> working_shape((1025, 2048), 0.5)
+        (512, 1024)
+    """
+    height, width = (max(1, round(side * scale)) for side in shape_hw)
+    return height, width
+
+
+def to_uint8(image: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Bring 8 or 16 bit to 0..255.
+
+    Raises:
+        InputError: another depth.
+    """
+    if image.dtype == np.uint8:
+        return image.astype(np.uint8, copy=False)
+    if image.dtype == np.uint16:
+        return _EIGHT_BITS[image]
+    raise InputError("image", f"{image.dtype} pixels", "8 or 16 bit", "export it as 8 or 16 bit")
