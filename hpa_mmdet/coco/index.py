@@ -4,20 +4,58 @@ A first pass notes where each image's lines begin, 24 bytes an image; after that
 is read by itself. Made for datasets that are larger than the memory of their workers.
 """
 
-from collections.abc import Iterator
+import os
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.lines import CocoLines, parse_entry
-from hpa_mmdet.coco.read import CocoImage, read_categories, read_image, read_images_root
+from hpa_mmdet.coco.lines import CocoLines, is_line_by_line, parse_entry
+from hpa_mmdet.coco.read import (
+    CocoData,
+    CocoImage,
+    read_categories,
+    read_coco,
+    read_image,
+    read_images_root,
+)
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.jobs.shards import Shard
 
+_LAST_LINE = b"]}\n"
 
-class CocoIndex:
+
+class NotInOrderError(InputError):
+    """A JSON that can be read, but only whole."""
+
+
+def open_coco(path: Path) -> CocoData:
+    """Open a COCO JSON: image by image where its layout lets it, else read whole.
+
+    The same images either way; what is wrong with one image of a file that our writer
+    made shows when that image is read.
+
+    Raises:
+        InputError: as `read_coco`.
+    """
+    try:
+        images = CocoIndex(path)
+    except NotInOrderError:
+        return read_coco(path)
+    return CocoData(path, images, images.images_root)
+
+
+def images_without_cells(images: Sequence[CocoImage]) -> Iterator[CocoImage]:
+    """Go through a file's images for their names and labels; an index reads no cells for it."""
+    if isinstance(images, CocoIndex):
+        return (images.without_cells(at) for at in range(len(images)))
+    return (image._replace(cells=()) for image in images)
+
+
+class CocoIndex(Sequence[CocoImage]):
     """A sequence of images that are read when asked for; picklable, safe to fork.
 
     Args:
@@ -25,45 +63,79 @@ class CocoIndex:
         shard: the part of the images to give; None for all.
 
     Raises:
-        InputError: the file cannot be read, is not in the layout of our writer, or its
-            annotations are not in the order of its images.
+        InputError: the file cannot be read or lacks its end.
+        NotInOrderError: it is not in the layout of our writer, or its annotations are not
+            in the order of its images.
     """
 
     def __init__(self, path: Path, shard: Shard | None = None) -> None:
-        lines = CocoLines(path)
-        if not lines.is_ours:
-            raise InputError(
+        if not is_line_by_line(path):
+            raise NotInOrderError(
                 path,
                 "a JSON that must be loaded whole",
                 "one entry a line, as convert_coco writes it",
                 "rewrite it with tools/merge_coco.py",
             )
+        lines = CocoLines(path)
         self.path = path
         self.images_root = read_images_root(lines.info, path)
         self._categories = read_categories(lines.categories, path)
+        self._stamp = _stamp(path.stat())
         places = _find_lines(path)
         self._places = places if shard is None else places[shard.range_of(len(places))]
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, at: int) -> CocoImage:
-        """Read one image with its cells.
+    @property
+    def annotation_counts(self) -> NDArray[np.int64]:
+        """Give for each image how many annotations it has; nothing is read."""
+        return self._places[:, 2]
+
+    @overload
+    def __getitem__(self, at: int) -> CocoImage: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[CocoImage]: ...
+
+    def __getitem__(self, at: int | slice) -> CocoImage | list[CocoImage]:
+        """Read one image with its cells, or several.
 
         Raises:
-            InputError: the file has changed since, or an annotation has no category.
+            InputError: the file has changed since, an annotation lacks a key, or its
+                category is not in the file.
         """
-        image_at, cells_at, count = (int(number) for number in self._places[at])
-        # opened anew: a handle shared with forked workers would share its place too
-        with self.path.open("rb") as handle:
-            handle.seek(image_at)
-            image = self._entry(handle)
-            handle.seek(cells_at)
-            annotations = [self._entry(handle) for _ in range(count)]
-        return read_image(image, annotations, self._categories, self.path)
+        if isinstance(at, slice):
+            return [self[each] for each in range(len(self))[at]]
+        return self._read(at, with_cells=True)
+
+    def without_cells(self, at: int) -> CocoImage:
+        """Read one image's own line alone; `cells` stay empty.
+
+        Raises:
+            InputError: the file has changed since.
+        """
+        return self._read(at, with_cells=False)
 
     def __iter__(self) -> Iterator[CocoImage]:
         return (self[at] for at in range(len(self)))
+
+    def _read(self, at: int, *, with_cells: bool) -> CocoImage:
+        image_at, cells_at, count = (int(number) for number in self._places[at])
+        # opened anew: a handle shared with forked workers would share its place too
+        with self.path.open("rb") as handle:
+            if _stamp(os.fstat(handle.fileno())) != self._stamp:
+                raise InputError(
+                    self.path,
+                    "a file that was changed since it was opened",
+                    "the same",
+                    "start again",
+                )
+            handle.seek(image_at)
+            image = self._entry(handle)
+            handle.seek(cells_at)
+            annotations = [self._entry(handle) for _ in range(count if with_cells else 0)]
+        return read_image(image, annotations, self._categories, self.path)
 
     def _entry(self, handle: IO[bytes]) -> dict[str, Any]:
         return parse_entry(self.path, handle.readline().decode("utf-8", "replace").rstrip(",\n"))
@@ -71,35 +143,53 @@ class CocoIndex:
 
 def _find_lines(path: Path) -> NDArray[np.int64]:
     """Give for each image where it and its first annotation begin, and how many follow."""
-    images: list[int] = []
-    row_of: dict[int, int] = {}
-    cells: list[list[int]] = []
-    section, at, previous = b"", 0, -1
+    ids, begins = array("q"), array("q")
+    cells = np.zeros((0, 2), np.int64)
+    section, line, at, row = b"", b"", 0, 0
     with path.open("rb") as handle:
         for line in handle:
             if line.endswith(b'":[\n'):
                 section = line
+                cells = np.zeros((len(ids), 2), np.int64)
             elif line.startswith(b"{") and section == b'"images":[\n':
-                row_of[_number(line, b'{"id":')] = len(images)
-                images.append(at)
-                cells.append([0, 0])
+                ids.append(_number(path, line, b'{"id":'))
+                begins.append(at)
             elif line.startswith(b"{") and section == b'"annotations":[\n':
-                row = row_of.get(_number(line, b'"image_id":'), -1)
-                if row < previous or row < 0:
-                    raise InputError(
-                        path,
-                        f"annotations out of order ({line[:40].decode('utf-8', 'replace')})",
-                        "those of one image together, in the order of the images",
-                        "rewrite the file with tools/merge_coco.py or tools/convert_coco.py",
-                    )
-                if row != previous:
-                    cells[row][0] = at
-                cells[row][1] += 1
-                previous = row
+                row = _row_of(path, line, ids, row)
+                if not cells[row, 1]:
+                    cells[row, 0] = at
+                cells[row, 1] += 1
             at += len(line)
-    return np.column_stack([np.array(images, np.int64), np.array(cells, np.int64).reshape(-1, 2)])
+    if line != _LAST_LINE:
+        raise InputError(path, "its end missing", "a whole file", "convert again")
+    return np.column_stack([np.frombuffer(begins, np.int64), cells])
 
 
-def _number(line: bytes, key: bytes) -> int:
-    begin = line.index(key) + len(key)
-    return int(line[begin : line.index(b",", begin)])
+def _row_of(path: Path, line: bytes, ids: Sequence[int], row: int) -> int:
+    """Give the place of an annotation's image: that of the one before, or a later one."""
+    image_id = _number(path, line, b'"image_id":')
+    for later in range(row, len(ids)):
+        if ids[later] == image_id:
+            return later
+    raise _out_of_order(path, line)
+
+
+def _number(path: Path, line: bytes, key: bytes) -> int:
+    try:
+        begin = line.index(key) + len(key)
+        return int(line[begin : line.index(b",", begin)])
+    except ValueError:
+        raise _out_of_order(path, line) from None
+
+
+def _out_of_order(path: Path, line: bytes) -> NotInOrderError:
+    return NotInOrderError(
+        path,
+        f"entries out of order ({line[:40].decode('utf-8', 'replace')})",
+        "those of one image together, in the order of the images",
+        "convert again, or train on it as it is: it is then read whole",
+    )
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns

@@ -29,10 +29,10 @@ class CocoLines:
         self.path = path
         self._content: dict[str, Any] | None = None
         self._annotations_at = 0
-        with _open(path) as handle:
-            first, second = handle.readline(), handle.readline()
-        self.is_ours = first.startswith('{"info":') and second == '"categories":[\n'
+        self.is_ours = is_line_by_line(path)
         if self.is_ours:
+            with _open(path) as handle:
+                first = handle.readline()
             self.info: Json = parse_entry(path, first[len('{"info":') :].rstrip(",\n"))
         else:
             self._content = load_json(path)
@@ -88,6 +88,17 @@ class CocoLines:
                 raise InputError(self.path, "its end missing", "a whole file", "convert again")
             if name == "images":
                 self._annotations_at = handle.tell()
+
+
+def is_line_by_line(path: Path) -> bool:
+    """Say whether a file begins as our writer's do, with one entry a line.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with _open(path) as handle:
+        first, second = handle.readline(1 << 20), handle.readline(1 << 10)
+    return bool(first.startswith('{"info":') and second == '"categories":[\n')
 
 
 def image_id_of(annotation: str) -> int:

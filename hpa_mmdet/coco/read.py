@@ -49,10 +49,10 @@ class CocoImage(NamedTuple):
 
 @dataclass(frozen=True)
 class CocoData:
-    """A whole file: its images by their order in it; `images_root` None without pixels."""
+    """A file: its images by their order in it; `images_root` None without pixels."""
 
     path: Path
-    images: list[CocoImage]
+    images: Sequence[CocoImage]
     images_root: Path | None
 
 
@@ -79,14 +79,9 @@ def read_coco(path: Path) -> CocoData:
                     "run tools/validate_coco.py on the file",
                 )
             of_image[annotation["image_id"]].append(annotation)
-        read = [read_image(image, of_image[image["id"]], index_of, path) for image in images]
     except (KeyError, TypeError) as error:
-        raise InputError(
-            path,
-            f"an entry without {error}",
-            "the keys of COCO",
-            "run tools/validate_coco.py on it",
-        ) from error
+        raise _lacks(path, error) from error
+    read = [read_image(image, of_image[image["id"]], index_of, path) for image in images]
     return CocoData(path, read, read_images_root(content.get("info"), path))
 
 
@@ -129,8 +124,26 @@ def read_image(
     """Read one image and its annotations; `index_of` maps category ids to hpa_index.
 
     Raises:
-        InputError: an annotation has an unknown category.
+        InputError: a key is missing, or an annotation has an unknown category.
     """
+    try:
+        return _image(image, annotations, index_of, path)
+    except (KeyError, TypeError) as error:
+        raise _lacks(path, error) from error
+
+
+def _lacks(path: Path, error: Exception) -> InputError:
+    return InputError(
+        path, f"an entry without {error}", "the keys of COCO", "run tools/validate_coco.py on it"
+    )
+
+
+def _image(
+    image: Mapping[str, Any],
+    annotations: Sequence[Mapping[str, Any]],
+    index_of: Mapping[int, int],
+    path: Path,
+) -> CocoImage:
     shape_hw = (int(image["height"]), int(image["width"]))
     cells: dict[int, CocoCell] = {}
     for position, annotation in enumerate(annotations, start=1):

@@ -36,33 +36,36 @@ def check_dataset(dataset: Any) -> None:
     """Check a data set's files and labels without opening an image.
 
     Args:
-        dataset: has `get_data_info(index)`, as `HpaCellDataset`; wrappers such as mmdet's
-            RepeatDataset are looked into.
+        dataset: has `get_data_info(index)`, or the quicker `get_image_info(index)`, as
+            `HpaCellDataset`; wrappers such as mmdet's RepeatDataset are looked into.
     """
     while not hasattr(dataset, "get_data_info"):
         dataset = dataset.dataset
-    entries = [dataset.get_data_info(each) for each in range(len(dataset))]
+    look_up = getattr(dataset, "get_image_info", dataset.get_data_info)
     where = getattr(dataset, "ann_file", "data set")
     channels = _channels_read(dataset)
-    missing = [
-        entry["channel_paths"].get(channel, f"{entry['hpa_id']} ({channel})")
-        for entry in entries
-        for channel in channels
-        if not _is_there(entry["channel_paths"].get(channel))
-    ]
+    named: list[str] = []
+    missing, labelled = 0, False
+    for entry in map(look_up, range(len(dataset))):  # one at a time: there may be very many
+        labelled = labelled or bool(entry["image_labels"])
+        for channel in channels:
+            path = entry["channel_paths"].get(channel)
+            if not _is_there(path):
+                missing += 1
+                named.append(str(path or f"{entry['hpa_id']} ({channel})"))
+                del named[_NAMED:]
     if missing:
-        names = ", ".join(str(each) for each in missing[:_NAMED])
-        more = " ..." if len(missing) > _NAMED else ""
+        more = " ..." if missing > _NAMED else ""
         raise InputError(
             where,
-            f"{len(missing)} channel files missing ({names}{more})",
-            f"{', '.join(channels)} of each of {len(entries)} images",
+            f"{missing} channel files missing ({', '.join(named)}{more})",
+            f"{', '.join(channels)} of each of {len(dataset)} images",
             "correct --data-root, or convert again from the folder that has them",
         )
-    if not any(entry["image_labels"] for entry in entries):
+    if not labelled:
         raise InputError(
             where,
-            f"{len(entries)} images without labels",
+            f"{len(dataset)} images without labels",
             "image labels to learn from",
             "convert with --labels",
         )

@@ -64,7 +64,7 @@ def test_an_index_needs_our_layout_and_order(coco: Path, tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"changed.json: found a JSON that must be loaded whole"):
         CocoIndex(other)
     merge([other], tmp_path / "merged.json")
-    with pytest.raises(InputError, match=r"found annotations out of order \({\"id\":"):
+    with pytest.raises(InputError, match=r"found entries out of order \({\"id\":"):
         CocoIndex(tmp_path / "merged.json")
 
 

@@ -1,0 +1,107 @@
+"""A COCO JSON read whole against one that is read image by image: time and peak memory.
+
+    python benchmarks/bench_coco_read.py                       # 2,000 and 20,000 images
+    python benchmarks/bench_coco_read.py --images 2000 100000
+
+Every row is a process of its own: processor seconds and peak memory, less what the imports
+took. `whole` is `read_coco`, `index` opens a `CocoIndex` and reads a tenth of the images at
+random places, as one worker of ten does in an epoch.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from hpa_mmdet.coco.schema import build_info, to_line
+from hpa_mmdet.coco.writer import open_writer
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+
+CELLS = 20
+COUNTS = 250  # characters of a cell's mask
+
+MEASURE = """
+import random, resource, sys, time
+from pathlib import Path
+from hpa_mmdet.coco.index import CocoIndex
+from hpa_mmdet.coco.read import read_coco
+path, how = Path(sys.argv[1]), sys.argv[2]
+begun, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+images = read_coco(path).images if how == "whole" else CocoIndex(path)
+opened = time.process_time()
+chosen = random.Random(0).sample(range(len(images)), len(images) // 10)
+cells = sum(len(images[each].cells) for each in chosen)
+assert cells == len(chosen) * int(sys.argv[3])
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(opened - begun, time.process_time() - opened, peak / 1024)
+"""
+
+
+def write_json(path: Path, images: int) -> None:
+    """Write a file of `images` entries with 20 cells each, as the converter would."""
+    with open_writer(path, build_info(None, path)) as writer:
+        for number in range(1, images + 1):
+            name = f"{number:08x}-bbad-11e8-b2ba-ac1f6b6435d0"
+            image = {
+                "id": number,
+                "file_name": f"{name}_green.png",
+                "width": 2048,
+                "height": 2048,
+                "hpa_id": name,
+                "channel_files": {
+                    each: f"{name}_{each}.png" for each in ("red", "green", "blue", "yellow")
+                },
+                "labels": [number % NUM_LOCALIZATIONS],
+            }
+            writer.add_image(to_line(image))
+            for cell_id in range(1, CELLS + 1):
+                annotation = {
+                    "image_id": number,
+                    "category_id": 1,
+                    "category_ids": [1, 17],
+                    "bbox": [cell_id, number, 300, 310],
+                    "area": 60_000 + cell_id,
+                    "iscrowd": 0,
+                    "cell_id": cell_id,
+                    "touches_border": False,
+                    "segmentation": {
+                        "size": [2048, 2048],
+                        "counts": f"{number * CELLS + cell_id:0{COUNTS}}",
+                    },
+                }
+                writer.add_annotation(to_line(annotation))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, nargs="+", default=[2000, 20000])
+    args = parser.parse_args()
+    print(f"{CELLS} cells an image, one core")
+    print(
+        f"{'images':>8} {'file, MB':>9}  {'':6}{'open, s':>8} {'a tenth, s':>11} {'peak, MiB':>10}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for count in args.images:
+            path = Path(folder) / f"{count}.json"
+            write_json(path, count)
+            size = path.stat().st_size / 1e6
+            for how in ("whole", "index"):
+                done = subprocess.run(
+                    [sys.executable, "-c", MEASURE, str(path), how, str(CELLS)],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                )
+                opened, read, peak = (float(each) for each in done.stdout.split())
+                print(
+                    f"{count:8,} {size:9.0f}  {how:6}{opened:8.2f} {read:11.2f} {peak:10.0f}",
+                    flush=True,
+                )
+            path.unlink()
+
+
+if __name__ == "__main__":
+    main()
