@@ -40,15 +40,17 @@ def count_classes(dataset: Any) -> Tensor:
     """Count the images of each class.
 
     Args:
-        dataset: has `get_data_info(index)` with `image_labels`, as `HpaCellDataset`;
-            what a wrapper such as mmdet's RepeatDataset repeats is counted once.
+        dataset: has `get_data_info(index)`, or the quicker `get_image_info(index)`, with
+            `image_labels`, as `HpaCellDataset`; what a wrapper such as mmdet's
+            RepeatDataset repeats is counted once.
 
     Returns:
         (K,) integer.
     """
     while hasattr(dataset, "dataset"):
         dataset = dataset.dataset
+    look_up = getattr(dataset, "get_image_info", dataset.get_data_info)
     counts = torch.zeros(NUM_LOCALIZATIONS, dtype=torch.long)
     for index in range(len(dataset)):
-        counts[sorted(set(dataset.get_data_info(index)["image_labels"]))] += 1
+        counts[sorted(set(look_up(index)["image_labels"]))] += 1
     return counts

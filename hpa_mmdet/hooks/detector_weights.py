@@ -33,7 +33,7 @@ def take_best_weights(runner: Any) -> str:
     for hook in _hooks(runner, EMAHook):
         model.load_state_dict(hook.ema_model.module.state_dict())
         source = "the average over the steps"
-    best = _best_checkpoint(runner)
+    best = best_checkpoint(runner)
     if best is not None:
         if is_main_process():
             model.load_state_dict(load_checkpoint_strict(best)["state_dict"])
@@ -65,7 +65,8 @@ def bare_model(runner: Any) -> nn.Module:
     return model.module if is_model_wrapper(model) else model  # type: ignore[return-value]
 
 
-def _best_checkpoint(runner: Any) -> Path | None:
+def best_checkpoint(runner: Any) -> Path | None:
+    """Find the checkpoint that did best on validation, where one is kept and still there."""
     for hook in _hooks(runner, CheckpointHook):
         several = list(getattr(hook, "best_ckpt_path_dict", {}).values())
         for path in (getattr(hook, "best_ckpt_path", None), *several):

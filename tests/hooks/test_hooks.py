@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
 from hpa_mmdet.errors import InputError
@@ -60,6 +61,20 @@ def test_the_channels_shown_are_the_ones_chosen() -> None:
 def test_a_mask_without_pixels_has_no_outline(box: list[float]) -> None:
     assert paste_outline(np.ones((4, 4)), np.array(box, float), SHAPE_HW) is None
     assert paste_outline(np.zeros((4, 4)), np.array([5.0, 5, 20, 20]), SHAPE_HW) is None
+
+
+def test_given_cells_are_outlined_by_their_own_masks() -> None:
+    given = found()
+    del given.mask_probs
+    masks = np.zeros((2, *SHAPE_HW), np.uint8)  # the second has no pixel
+    masks[0, 20:40, 50:80] = 1
+    given.masks = BitmapMasks(masks, *SHAPE_HW)
+    given.scores = torch.ones(2)
+    picture = PredictionPictures({}, names=0).draw(np.zeros((4, *SHAPE_HW), np.uint8), given)
+    rows, columns = picture.any(2).nonzero()
+    assert 18 <= rows.min() <= 20
+    assert 48 <= columns.min() <= 50
+    assert 78 <= columns.max() <= 81
 
 
 class Listed:

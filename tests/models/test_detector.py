@@ -159,6 +159,33 @@ def test_maps_of_the_detector_can_be_pooled_instead() -> None:
     assert gradients[0].any()
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["its own network", "the detector's maps"])
+def test_given_cells_can_be_learnt_from_alone(own: bool) -> None:
+    options: dict[str, object] = {} if own else {"backbone": None}
+    model = build(train_with_detector=True, **options).train()
+    model.detect = False
+    losses = model(**prepare(model, batch(), True), mode="loss")
+    assert sorted(losses) == ["loss_image", "loss_localization"]
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    learnt = {
+        name.split(".")[0] for name, each in model.named_parameters() if each.grad is not None
+    }
+    assert learnt == ({"localization"} if own else {"localization", "backbone"})
+    model.eval()
+    with torch.no_grad():
+        model.test_step(batch((2,), "given_instances"))
+        with pytest.raises(AssertionError, match="no cells are given"):
+            model.test_step(batch((2,)))
+
+
+def test_a_model_that_learns_nothing_is_a_mistake() -> None:
+    model = build().train()
+    model.detect = False
+    with pytest.raises(AssertionError, match="neither boxes nor names"):
+        model(**prepare(model, batch(), True), mode="loss")
+
+
 def test_padding_is_black_and_scaling_is_as_configured() -> None:
     model = build()
     data = prepare(

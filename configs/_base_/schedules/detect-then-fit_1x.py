@@ -2,7 +2,7 @@
 train_cfg = dict(
     type="DetectThenFitLoop",
     max_epochs=12,
-    fit=dict(epochs=25, lr=1e-3, weight_decay=1e-2, batch_images=32),
+    fit=dict(epochs=50, batch_images=32),
 )
 optim_wrapper = dict(
     type="OptimWrapper",
