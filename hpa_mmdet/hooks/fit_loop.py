@@ -16,7 +16,13 @@ from mmengine.dist import is_main_process
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
-from hpa_mmdet.hooks.detector_weights import bare_model, share_weights, take_best_weights
+from hpa_mmdet.hooks.choose_exponents import choose_exponents
+from hpa_mmdet.hooks.detector_weights import (
+    bare_model,
+    best_checkpoint,
+    share_weights,
+    take_best_weights,
+)
 from hpa_mmdet.hooks.feature_cache import FeatureCache, cache_features, join_caches
 from hpa_mmdet.hooks.fit_heads import fit_heads
 from hpa_mmdet.hooks.gather import gather_cache
@@ -38,7 +44,9 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         dataloader: of the detector's stage.
         fit: arguments of `fit_heads` and `dataloader`, a config whose pipeline ends in
             `PackCells` and does not augment; `more_dataloaders`, a list of others, such
-            as the same images with another channel in place of the protein's.
+            as the same images with another channel in place of the protein's;
+            `exponents_dataloader`, one of validation images on which `choose_exponents`
+            weighs image against cell.
         max_epochs: of the detector's stage.
         kwargs: of `EpochBasedTrainLoop`.
 
@@ -55,6 +63,7 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         self.fit_options = dict(fit)
         first = self.fit_options.pop("dataloader")
         self.fit_dataloaders = [first, *self.fit_options.pop("more_dataloaders", ())]
+        self.exponents_dataloader = self.fit_options.pop("exponents_dataloader", None)
 
     def run(self) -> nn.Module:
         """Train both stages."""
@@ -83,8 +92,15 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         found = [each for each in caches if each is not None]  # none but in the main process
         if found:
             self._fit_on(join_caches(found))
+        if self.exponents_dataloader is not None:
+            validation = self._cache(self.exponents_dataloader)
+            if validation is not None:
+                self._choose_exponents(validation)
         share_weights(runner)
-        runner.save_checkpoint(runner.work_dir, FITTED_CHECKPOINT, save_optimizer=False)
+        best = best_checkpoint(runner)  # whoever takes it for prediction wants its heads fitted
+        for name in (best.name if best else None, FITTED_CHECKPOINT):
+            if name is not None:
+                runner.save_checkpoint(runner.work_dir, name, save_optimizer=False)
         if is_main_process():
             folder = Path(runner.work_dir)
             with atomic_path(folder / "last_checkpoint") as temporary:
@@ -112,6 +128,13 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             last = losses
         summary = ", ".join(f"{name} {value:.4f}" for name, value in last.items())
         runner.logger.info(f"fitted in {time.monotonic() - start:.1f} s: {summary}")
+
+    def _choose_exponents(self, cache: FeatureCache) -> None:
+        image, cells, score = choose_exponents(bare_model(self.runner), cache)
+        self.runner.logger.info(
+            f"exponents chosen on {len(cache.images)} validation images: {image:g} of the "
+            f"image head, {cells:g} of the image's cells (mean AP {score:.4f})"
+        )
 
     def _wants_validation(self) -> bool:
         # the last epoch's validation follows the fit

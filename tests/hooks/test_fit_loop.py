@@ -102,6 +102,26 @@ def tiny(folder: Path, work_dir: str, *options: str) -> list[str]:
     ]
 
 
+def test_exponents_are_chosen_on_validation_images(
+    discs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    config = discs / "chosen.py"
+    config.write_text(
+        f'_base_ = ["{Path(CONFIG).resolve()}"]\n'
+        "_base_.train_cfg.fit.exponents_dataloader = _base_.fit_dataloader\n"
+        "_base_.train_cfg.fit.exponents_dataloader.num_workers = 0\n"
+        "_base_.train_cfg.fit.exponents_dataloader.persistent_workers = False\n"
+    )
+    assert train([str(config), *tiny(discs, "chosen")[1:]]) == 0
+    fitted = torch.load(discs / "chosen" / "fitted.pth", weights_only=True)["state_dict"]
+    log = next((discs / "chosen").glob("*/*.log")).read_text()
+    found = re.search(r"exponents chosen on 4 validation images: (\S+) of .*, (\S+) of", log)
+    assert found
+    chosen = [float(each) for each in found.groups()]
+    assert fitted["localization.chosen_exponents"].tolist() == chosen
+
+
 def curve(work_dir: Path) -> list[float]:
     lines = [
         json.loads(line)

@@ -1,0 +1,70 @@
+"""Exponents are chosen by what they do to cells, or to images where cells are not known."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from hpa_mmdet.hooks.choose_exponents import choose_exponents
+from hpa_mmdet.hooks.feature_cache import FeatureCache
+from hpa_mmdet.models.localization_branch import LocalizationBranch
+
+
+def model() -> SimpleNamespace:
+    """Logit of class 0 is feature 0 of a cell; of the image head, of the image."""
+    branch = LocalizationBranch(2, {"type": "BagLoss"}, hidden=0).eval()
+    for head in (branch.cell_head, branch.image_head):
+        layer = head.parts[0][-1]
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.constant_(layer.bias, -9.0)
+        with torch.no_grad():
+            layer.weight[0, 0] = 1.0
+            layer.bias[0] = 0.0
+    return SimpleNamespace(localization=branch)
+
+
+def cache(shown: list[bool]) -> FeatureCache:
+    """Cell scores alone are misleading; the first image's head says yes, the second's no."""
+    cells = torch.tensor([[0.5, 0], [0.4, 0], [0.6, 0], [0.3, 0]])
+    images = torch.tensor([[4.0, 0], [-4.0, 0]])
+    labels = torch.zeros(2, 19)
+    labels[0, 0] = 1
+    targets = torch.zeros(4, 19)
+    targets[:, 0] = torch.tensor(shown).float()
+    return FeatureCache(cells, torch.tensor([2, 2]), images, labels, targets)
+
+
+@pytest.mark.parametrize(
+    ("shown", "chosen"),
+    [
+        pytest.param([True, False, False, False], (0.25, 0.0), id="the image's cell is the one"),
+        pytest.param([False, False, True, False], (0.0, 0.0), id="the other image's cell is"),
+        pytest.param([True, True, False, False], (0.25, 0.0), id="no truth of cells: images"),
+    ],
+)
+def test_the_pair_that_ranks_best_is_kept(shown: list[bool], chosen: tuple[float, float]) -> None:
+    fitted = model()
+    a, b, score = choose_exponents(fitted, cache(shown), cells_exponents=(0.0,))
+    assert (a, b) == chosen
+    assert score == pytest.approx(1.0)
+    assert fitted.localization.exponents() == pytest.approx(chosen)
+
+
+def test_neighbours_can_be_what_decides() -> None:
+    features = torch.tensor([[1.0, 0], [3.0, 0], [1.1, 0], [-3.0, 0]])
+    targets = torch.zeros(4, 19)
+    targets[:2, 0] = 1
+    given = FeatureCache(
+        features, torch.tensor([2, 2]), torch.zeros(2, 2), torch.eye(19)[[0, 5]], targets
+    )
+    fitted = model()
+    _, b, score = choose_exponents(fitted, given, image_exponents=(0.0,))
+    assert b > 0
+    assert score == pytest.approx(1.0)
+
+
+def test_images_without_cells_have_no_say() -> None:
+    empty = FeatureCache(
+        torch.zeros(1, 2), torch.tensor([0, 1]), torch.zeros(2, 2), torch.eye(19)[[3, 0]]
+    )
+    assert choose_exponents(model(), empty)[2] == pytest.approx(1.0)
