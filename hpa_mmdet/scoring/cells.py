@@ -21,6 +21,8 @@ from hpa_mmdet.scoring.resampling import (
 from hpa_mmdet.scoring.truth import TruthImage
 
 FOLDS = 5
+UNTUNED = 0.5
+"""Threshold of a class that nothing tells a better one of."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,10 @@ def call_cross_fitted(table: CellTable, seed: int = 0) -> NDArray[np.bool_]:
     """Call the classes of each cell, with thresholds tuned on the other folds' images.
 
     Thresholds tuned on the cells that they are tried on flatter rare classes. With a single
-    image there are no others: then they are.
+    image there are no others: then they are. A class that no cell of the other folds shows
+    is called from `UNTUNED` on, as inference does; else a class of one image could not be
+    called at all, and the truth itself would not reach F1 = 1. One that no cell shows
+    anywhere is not called.
 
     Returns:
         (N, K) bool; nothing is called in a cell that was not found.
@@ -162,9 +167,10 @@ def call_cross_fitted(table: CellTable, seed: int = 0) -> NDArray[np.bool_]:
     for fold in np.array_split(images, min(FOLDS, len(images))):
         inside = np.isin(table.images, fold)
         outside = ~inside if len(images) > 1 else inside
-        called[inside] = table.scores[inside] >= tune_thresholds(
-            table.truth[outside], table.scores[outside]
-        )
+        truth = table.truth[outside]
+        tuned = tune_thresholds(truth, table.scores[outside])
+        only_inside = table.truth[inside].any(axis=0) & ~truth.any(axis=0)
+        called[inside] = table.scores[inside] >= np.where(only_inside, UNTUNED, tuned)
     return called & table.found[:, None]
 
 

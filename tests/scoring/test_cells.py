@@ -202,3 +202,16 @@ def test_confusion_leaves_out_what_the_cell_shows_as_well() -> None:
     assert shares[1, 0] == pytest.approx(1 / 2)
     assert shares[2, 2] == 1
     assert np.all(np.isnan(shares[3]))
+
+
+def test_the_truth_is_called_whole_though_a_class_is_in_one_image_only() -> None:
+    truth = np.zeros((12, 19), bool)
+    truth[:, 3] = True
+    truth[4, 7] = True
+    table = CellTable(truth.astype(float), truth, np.repeat(np.arange(6), 2), np.ones(12, bool))
+    assert np.array_equal(call_cross_fitted(table), truth)
+    assert score_cells(table).macro_f1 == (1.0, 1.0, 1.0)
+    half = CellTable(truth * 0.4, truth, table.images, table.found)
+    called = call_cross_fitted(half)
+    assert called[:, 3].all()  # tuned on the other images
+    assert not called[:, 7].any()  # below what is called where nothing could be tuned

@@ -12,9 +12,12 @@ from contest_by_hand import DrawnImage, box, literal_average_precisions, random_
 
 from hpa_mmdet.cli import evaluate
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.submission import write_submission
+from hpa_mmdet.inference.arguments import read_thresholds
+from hpa_mmdet.io.submission import read_submission, write_submission
 from hpa_mmdet.localizations import LOCALIZATIONS
-from hpa_mmdet.scoring.files import read_found_cells
+from hpa_mmdet.scoring.cells import tune_thresholds
+from hpa_mmdet.scoring.files import read_found_cells, score_rows
+from hpa_mmdet.scoring.ranking import f1_scores
 from hpa_mmdet.scoring.references import contest_references
 from hpa_mmdet.scoring.truth import read_truth
 
@@ -273,3 +276,27 @@ def test_the_contests_figures() -> None:
     assert len(references) == 19
     assert np.mean([each.first_place for each in references]) == pytest.approx(0.5666, abs=1e-4)
     assert references[11] == (0.6439, 0.6891, 0.4733)
+
+
+def test_its_thresholds_are_what_inference_calls_by(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """`tools/evaluate.py --json` -> `tools/infer.py --thresholds`, class by class."""
+    submission, truth = files
+    out = tmp_path / "scores.json"
+    assert evaluate.main([str(submission), str(truth), "--json", str(out)]) == 0
+    table = score_rows(read_submission(submission), read_truth(truth)).table
+    tuned = tune_thresholds(table.truth, table.scores)
+    read = np.array(read_thresholds(out))
+    known = np.isfinite(tuned)
+    assert 0 < known.sum() < 19
+    np.testing.assert_array_equal(read[known], tuned[known])
+    assert set(read[~known]) == {0.5}  # nothing of the class could be tuned
+    # called by what was read, the cells have the F1 that it was tuned to
+    f1 = f1_scores(table.truth, table.scores >= read)[0][known]
+    best = [
+        max(f1_scores(table.truth[:, [k]], table.scores[:, [k]] >= at)[0, 0] for at in levels)
+        for k in np.flatnonzero(known)
+        if len(levels := np.unique(table.scores[table.scores[:, k] > 0, k]))
+    ]
+    np.testing.assert_allclose(f1, best)
