@@ -6,15 +6,23 @@ least of several rounds counts.
 
     python benchmarks/bench_infer.py [--cells 60] [--size 2048] [--rounds 5]
 
-The whole tool, from files to files, against the bare network on pixels that are in memory
-already, in this process and on the same images; and the most memory that the process held.
+The whole tool, from files to files, against the bare network on the same images, prepared and
+in memory already: same process, same model (loaded before, for both), same batches and
+threads, one after the other in each round, the least of the rounds on each side. And the
+processor time of each part of the tool, by itself, per image.
 
-    python benchmarks/bench_infer.py --tool CONFIG CHECKPOINT IMAGES [--device cpu]
+    python benchmarks/bench_infer.py --tool CONFIG CHECKPOINT IMAGES [--device cpu] [--threads 1]
+
+Peak memory of runs over few and over many images, each in a process of its own; the network
+is a stand-in that gives 40 cells for every image.
+
+    python benchmarks/bench_infer.py --memory 20 200
 """
 
 import argparse
 import json
-import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -85,9 +93,12 @@ def whole_tool(args: argparse.Namespace) -> dict[str, Any]:
     from hpa_mmdet.inference.plan import RunOptions, plan_run
     from hpa_mmdet.inference.predictor import Predictor
     from hpa_mmdet.inference.run import run_inference
-    from hpa_mmdet.inference.work import read_item
+    from hpa_mmdet.inference.store import CHUNK_IMAGES
+    from hpa_mmdet.inference.work import Worker, read_item
 
     config, checkpoint, images = map(Path, args.tool)
+    if args.threads:
+        torch.set_num_threads(args.threads)
     predictor = Predictor(
         config,
         checkpoint,
@@ -98,27 +109,130 @@ def whole_tool(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         options = RunOptions(Path(folder), workers=args.workers, overwrite=True)
         items = plan_run(images, predictor.channels, options).items
-        prepared = [predictor.prepare(read_item(item, predictor.channels)) for item in items[:2]]
+        prepared = [predictor.prepare(read_item(item, predictor.channels)) for item in items]
+        chunks = [prepared[at : at + CHUNK_IMAGES] for at in range(0, len(prepared), CHUNK_IMAGES)]
+        groups = [
+            chunk[at : at + args.batch_size]
+            for chunk in chunks
+            for at in range(0, len(chunk), args.batch_size)
+        ]
         predictor.detect(prepared[:1])  # the first call of a network is slower
-        network, tool = np.zeros(2), np.zeros(2)
+        network, tool = [], []
         for _ in range(args.rounds):
             started = clocks()
-            for at in range(0, len(items), args.batch_size):
-                group = [prepared[(at + k) % len(prepared)] for k in range(args.batch_size)]
-                predictor.detect(group[: len(items) - at])
-            network += clocks() - started
+            for group in groups:
+                predictor.detect(group)
+            network.append(clocks() - started)
             started = clocks()
             run_inference(predictor, images, options)
-            tool += clocks() - started
+            tool.append(clocks() - started)
+        parts = time_of_parts(Worker(images, predictor, options), items[:12])
+    network_s, tool_s = np.min(network, axis=0), np.min(tool, axis=0)
     return {
         "images": len(items),
         "device": str(predictor.device),
-        "network_s": round(network[0] / args.rounds, 2),
-        "tool_s": round(tool[0] / args.rounds, 2),
-        "ratio": round(tool[0] / network[0], 3),
-        "ratio_of_processor_time": round(tool[1] / network[1], 3),
-        "most_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "threads": torch.get_num_threads(),
+        "network_s": round(network_s[0], 2),
+        "tool_s": round(tool_s[0], 2),
+        "ratio": round(tool_s[0] / network_s[0], 3),
+        "ratio_of_processor_time": round(tool_s[1] / network_s[1], 3),
+        "processor_ms_per_image": parts,
     }
+
+
+def time_of_parts(worker: Any, items: Any) -> dict[str, float]:
+    """Processor time of each part of the tool by itself, in ms per image."""
+    from hpa_mmdet.inference.outputs.coco import write_coco_results
+    from hpa_mmdet.inference.outputs.submission import write_predictions
+    from hpa_mmdet.inference.outputs.table import write_table
+    from hpa_mmdet.inference.store import PredictionStore, line_of
+    from hpa_mmdet.inference.work import read_item
+
+    predictor, out = worker.predictor, worker.options.out
+    times: dict[str, float] = {}
+
+    def timed(name: str, call: Callable[[], Any]) -> Any:
+        started = time.process_time()
+        result = call()
+        times[name] = round((time.process_time() - started) * 1e3 / len(items), 2)
+        return result
+
+    channels = predictor.channels
+    requests = timed("read", lambda: [read_item(item, channels) for item in items])
+    images = timed("prepare", lambda: [predictor.prepare(each) for each in requests])
+    answers = timed("network", lambda: [predictor.detect([each])[0] for each in images])
+    triples = list(zip(items, images, answers, strict=True))
+    stored = timed("finish", lambda: [worker.finish(*each) for each in triples])
+    lines = timed("lines", lambda: [line_of(each) for each in stored])
+    store = PredictionStore(out / "predictions", len(items))
+    store.write(0, lines)
+    found = [each.prediction for each in timed("read back", lambda: list(store.read([0])))]
+    timed("submission", lambda: write_predictions(out / "s.csv", found, 0.01))
+    timed("table", lambda: write_table(out, found, worker.calls))
+    timed("coco", lambda: write_coco_results(out / "c.json", found))
+    return times
+
+
+def peak_memory(count: int) -> dict[str, Any]:
+    """Run the tool over `count` images in this process; MiB above what it held before."""
+    from mmdet.registry import MODELS
+    from mmengine.config import Config
+    from mmengine.model import BaseModel
+    from mmengine.structures import InstanceData
+    from PIL import Image
+
+    from hpa_mmdet.inference.plan import WRITERS, RunOptions
+    from hpa_mmdet.inference.predictor import Predictor
+    from hpa_mmdet.inference.run import run_inference
+    from hpa_mmdet.io.channels import CHANNELS
+
+    @MODELS.register_module()
+    class FixedCells(BaseModel):  # type: ignore[misc]
+        def forward(self, inputs: Any, data_samples: Any, mode: str = "predict") -> Any:
+            raise NotImplementedError
+
+        def test_step(self, data: Any) -> Any:
+            for sample in data["data_samples"]:
+                boxes, probs = some_cells(40, sample.img_shape[0])
+                sample.pred_instances = InstanceData(
+                    bboxes=torch.from_numpy(boxes),
+                    scores=torch.linspace(0.3, 0.9, 40),
+                    mask_probs=torch.from_numpy(probs),
+                    localization_scores=torch.rand(40, 19),
+                )
+            return data["data_samples"]
+
+    steps = [{"type": "LoadHpaChannels", "channels": CHANNELS}, {"type": "PackCells"}]
+    config = Config({"model": {"type": "FixedCells"}, "test_pipeline": steps})
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pixels = np.random.default_rng(0).integers(0, 255, (1024, 1024)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / "pixels.png")
+        (folder / "images").mkdir()
+        for number in range(count):
+            for channel in CHANNELS:
+                (folder / f"images/{number:04d}_{channel}.png").hardlink_to(folder / "pixels.png")
+        predictor = Predictor(config, device="cpu")
+        write = tuple(name for name in WRITERS if name != "anndata")
+        before = memory_mib("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+        run_inference(predictor, folder / "images", RunOptions(folder / "out", write=write))
+    return {"images": count, "before_mib": before, "peak_mib": memory_mib("VmHWM")}
+
+
+def memory_mib(key: str) -> int:
+    """VmRSS, what this process holds, or VmHWM, the most it held (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith(key))
+
+
+def compare_memory(counts: list[int]) -> list[dict[str, Any]]:
+    found = []
+    for count in counts:
+        command = [sys.executable, __file__, "--memory-of", str(count)]
+        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        found.append(json.loads(told.splitlines()[-1]))
+    return found
 
 
 def main() -> None:
@@ -129,13 +243,23 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--threads", type=int, help="of torch (default: as it chooses)")
     parser.add_argument("--input-scale", type=float)
+    parser.add_argument("--memory", type=int, nargs="+", metavar="IMAGES")
+    parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--cells", type=int, default=60)
     parser.add_argument("--size", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     if args.tool:
         print(json.dumps(whole_tool(args)))
+        return
+    if args.memory:
+        for found in compare_memory(args.memory):
+            print(json.dumps(found))
+        return
+    if args.memory_of:
+        print(json.dumps(peak_memory(args.memory_of)))
         return
     torch.set_num_threads(1)
     boxes, probs = some_cells(args.cells, args.size)

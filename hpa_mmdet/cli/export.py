@@ -32,7 +32,16 @@ def build_parser() -> argparse.ArgumentParser:
         "--thresholds",
         type=Path,
         metavar="JSON",
-        help="19 probabilities from which on a class is called (default: 0.5)",
+        help="19 probabilities from which on a class is called, or the JSON of "
+        "tools/evaluate.py (default: the checkpoint's, else 0.5)",
+    )
+    add(
+        "--cell-diameter",
+        type=float,
+        metavar="PX",
+        help="median diameter of the training's cells in the network's input, by which "
+        "tools/infer.py notices images of another magnification (default: measured, where the "
+        "config's COCO JSON is here)",
     )
     add("--cfg-options", nargs="+", action=DictAction, help="key=value, override the config")
     return parser
@@ -42,13 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, call the package, say where the result is."""
     args = build_parser().parse_args(argv)
     try:
-        from hpa_mmdet.inference.arguments import read_thresholds
         from hpa_mmdet.inference.export import export_model
         from hpa_mmdet.inference.model_files import load_model
+        from hpa_mmdet.inference.thresholds import read_thresholds
 
         thresholds = None if args.thresholds is None else read_thresholds(args.thresholds)
         loaded = load_model(args.config, args.checkpoint, options=args.cfg_options)
-        paths = export_model(loaded, args.out, thresholds)
+        paths = export_model(loaded, args.out, thresholds, args.cell_diameter)
     except InputError as error:
         print(f"export: {error}", file=sys.stderr)
         return 2

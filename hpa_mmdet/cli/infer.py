@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("how the model is used").add_argument
     add("--device", default="auto", help="auto, cpu, cuda:0, ... (default: auto)")
     add("--amp", action="store_true", help="half precision on the device")
-    add("--batch-size", type=int, default=1, help="1, 2, 4, 8 or 16 images at once (default: 1)")
+    add("--batch-size", type=int, default=1, help="images at once, 16 at most (default: 1)")
     add(
         "--tta",
         choices=("none", "flips", "d4"),

@@ -97,17 +97,18 @@ class MaskRuns:
     def crop(self, bbox_xywh: tuple[int, int, int, int] | None = None) -> NDArray[np.bool_]:
         """The pixels inside a box of the image, by default the tightest one: (h, w)."""
         x, y, width, height = self.bbox_xywh if bbox_xywh is None else bbox_xywh
-        image_height = self.shape_hw[0]
-        first = x * image_height
-        steps = np.zeros(width * image_height + 1, np.int8)
-        low, high = (
-            np.searchsorted(self.ends, first, "right"),
-            np.searchsorted(self.starts, first + width * image_height, "left"),
-        )
-        steps[np.maximum(self.starts[low:high] - first, 0)] = 1
-        steps[np.minimum(self.ends[low:high] - first, steps.size - 1)] = -1
-        inside = np.cumsum(steps[:-1], dtype=np.int8).astype(bool)
-        return inside.reshape(width, image_height)[:, y : y + height].T
+        by_column = self.split_at_columns()
+        column = by_column.starts // self.shape_hw[0]
+        first = column * self.shape_hw[0] + y  # the box's first pixel in this column
+        starts = np.clip(by_column.starts - first, 0, height)
+        ends = np.clip(by_column.ends - first, 0, height)
+        kept = (column >= x) & (column < x + width) & (starts < ends)
+        place = (column[kept] - x) * (height + 1)  # a row more, so that columns stay apart
+        steps = np.zeros(width * (height + 1), np.int8)
+        steps[place + starts[kept]] = 1
+        np.add.at(steps, place + ends[kept], -1)  # after the starts: two runs may touch
+        inside = np.cumsum(steps, dtype=np.int8).astype(bool)
+        return inside.reshape(width, height + 1)[:, :height].T
 
 
 def runs_from_counts(counts: str, shape_hw: tuple[int, int]) -> MaskRuns:

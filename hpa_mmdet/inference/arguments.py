@@ -1,11 +1,11 @@
 """The options of a run as command line arguments; cli/infer.py adds the model's."""
 
 import argparse
-import json
 from pathlib import Path
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.plan import DEFAULT_WRITERS, WRITERS, RunOptions
+from hpa_mmdet.inference.thresholds import read_thresholds
 from hpa_mmdet.io.channels import DEFAULT_PATTERN
 from hpa_mmdet.jobs.engines import ENGINES
 from hpa_mmdet.jobs.shards import parse_shard
@@ -72,7 +72,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--thresholds",
         type=Path,
         metavar="JSON",
-        help="19 probabilities from which on a class is called (default: the model's, or 0.5)",
+        help="19 probabilities from which on a class is called, or the JSON of "
+        "tools/evaluate.py (default: those stored with the model, else 0.5)",
     )
 
 
@@ -103,17 +104,3 @@ def run_options(args: argparse.Namespace) -> RunOptions:
         call_score=args.call_score,
         thresholds=None if args.thresholds is None else read_thresholds(args.thresholds),
     )
-
-
-def read_thresholds(path: Path) -> tuple[float, ...]:
-    """Read a JSON list of numbers.
-
-    Raises:
-        InputError: it is none.
-    """
-    try:
-        return tuple(float(each) for each in json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(
-            path, str(error), "a JSON list of 19 numbers", "correct the file"
-        ) from error

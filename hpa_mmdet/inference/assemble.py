@@ -12,7 +12,8 @@ from hpa_mmdet.coco.mask_runs import MaskRuns, runs_of_crop
 from hpa_mmdet.coco.paste import paste_masks
 from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.inference.merge import FoundCell, merge_sources
-from hpa_mmdet.inference.tiles import Tile, merge_tiles
+from hpa_mmdet.inference.seams import EDGE_PX, merge_tiles
+from hpa_mmdet.inference.tiles import Tile
 from hpa_mmdet.inference.views import Detections, ImageRequest
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
@@ -22,6 +23,7 @@ def assemble(
     tiles: Sequence[Tile],
     answer: Sequence[Sequence[Detections]],
     min_cell_score: float = 0.0,
+    scale: float = 1.0,
 ) -> ImagePrediction:
     """Merge turns, then tiles, and encode the masks.
 
@@ -30,6 +32,7 @@ def assemble(
         tiles: of the image.
         answer: for each tile, what was found in each turn.
         min_cell_score: found cells with a lower p(cell) are left out; given ones stay.
+        scale: input pixels per image pixel; boxes are as sharp as these.
     """
     probs = [each.image_probs for turns in answer for each in turns if each.image_probs is not None]
     # a label that one tile shows is the image's; the turns of a tile are one opinion
@@ -47,10 +50,11 @@ def assemble(
         else _paste(turns[0], request.shape_hw)
         for turns in answer
     ]
-    merged = merge_tiles(tiles, found) if len(tiles) > 1 else found[0]
+    edge_px = max(EDGE_PX, round(EDGE_PX / 2 / scale))
+    merged = merge_tiles(tiles, found, edge_px) if len(tiles) > 1 else found[0]
     kept = [cell for cell in merged if cell.runs.starts.size and cell.cell_score >= min_cell_score]
     kept.sort(key=lambda cell: -cell.cell_score)
-    blank = sum(1 for cell in merged if not cell.runs.starts.size)
+    blank = sum(1 for cells in found for cell in cells if not cell.runs.starts.size)
     notes = (f"{blank} detections without a pixel left out",) if blank else ()
     return ImagePrediction(
         request.image_id, width, height, tuple(map(as_cell, kept)), image_probs, notes

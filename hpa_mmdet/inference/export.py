@@ -11,7 +11,8 @@ from typing import Any
 
 import hpa_mmdet
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.model_files import EXPORT_FORMAT, LoadedModel, sha256_of
+from hpa_mmdet.inference.cell_size import training_diameter_px
+from hpa_mmdet.inference.model_files import CELL_DIAMETER, EXPORT_FORMAT, LoadedModel, sha256_of
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.localizations import NAMES, NUM_LOCALIZATIONS
 
@@ -19,18 +20,23 @@ _KEPT = ("default_scope", "model", "test_pipeline")
 
 
 def export_model(
-    loaded: LoadedModel, out: Path, thresholds: Sequence[float] | None = None
+    loaded: LoadedModel,
+    out: Path,
+    thresholds: Sequence[float] | None = None,
+    cell_diameter_px: float | None = None,
 ) -> tuple[Path, Path]:
     """Write `out`.safetensors and `out`.json.
 
     The JSON holds `classes`, `channels`, `scaling` (how pixels become the network's
     input), `thresholds` (probability from which on a class is called), `weights` with
-    their `weights_sha256`, the `checkpoint_sha256` they came from, `version`, and `config`.
+    their `weights_sha256`, `cell_diameter_px`, the `checkpoint_sha256` they came from, `version`, and `config`.
 
     Args:
         loaded: the model.
         out: path without an ending, or with one of the two.
         thresholds: (19,); the model's own by default.
+        cell_diameter_px: median of the training's cells as the network saw them; by
+            default the checkpoint's, else measured where the config's COCO JSON is here.
 
     Returns:
         The two paths, the JSON first.
@@ -40,12 +46,14 @@ def export_model(
     """
     from safetensors.torch import save_file
 
-    chosen = tuple(loaded.thresholds if thresholds is None else thresholds)
+    chosen = tuple(loaded.thresholds.values if thresholds is None else thresholds)
     if len(chosen) != NUM_LOCALIZATIONS:
         raise InputError(
             "thresholds", f"{len(chosen)} numbers", f"{NUM_LOCALIZATIONS}, one per class",
             "correct the file",
         )  # fmt: skip
+    diameter = cell_diameter_px or loaded.cell_diameter_px
+    diameter = diameter or training_diameter_px(loaded.config, loaded.settings)
     config = _plain({key: loaded.config[key] for key in _KEPT if key in loaded.config})
     base = out.with_suffix("") if out.suffix in (".json", ".safetensors") else out
     json_path, weights_path = (base.with_name(base.name + end) for end in (".json", ".safetensors"))
@@ -60,6 +68,7 @@ def export_model(
         "channels": list(loaded.settings.channels),
         "scaling": _scaling(loaded, config),
         "thresholds": list(chosen),
+        CELL_DIAMETER: diameter and round(diameter, 1),
         "weights": weights_path.name,
         "weights_sha256": sha256_of(weights_path),
         "checkpoint_sha256": loaded.weights_sha256,

@@ -22,9 +22,11 @@ import hpa_mmdet.models  # noqa: F401  (both register what configs name)
 from hpa_mmdet.compat.checkpoints import load_checkpoint_strict
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.settings import InputSettings, read_settings
-from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.inference.thresholds import DEFAULT, Thresholds, of_checkpoint
 
 EXPORT_FORMAT = "hpa-mmdet-model/1"
+CELL_DIAMETER = "cell_diameter_px"
+"""Key of an export, or of a checkpoint's `meta`: see `LoadedModel`."""
 _SHOWN_KEYS = 4
 
 
@@ -35,16 +37,19 @@ class LoadedModel:
     Args:
         model: in evaluation mode, on its device.
         settings: the pictures it takes.
-        thresholds: (19,) probability from which on a class is called.
+        thresholds: from which on a class is called, and where that is from.
         config: what it was built from.
         weights_sha256: of the checkpoint file, or "" without one.
+        cell_diameter_px: median of the training's cells as the network saw them; None
+            where neither export nor checkpoint says it.
     """
 
     model: nn.Module
     settings: InputSettings
-    thresholds: tuple[float, ...]
+    thresholds: Thresholds
     config: Config
     weights_sha256: str
+    cell_diameter_px: float | None = None
 
 
 def load_model(
@@ -76,9 +81,10 @@ def load_model(
     init_default_scope(config.get("default_scope", "mmdet"))
     model = _build(config, where)
     digest = ""
+    meta: dict[str, Any] = {}
     if checkpoint is not None:
         path = Path(checkpoint).expanduser()
-        state = read_weights(path)
+        state, meta = read_weights(path)
         digest = sha256_of(path)
         if exported and path.suffix == ".safetensors" and digest != exported["weights_sha256"]:
             raise InputError(
@@ -89,12 +95,22 @@ def load_model(
             )
         check_fit(model, state, path, where)
         model.load_state_dict(state)
-    thresholds = tuple(exported.get("thresholds") or (0.5,) * NUM_LOCALIZATIONS)
-    return LoadedModel(model.to(device).eval(), settings, thresholds, config, digest)
+    thresholds = _thresholds(exported, meta, Path(str(where)), Path(str(checkpoint)))
+    diameter = exported.get(CELL_DIAMETER) or meta.get(CELL_DIAMETER)
+    return LoadedModel(model.to(device).eval(), settings, thresholds, config, digest, diameter)
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a .pth or .safetensors file by name.
+def _thresholds(
+    exported: Mapping[str, Any], meta: Mapping[str, Any], config: Path, checkpoint: Path
+) -> Thresholds:
+    """Take those of the export, else of the checkpoint, else 0.5."""
+    if exported.get("thresholds"):
+        return Thresholds(tuple(exported["thresholds"]), f"stored in {config.name}")
+    return of_checkpoint(meta, checkpoint) or DEFAULT
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the tensors of a .pth or .safetensors file by name, and a .pth's `meta`.
 
     Raises:
         InputError: there is no such file, it is damaged, or it holds no tensors.
@@ -106,7 +122,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if not path.is_file():
             raise InputError(path, "no file", "a .safetensors file", "check the path")
         try:
-            return load_file(path)
+            return load_file(path), {}
         except SafetensorError as error:
             raise InputError(
                 path, f"a damaged file ({error})", "a whole .safetensors file", "copy it again"
@@ -118,7 +134,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise InputError(
             path, "no tensors", "a checkpoint with a state_dict", "give the .pth of training"
         )
-    return {name.removeprefix("module."): value for name, value in state.items()}
+    meta = content.get("meta")
+    return (
+        {name.removeprefix("module."): value for name, value in state.items()},
+        meta if isinstance(meta, dict) else {},
+    )
 
 
 def check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path, config: object) -> None:

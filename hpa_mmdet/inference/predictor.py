@@ -153,7 +153,7 @@ class Predictor:
         self, image: PreparedImage, answer: Sequence[Sequence[Detections]]
     ) -> ImagePrediction:
         """Make cells of what was found: the part after the network, for any thread."""
-        return assemble(image.request, image.tiles, answer, self.min_cell_score)
+        return assemble(image.request, image.tiles, answer, self.min_cell_score, image.scale)
 
     def _batches(self, images: Sequence[PreparedImage]) -> Iterator[list[tuple[int, int, View]]]:
         """Views in their order, of one size in a batch."""

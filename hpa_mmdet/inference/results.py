@@ -1,5 +1,6 @@
 """From complete predictions to the files that a user opens."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from hpa_mmdet.inference.outputs.submission import write_predictions
 from hpa_mmdet.inference.outputs.table import write_table
 from hpa_mmdet.inference.plan import RunOptions
 from hpa_mmdet.inference.store import PredictionStore, StoredImage
-from hpa_mmdet.io.channels import read_channels
+from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.large_images import open_channels
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,33 @@ def write_results(store: PredictionStore, context: ResultContext) -> None:
         writers[name]()
 
 
+def forget_other_pictures(options: RunOptions, calls: Calls) -> list[str]:
+    """Delete label images and overlays that an earlier run drew by other calls.
+
+    What was drawn by which calls is kept in predictions/drawn.json. Every shard may call
+    this: those of one run have the same calls.
+
+    Returns:
+        What a user should know.
+    """
+    path = options.out / "predictions" / "drawn.json"
+    drawn = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    now = {"thresholds": list(calls.thresholds), "cell_score": calls.cell_score}
+    notes = []
+    for kind in ("labels", "overlays"):
+        if kind not in options.write or drawn.get(kind) == now:
+            continue
+        old = sorted((options.out / kind).glob("*.tif" if kind == "labels" else "*.png"))
+        for each in old:
+            each.unlink(missing_ok=True)
+        if old:
+            notes.append(f"{len(old)} {kind} of other thresholds are drawn anew")
+        drawn[kind] = now
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(drawn), encoding="utf-8")
+    return notes
+
+
 def label_path(out: Path, image_id: str) -> Path:
     """Where the label image of a prediction goes."""
     return out / "labels" / f"{image_id}.tif"
@@ -90,7 +119,7 @@ def _write_per_image(store: PredictionStore, context: ResultContext, kind: str) 
 
 def _write_overlay_again(path: Path, stored: StoredImage, context: ResultContext) -> None:
     try:
-        image = read_channels(stored.image_files(context.images), context.channels)
+        image = open_channels(stored.image_files(context.images), context.channels)
     except InputError:
         return  # it was there when it was predicted, and its cells are in the other outputs
     picture = draw_prediction(image, context.channels, stored.prediction, context.calls)

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,22 @@ import torch
 
 import hpa_mmdet
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.cell_size import compare_sizes, training_diameter_px
 from hpa_mmdet.inference.outputs.annotated import require_anndata
 from hpa_mmdet.inference.plan import WRITERS, Item, Plan, RunOptions, plan_run
 from hpa_mmdet.inference.predictor import Predictor
-from hpa_mmdet.inference.results import ResultContext, write_results
-from hpa_mmdet.inference.store import CHUNK_IMAGES, PredictionStore
-from hpa_mmdet.inference.work import Worker
+from hpa_mmdet.inference.results import ResultContext, forget_other_pictures, write_results
+from hpa_mmdet.inference.store import PredictionStore
+from hpa_mmdet.inference.thresholds import checked
+from hpa_mmdet.inference.views import ImageRequest
+from hpa_mmdet.inference.work import Worker, read_item
 from hpa_mmdet.jobs import Failure, Report
 from hpa_mmdet.jobs.engines import ENGINES
 from hpa_mmdet.jobs.progress import progress
-from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.jobs.run import attempt
+
+_LOG = logging.getLogger(__name__)
+_SIZED_IMAGES = 2
 
 
 def run_inference(predictor: Predictor, images: Path, options: RunOptions) -> Report:
@@ -53,6 +61,10 @@ def run_inference(predictor: Predictor, images: Path, options: RunOptions) -> Re
     if len(todo) < len(shard):
         report.notes.append(f"{len(shard) - len(todo)} of {len(shard)} chunks were there already")
     worker = Worker(images, predictor, options)
+    report.notes.append(worker.thresholds.said())
+    report.notes += forget_other_pictures(options, worker.calls)
+    if todo:
+        report.notes += _notes_on_size(worker, plan)
     _predict(worker, plan, store, todo)
     report.notes += predictor.notes
     _count(report, store, shard)
@@ -95,8 +107,8 @@ def check_options(options: RunOptions, predictor: Predictor) -> None:
     """Refuse options that cannot be followed, before anything is written.
 
     Raises:
-        InputError: an unknown output, a batch that does not divide a chunk, --overwrite with what forbids it, a wrong number of thresholds,
-            or a missing extra package.
+        InputError: an unknown output, --overwrite with what forbids it, a wrong number of
+            thresholds, or a missing extra package.
     """
     unknown = sorted(set(options.write) - set(WRITERS))
     if unknown or not options.write:
@@ -105,23 +117,14 @@ def check_options(options: RunOptions, predictor: Predictor) -> None:
         )
     if "anndata" in options.write:
         require_anndata()
-    if CHUNK_IMAGES % predictor.batch_size:
-        raise InputError(
-            "--batch-size", predictor.batch_size, "1, 2, 4, 8 or 16", "choose one of them"
-        )
     if options.engine not in ENGINES:
         raise InputError("--engine", options.engine, ", ".join(ENGINES), "choose one of them")
     if options.overwrite and (options.resume or options.shard.count > 1):
         raise InputError(
             "--overwrite", "it with --resume or --shard", "it alone", "remove the folder by hand"
         )
-    if options.thresholds is not None and len(options.thresholds) != NUM_LOCALIZATIONS:
-        raise InputError(
-            "thresholds",
-            f"{len(options.thresholds)} numbers",
-            f"{NUM_LOCALIZATIONS}, one per class",
-            "correct the file",
-        )
+    if options.thresholds is not None:
+        checked(options.thresholds, "the run")
 
 
 def _predict(worker: Worker, plan: Plan, store: PredictionStore, chunks: list[int]) -> None:
@@ -145,6 +148,23 @@ def _predict_here(
     lines = worker.lines(items, worker.predictor.batch_size)
     for chunk, of_chunk in parts:
         yield chunk, [next(lines) for _ in of_chunk]
+
+
+def _notes_on_size(worker: Worker, plan: Plan) -> list[str]:
+    """Look at the first images that can be read."""
+    loaded, settings = worker.predictor.loaded, worker.predictor.framing.settings
+    trained = loaded.cell_diameter_px or training_diameter_px(loaded.config, loaded.settings)
+    if trained is None:
+        return []
+    requests = (
+        attempt(lambda each: read_item(each, settings.channels), item) for item in plan.items
+    )
+    good = islice((each for each in requests if isinstance(each, ImageRequest)), _SIZED_IMAGES)
+    note = compare_sizes(good, settings, trained)
+    if note is None:
+        return []
+    _LOG.warning(note)
+    return [note]
 
 
 def _count(report: Report, store: PredictionStore, chunks: list[int]) -> None:

@@ -27,7 +27,7 @@ FORMAT = "hpa-mmdet-predictions/1"
 CHUNK_IMAGES = 16
 _DECIMALS = 6
 # what a run leaves that a later one might mistake for its own
-_OURS = ("predictions/chunk-*.jsonl", "labels/*.tif", "overlays/*.png")
+_OURS = ("predictions/chunk-*.jsonl", "predictions/drawn.json", "labels/*.tif", "overlays/*.png")
 
 
 @dataclass(frozen=True)

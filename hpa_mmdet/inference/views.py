@@ -17,6 +17,7 @@ from hpa_mmdet.compat import prepare
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.tiles import Tile
 from hpa_mmdet.inference.turns import Turn
+from hpa_mmdet.io.large_images import LargeImage
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 prepare()
@@ -34,12 +35,13 @@ class ImageRequest:
 
     Args:
         image_id: its HPA id.
-        image: (H, W, C) uint8 or uint16, channels in the model's order.
+        image: (H, W, C) uint8 or uint16, channels in the model's order; a large one may be
+            on disk still.
         label_image: (H, W) integer, the cells to name; None to have them found.
     """
 
     image_id: str
-    image: NDArray[np.integer]
+    image: NDArray[np.integer] | LargeImage
     label_image: NDArray[np.integer] | None = None
 
     @property

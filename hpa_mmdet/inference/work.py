@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.cells import ImagePrediction
 from hpa_mmdet.inference.outputs.calls import Calls
@@ -13,11 +16,12 @@ from hpa_mmdet.inference.outputs.pictures import draw_prediction, write_overlay
 from hpa_mmdet.inference.plan import Item, RunOptions
 from hpa_mmdet.inference.predictor import Predictor
 from hpa_mmdet.inference.results import label_path, overlay_path
-from hpa_mmdet.inference.store import StoredImage, line_of
+from hpa_mmdet.inference.store import CHUNK_IMAGES, StoredImage, line_of
 from hpa_mmdet.inference.stream import predict_stream
+from hpa_mmdet.inference.thresholds import Thresholds
 from hpa_mmdet.inference.views import Detections, ImageRequest, PreparedImage
-from hpa_mmdet.io.channels import read_channels
 from hpa_mmdet.io.label_images import read_label_image
+from hpa_mmdet.io.large_images import LargeImage, open_channels
 from hpa_mmdet.io.naming import split_plane
 from hpa_mmdet.io.pictures import read_header
 
@@ -39,8 +43,13 @@ class Worker:
     @property
     def calls(self) -> Calls:
         """What people are shown: by the options, else as the model says."""
-        thresholds = self.options.thresholds or self.predictor.loaded.thresholds
-        return Calls(thresholds, self.options.call_score)
+        return Calls(self.thresholds.values, self.options.call_score)
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """From which on classes are called: the option's, else the model's."""
+        given = self.options.thresholds
+        return Thresholds(given, "given") if given else self.predictor.loaded.thresholds
 
     def lines(
         self,
@@ -52,13 +61,19 @@ class Worker:
 
         Args:
             items: whole chunks, in their order.
-            group_size: how many items go to the network together; divides a chunk.
+            group_size: how many items go to the network together. None of it crosses from
+                one chunk to the next, so that a resumed run has the same groups.
             prepare: gives an item's views; by default its files are read here.
 
         Yields:
             What is stored of each item, in their order.
         """
-        groups = [items[at : at + group_size] for at in range(0, len(items), group_size)]
+        chunks = [items[at : at + CHUNK_IMAGES] for at in range(0, len(items), CHUNK_IMAGES)]
+        groups = [
+            chunk[at : at + group_size]
+            for chunk in chunks
+            for at in range(0, len(chunk), group_size)
+        ]
         for item, result in predict_stream(
             self.predictor, groups, prepare or self.prepare, self.finish, self.options.workers
         ):
@@ -79,8 +94,7 @@ class Worker:
         if "overlays" in self.options.write:
             picture = draw_prediction(pixels, self.predictor.channels, prediction, self.calls)
             write_overlay(overlay_path(out, prediction.image_id), picture)
-        digest = hashlib.sha256(pixels.data).hexdigest()
-        return StoredImage(prediction, self._names(item), digest)
+        return StoredImage(prediction, self._names(item), pixels_sha256(pixels))
 
     def failed(self, item: Item, error: InputError) -> StoredImage:
         """Put an image without cells in the place of one that failed, at its size if known."""
@@ -103,9 +117,17 @@ def read_item(item: Item, channels: Sequence[str]) -> ImageRequest:
     """
     if item.problem is not None:
         raise item.problem
-    image = read_channels(item.files, channels)
+    image = open_channels(item.files, channels)
     labels = None if item.mask is None else read_label_image(item.mask)
     return ImageRequest(item.files.image_id, image, labels)
+
+
+def pixels_sha256(image: NDArray[np.integer] | LargeImage) -> str:
+    """SHA-256 of (H, W, C) pixels, row by row."""
+    digest = hashlib.sha256()
+    for band in image.bands() if isinstance(image, LargeImage) else (image,):
+        digest.update(np.ascontiguousarray(band).data)
+    return digest.hexdigest()
 
 
 def _size_of(item: Item) -> tuple[int, int]:

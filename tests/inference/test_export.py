@@ -36,7 +36,7 @@ def test_the_export_predicts_what_the_checkpoint_predicts(tmp_path: Path, export
     image, _ = cell_image(1)
     mine = hpa_mmdet.Predictor(exported / "cells-v1.2.json", exported / "cells-v1.2.safetensors")
     theirs = hpa_mmdet.Predictor(tmp_path / "stand_in_config.py", tmp_path / "model.pth")
-    assert mine.loaded.thresholds == (0.3,) * 19
+    assert mine.loaded.thresholds == ((0.3,) * 19, "stored in cells-v1.2.json")
     for one, other in zip(mine(image), theirs(image), strict=True):
         assert one.counts == other.counts
         assert np.array_equal(one.localization_scores, other.localization_scores)
@@ -89,7 +89,7 @@ def test_what_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "few.json").write_text("[0.5]")
     job = [str(config), str(tmp_path / "model.pth"), "--out", str(tmp_path / "out")]
     assert main([*job, "--thresholds", str(tmp_path / "few.json")]) == 2
-    assert "thresholds: found 1 numbers, expected 19" in capsys.readouterr().err
+    assert "few.json: found 1 numbers, expected 19" in capsys.readouterr().err
     loaded = load_model(config, None)
     loaded.config.model["odd"] = {1, 2}
     with pytest.raises(InputError, match="config: found a value that JSON cannot hold"):

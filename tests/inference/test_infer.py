@@ -20,7 +20,9 @@ from pycocotools import mask as coco_mask
 from stand_in import StandInCells
 
 from hpa_mmdet.cli.infer import main
+from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.store import CHUNK_IMAGES
+from hpa_mmdet.inference.thresholds import read_thresholds
 from hpa_mmdet.io.submission import decode_mask, read_submission
 
 
@@ -158,7 +160,8 @@ def test_ids_are_checked_against_the_sample_submission(tmp_path: Path, job: list
     assert found == [("image-000", 170, 120), ("image-004", 170, 120), ("other", 64, 32)]
     report = json.loads((tmp_path / "out/infer_report.json").read_text())
     assert report["notes"] == [
-        "left out 3 images that the sample submission lacks: image-001, image-002, image-003"
+        "left out 3 images that the sample submission lacks: image-001, image-002, image-003",
+        "thresholds of called classes, untuned: 0.5 for all",
     ]
     assert "image other: found no files in" in report["failed"][0]["message"]
 
@@ -242,7 +245,6 @@ def test_a_finished_run_gives_other_outputs_without_the_network(
         ),
         pytest.param(["--write", ","], "--write: found nothing", id="write nothing"),
         pytest.param(["--shard", "3/2"], "--shard: found 3/2", id="shard"),
-        pytest.param(["--batch-size", "3"], "--batch-size: found 3, expected 1, 2, 4", id="batch"),
         pytest.param(["--overwrite", "--resume"], "--overwrite: found it with --resume", id="both"),
         pytest.param(["--masks", "m"], "options: found --masks alone", id="masks alone"),
         pytest.param(
@@ -276,7 +278,65 @@ def test_thresholds_are_one_per_class_and_decide_what_is_called(
         assert {row["called"] for row in csv.DictReader(handle)} == {"Nucleoplasm"}
     thresholds.write_text("[0.5, 0.5]")
     assert main([*job, "--thresholds", str(thresholds), "--resume"]) == 2
-    assert "thresholds: found 2 numbers, expected 19, one per class" in capsys.readouterr().err
+    assert "thresholds.json: found 2 numbers, expected 19, one per class" in capsys.readouterr().err
+
+
+def test_pictures_follow_the_thresholds_of_the_last_run(tmp_path: Path, job: list[str]) -> None:
+    write = ["--write", "labels,overlays"]
+    assert main([*job, *write]) == 0
+    first = digests(tmp_path / "out")
+    assert main([*job, *write, "--resume"]) == 0
+    assert digests(tmp_path / "out") == first
+    (tmp_path / "low.json").write_text(json.dumps([0.01] * 19))
+    assert main([*job, *write, "--resume", "--thresholds", str(tmp_path / "low.json")]) == 0
+    report = json.loads((tmp_path / "out/infer_report.json").read_text())
+    assert "5 overlays of other thresholds are drawn anew" in report["notes"]
+    assert "thresholds of called classes, given: 0.01 for all" in report["notes"]
+    again = digests(tmp_path / "out")
+    assert all(again[name] != first[name] for name in first if name.startswith("overlays/"))
+    assert main([*job, *write, "--resume", "--call-score", "1"]) == 0
+    assert not tifffile.imread(tmp_path / "out/labels/image-000.tif").any()
+
+
+def test_a_batch_of_any_size_ends_with_its_chunk(tmp_path: Path) -> None:
+    write_images(tmp_path / "images", range(0, 54, 3), (40, 60))
+    job = [*arguments(tmp_path), "--batch-size", "5", "--write", "coco"]
+    assert main(job) == 0
+    whole = digests(tmp_path / "out")
+    (tmp_path / "out/predictions/chunk-00000.jsonl").unlink()
+    sizes = []
+    with pytest.MonkeyPatch.context() as patch:
+        step = StandInCells.test_step
+        patch.setattr(
+            StandInCells,
+            "test_step",
+            lambda self, data: (sizes.append(len(data["inputs"])), step(self, data))[1],
+        )
+        assert main([*job, "--resume"]) == 0
+    assert sizes == [5, 5, 5, 1]
+    assert digests(tmp_path / "out") == whole
+
+
+def test_thresholds_come_from_an_evaluation_or_the_checkpoint(
+    tmp_path: Path, job: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"hpa_index": k, "threshold": 0.01} for k in range(1, 19)]
+    evaluation = {"cells": {"per_class": [{"hpa_index": 0, "threshold": None}, *rows]}}
+    (tmp_path / "scores.json").write_text(json.dumps(evaluation))
+    assert read_thresholds(tmp_path / "scores.json") == (0.5, *[0.01] * 18)
+    stored = {"state_dict": StandInCells().state_dict(), "meta": {"thresholds": [0.25] * 19}}
+    torch.save(stored, tmp_path / "model.pth")
+    assert main([job[0], str(tmp_path / "model.pth"), *job[2:], "--write", "table"]) == 0
+    assert (
+        "thresholds of called classes, stored in model.pth: 0.25 for all" in capsys.readouterr().out
+    )
+    stored["meta"]["thresholds"][3] = 1.5
+    torch.save(stored, tmp_path / "model.pth")
+    assert main([job[0], str(tmp_path / "model.pth"), *job[2:], "--overwrite"]) == 2
+    assert "model.pth: found 1.5, expected numbers from 0 to 1" in capsys.readouterr().err
+    (tmp_path / "scores.json").write_text('{"cells": {}}')
+    with pytest.raises(InputError, match=r"scores.json: found KeyError: 'per_class', expected a"):
+        read_thresholds(tmp_path / "scores.json")
 
 
 def test_a_model_without_yellow_reads_three_channels(tmp_path: Path) -> None:

@@ -25,14 +25,14 @@ def test_a_checkpoint_is_loaded(tmp_path: Path) -> None:
     assert loaded.model.rates.tolist() == [0.25] * 19
     assert not loaded.model.training
     assert loaded.settings.channels == ("red", "green", "blue", "yellow")
-    assert loaded.thresholds == (0.5,) * 19
+    assert loaded.thresholds.values == (0.5,) * 19
     assert len(loaded.weights_sha256) == 64
 
 
 def test_a_state_dict_alone_and_one_of_a_wrapped_model_are_read(tmp_path: Path) -> None:
     state = {f"module.{name}": value for name, value in StandInCells().state_dict().items()}
     torch.save(state, tmp_path / "bare.pth")
-    assert list(read_weights(tmp_path / "bare.pth")) == ["rates"]
+    assert list(read_weights(tmp_path / "bare.pth")[0]) == ["rates"]
 
 
 def test_a_checkpoint_of_another_model_is_refused_by_key_and_shape(tmp_path: Path) -> None:

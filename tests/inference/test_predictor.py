@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from cell_images import cell_image, write_config
+from skimage.draw import ellipse
 from stand_in import StandInCells
 
 import hpa_mmdet
@@ -74,6 +75,23 @@ def test_tiles_give_each_cell_once(config: Path) -> None:
     cells = hpa_mmdet.Predictor(config, tile_px=96, overlap_px=24)(image)
     assert len(cells) == len(np.unique(labels)) - 1
     assert min(agreement(cells, labels)) > 0.85
+
+
+@pytest.mark.parametrize("overlap_px", [0, 6, 16, 40])
+def test_tiles_give_what_the_whole_image_gives(config: Path, overlap_px: int) -> None:
+    """Cells of 18 to 80 pixels, overlaps below and above their size."""
+    image, labels = cell_image(3, (210, 330), cells=24)
+    rows, columns = ellipse(105, 160, 40, 30, shape=labels.shape)  # as large as a tile
+    touched = np.isin(labels, labels[ellipse(105, 160, 43, 33, shape=labels.shape)])
+    image[touched & (labels > 0)] = 0
+    labels[touched] = 0
+    labels[rows, columns] = 900
+    image[rows, columns] = 180
+    whole = hpa_mmdet.Predictor(config)(image)
+    cells = hpa_mmdet.Predictor(config, tile_px=96, overlap_px=overlap_px)(image)
+    assert len(whole) == len(np.unique(labels)) - 1
+    assert len(cells) == len(whole)
+    assert min(agreement(cells, label_image_of(whole, labels.shape))) > 0.85
 
 
 def test_given_cells_keep_mask_order_and_id(config: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from hpa_mmdet.coco.mask_runs import clip_runs, runs_of_crop
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.merge import FoundCell
-from hpa_mmdet.inference.tiles import Tile, cut_tiles, merge_tiles
+from hpa_mmdet.inference.seams import merge_tiles
+from hpa_mmdet.inference.tiles import Tile, cut_tiles
 
 SHAPE_HW = (60, 100)
 
@@ -111,6 +112,44 @@ def test_four_tiles_around_a_corner() -> None:
     parts = [seen_by(tile, whole) for tile in tiles]
     (cell,) = merge_tiles(tiles, [[found(part)] if part.any() else [] for part in parts])
     assert cell.runs.area == 400
+
+
+def test_halves_without_an_overlap_are_put_together_where_they_meet() -> None:
+    tiles = [Tile(0, 0, 50, 60), Tile(50, 0, 50, 60)]
+    whole, alone = box(35, 12, 30, 20), box(55, 33, 20, 9)
+    cells = [
+        [found(seen_by(tile, each)) for each in (whole, alone) if seen_by(tile, each).any()]
+        for tile in tiles
+    ]
+    merged = merge_tiles(tiles, cells)
+    assert [each.runs.area for each in merged] == [whole.sum(), alone.sum()]
+
+
+def test_halves_that_only_touch_at_a_corner_of_the_seam_stay_two() -> None:
+    tiles = [Tile(0, 0, 50, 60), Tile(50, 0, 50, 60)]
+    upper, lower = box(30, 10, 20, 15), box(50, 23, 20, 15)  # two of fifteen rows in common
+    assert len(merge_tiles(tiles, [[found(upper)], [found(lower)]])) == 2
+
+
+def test_two_weak_slivers_of_one_whole_cell_both_go() -> None:
+    whole = box(50, 20, 30, 9)
+    slivers = [found(box(50, 20, 10, 5), 0.2), found(box(51, 22, 9, 7), 0.3)]
+    (cell,) = merge_tiles(TILES, [slivers, [found(whole, 0.9)]])
+    assert cell.cell_score == 0.9
+
+
+def test_a_part_is_not_given_up_for_a_doubtful_whole() -> None:
+    part, doubtful = found(box(45, 20, 15, 9), 0.9), found(box(46, 20, 5, 5), 0.05)
+    cells = merge_tiles(TILES, [[part], [doubtful]])
+    assert part in cells
+
+
+def test_coarse_boxes_end_farther_from_the_edge() -> None:
+    tiles = [Tile(0, 0, 50, 60), Tile(50, 0, 50, 60)]
+    halves = [[found(box(20, 10, 23, 20))], [found(box(57, 10, 23, 20))]]
+    assert len(merge_tiles(tiles, halves)) == 2
+    (cell,) = merge_tiles(tiles, halves, edge_px=10)
+    assert cell.runs.area == 2 * 23 * 20
 
 
 def test_no_cells() -> None:

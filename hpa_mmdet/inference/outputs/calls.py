@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpa_mmdet.coco.mask_runs import MaskRuns, runs_from_counts
+from hpa_mmdet.coco.mask_runs import MaskRuns, clip_runs, runs_from_counts
 from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.inference.merge import union_runs
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
@@ -38,7 +38,7 @@ class Calls:
             among all cells of the prediction, from 1.
         """
         chosen = []
-        covered: MaskRuns | None = None
+        surer = _Covered(len(prediction.cells))
         for number, cell in enumerate(prediction.cells, start=1):
             if cell.cell_id is not None:
                 chosen.append((cell.cell_id, cell))
@@ -46,11 +46,9 @@ class Calls:
             if cell.cell_score < self.cell_score:
                 continue
             runs = runs_from_counts(cell.counts, (prediction.height, prediction.width))
-            together = runs if covered is None else union_runs([covered, runs])
-            new = together.area - (0 if covered is None else covered.area)
-            if new >= (1 - _MOST_COVERED) * cell.area:
+            if surer.pixels_of(runs) <= _MOST_COVERED * cell.area:
                 chosen.append((number, cell))
-                covered = together
+                surer.add(runs)
         return chosen
 
     def classes(self, cell: CellPrediction) -> list[int]:
@@ -58,3 +56,28 @@ class Calls:
         scores = cell.localization_scores
         called = np.flatnonzero(scores >= np.asarray(self.thresholds, np.float32))
         return [int(k) for k in called[np.argsort(-scores[called], kind="stable")]]
+
+
+class _Covered:
+    """Pixels of the cells that were chosen; only those near a cell are looked at."""
+
+    def __init__(self, most: int) -> None:
+        self._runs: list[MaskRuns] = []
+        self._boxes = np.zeros((4, most), np.int64)  # left, top, right, bottom
+
+    def add(self, runs: MaskRuns) -> None:
+        x, y, width, height = runs.bbox_xywh
+        self._boxes[:, len(self._runs)] = (x, y, x + width, y + height)
+        self._runs.append(runs)
+
+    def pixels_of(self, runs: MaskRuns) -> int:
+        """How many pixels of a cell are covered."""
+        x, y, width, height = runs.bbox_xywh
+        left, top, right, bottom = self._boxes[:, : len(self._runs)]
+        meets = (left < x + width) & (right > x) & (top < y + height) & (bottom > y)
+        near = [clip_runs(self._runs[k], (x, y, width, height)) for k in np.flatnonzero(meets)]
+        near = [each for each in near if each.starts.size]
+        if not near:
+            return 0
+        covered = union_runs(near)
+        return covered.area + runs.area - union_runs([covered, runs]).area

@@ -17,7 +17,7 @@ from hpa_mmdet.inference.cells import CellPrediction
 from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.inference.outputs.pictures import drawn_cell
 from hpa_mmdet.inference.store import StoredImage
-from hpa_mmdet.io.channels import read_channels
+from hpa_mmdet.io.large_images import LargeImage, open_channels
 from hpa_mmdet.localizations import LOCALIZATIONS, NUM_LOCALIZATIONS
 from hpa_mmdet.pages.compose import compose_rgb, shrink
 from hpa_mmdet.pages.draw import draw_cells
@@ -174,7 +174,7 @@ def _cut_out(
     pictures = {}
     for image_id, source in chosen.sources.items():
         try:
-            image = read_channels(source.image_files(images), channels)
+            image = open_channels(source.image_files(images), channels)
         except InputError:
             continue
         for cell_id, cell in calls.cells(source.prediction):
@@ -184,7 +184,7 @@ def _cut_out(
 
 
 def _thumbnail(
-    image: NDArray[np.integer],
+    image: NDArray[np.integer] | LargeImage,
     cell: CellPrediction,
     channels: Sequence[str],
     calls: Calls,

@@ -15,6 +15,7 @@ from hpa_mmdet.coco.mask_runs import runs_from_counts
 from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.large_images import LargeImage
 from hpa_mmdet.localizations import LOCALIZATIONS
 from hpa_mmdet.pages.compose import compose_rgb, shrink
 from hpa_mmdet.pages.draw import NO_LABEL_COLOUR, DrawnCell, draw_cells, named, outline
@@ -23,7 +24,7 @@ _MOST_NAMES = 3
 
 
 def draw_prediction(
-    image: NDArray[np.integer],
+    image: NDArray[np.integer] | LargeImage,
     channels: Sequence[str],
     prediction: ImagePrediction,
     calls: Calls,
@@ -42,7 +43,11 @@ def draw_prediction(
     Returns:
         (h, w, 3) uint8 RGB.
     """
-    small, scale = shrink(image, longest_side_px)
+    small, scale = (
+        image.shrunk(longest_side_px)
+        if isinstance(image, LargeImage)
+        else shrink(image, longest_side_px)
+    )
     picture = compose_rgb(small, channels)
     shape_hw = (prediction.height, prediction.width)
     drawn = [drawn_cell(cell, shape_hw, calls) for _, cell in calls.cells(prediction)]
