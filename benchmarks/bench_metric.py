@@ -3,7 +3,8 @@ r"""The contest metric against literal loops over pycocotools, same numbers, sam
 Literal: for each class and image, the detections by falling score, each one's IoU with the
 truths of its class by pycocotools, its best truth, taken or not; then rank and integrate.
 Literal, batched: the same with one IoU call per image and class instead of per detection.
-Ours: one IoU call per image for its different masks, everything else in numpy.
+Ours: one IoU call per image for its different masks, everything else in numpy. Those calls
+alone are timed too: no evaluator that leaves IoU to pycocotools can be faster than they are.
 
     python benchmarks/bench_metric.py                     # 500 images x 25 cells x 19 classes
     python benchmarks/bench_metric.py --submission A.csv --truth B.json    # your own files
@@ -27,6 +28,7 @@ from pycocotools import mask as coco_mask
 from hpa_mmdet.io.submission import SubmissionRow, encode_mask, read_submission, write_submission
 from hpa_mmdet.localizations import LOCALIZATIONS, NUM_LOCALIZATIONS
 from hpa_mmdet.scoring.contest import ContestResult, score_submission
+from hpa_mmdet.scoring.matching import mask_iou
 from hpa_mmdet.scoring.truth import TruthImage, read_truth
 
 IOU = 0.6
@@ -67,11 +69,13 @@ def compare(submission: Path, truth_path: Path, repeats: int) -> int:
     literal_s, expected = _time(1, lambda: literal_average_precisions(rows, truth, match_each))
     batched_s, again = _time(1, lambda: literal_average_precisions(rows, truth, match_batch))
     ours_s, result = _time(repeats, score)
+    overlaps_s, _ = _time(repeats, lambda: overlaps(rows, truth))
     files_s, _ = _time(repeats, score_files)
     difference = max(np.nanmax(np.abs(result.ap - each)) for each in (expected, again))
     print(f"literal                   {literal_s:8.3f} s   mAP {np.nanmean(expected):.12f}")
     print(f"literal, batched          {batched_s:8.3f} s   mAP {np.nanmean(again):.12f}")
     print(f"ours                      {ours_s:8.3f} s   mAP {result.contest_map:.12f}")
+    print(f"of these pycocotools' IoU {overlaps_s:8.3f} s")
     print(f"ours, with reading files  {files_s:8.3f} s")
     print(
         f"ratio to literal {literal_s / ours_s:.1f}x, to literal batched {batched_s / ours_s:.1f}x"
@@ -79,6 +83,14 @@ def compare(submission: Path, truth_path: Path, repeats: int) -> int:
     print(f"largest difference of a class's average precision {difference:.1e}")
     same = np.array_equal(np.isnan(result.ap), np.isnan(expected)) and difference <= 1e-9
     return 0 if same else 1
+
+
+def overlaps(rows: list[SubmissionRow], truth: dict[str, TruthImage]) -> None:
+    """Ask for the overlaps of every image's different masks once, and do nothing with them."""
+    for row in rows:
+        size = [row.height, row.width]
+        masks = [{"size": size, "counts": counts} for counts in row.masks().values()]
+        mask_iou(masks, truth[row.image_id].rles)
 
 
 def _time(repeats: int, call: Callable[[], Result]) -> tuple[float, Result]:

@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.cli.synthesize import main as synthesize
-from hpa_mmdet.hooks.feature_cache import FeatureCache, cache_features, load_cache, save_cache
+from hpa_mmdet.hooks.feature_cache import (
+    FeatureCache,
+    cache_features,
+    load_cache,
+    save_cache,
+)
 
 CONFIG = Path(__file__).parents[1] / "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py"
 
@@ -38,7 +43,7 @@ class Split:
         return np.repeat(np.arange(len(self.cells.images)), self.cells.counts.numpy())
 
 
-def make_images(data: Path, args: argparse.Namespace) -> None:
+def make_images(data: Path, args: argparse.Namespace, seed: int) -> None:
     if (data / "truth/test/cells.json").is_file():
         return
     kind = ["--layout", str(args.layout)] if args.layout else ["--share", str(args.share or 0.7)]
@@ -46,6 +51,7 @@ def make_images(data: Path, args: argparse.Namespace) -> None:
         "--images": args.images,
         "--test-images": args.test_images,
         "--workers": args.workers,
+        "--seed": seed,
     }
     flat = [word for name, value in options.items() for word in (name, str(value))]
     size = ["--size", str(args.size), str(args.size)]
@@ -53,22 +59,27 @@ def make_images(data: Path, args: argparse.Namespace) -> None:
         raise SystemExit("bench_weak_labels: the images were not drawn, see above")
 
 
-def features(data: Path, work_dir: Path) -> tuple[Split, Split]:
-    train = _cached(work_dir / "train.npz", data, "train", None)
-    exact = _cached(work_dir / "train_exact.npz", data, "train", ["red", "yellow", "black"])
-    test = _cached(work_dir / "test.npz", data, "test", None)
-    return Split(train, exact, _groups(data / "train_groups.csv", train)), Split(test)
+# file of features: (half of the data, whether another channel stands in for the protein)
+PARTS = {"train": ("train", False), "train_exact": ("train", True), "test": ("test", False)}
 
 
-def _cached(path: Path, data: Path, split: str, stand_ins: list[str] | None) -> FeatureCache:
+def compute_part(folder: Path, part: str) -> None:
+    """Compute the features of one part, if they are not there."""
+    path = folder / f"{part}.npz"
     if not path.is_file():
-        save_cache(path, _compute(data, split, stand_ins))
-    return load_cache(path)
+        save_cache(path, _compute(folder / "data", *PARTS[part]))
 
 
-def _compute(data: Path, split: str, stand_ins: list[str] | None) -> FeatureCache:
+def load_splits(folder: Path) -> tuple[Split, Split]:
+    """Load what `compute_part` kept."""
+    train, exact, test = (load_cache(folder / f"{part}.npz") for part in PARTS)
+    return Split(train, exact, _groups(folder / "data/train_groups.csv", train)), Split(test)
+
+
+def _compute(data: Path, split: str, exact: bool) -> FeatureCache:
     from mmdet.registry import MODELS
     from mmengine.config import Config
+    from mmengine.logging import MMLogger
     from mmengine.registry import init_default_scope
     from mmengine.runner import Runner, set_random_seed
 
@@ -76,6 +87,7 @@ def _compute(data: Path, split: str, stand_ins: list[str] | None) -> FeatureCach
     import hpa_mmdet.models  # noqa: F401
 
     init_default_scope("mmdet")
+    MMLogger.get_current_instance().setLevel("WARNING")  # it lists every weight
     set_random_seed(0)
     config = Config.fromfile(CONFIG)
     model = MODELS.build(config.model)
@@ -85,8 +97,8 @@ def _compute(data: Path, split: str, stand_ins: list[str] | None) -> FeatureCach
     dataset = loader["dataset"]
     dataset["ann_file"] = str(data / "truth" / split / "cells.json")
     dataset["data_prefix"] = {"img": str(data / split)}
-    if stand_ins:
-        swap = {"type": "SubstituteChannel", "sources": stand_ins, "prob": 1.0}
+    if exact:
+        swap = {"type": "SubstituteChannel", "sources": ["red", "yellow", "black"], "prob": 1.0}
         dataset["pipeline"].insert(2, swap)
     return cache_features(model, Runner.build_dataloader(loader, seed=0))
 

@@ -1,7 +1,7 @@
 """Rows of bench_weak_labels.py: what each learns from, how, and how it is scored."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,15 +10,16 @@ import torch
 from numpy.typing import NDArray
 from weak_label_data import Split
 
+from hpa_mmdet.hooks.choose_exponents import choose_exponents
 from hpa_mmdet.hooks.feature_cache import FeatureCache, join_caches
 from hpa_mmdet.hooks.fit_heads import fit_heads
-from hpa_mmdet.localizations import LOCALIZATIONS
 from hpa_mmdet.models.localization_branch import LocalizationBranch
 from hpa_mmdet.refine.out_of_fold import part_in_folds, predict_out_of_fold
-from hpa_mmdet.refine.relabel import deal_labels, harden
+from hpa_mmdet.refine.relabel import EXPECTED_SHARE, deal_labels, harden
 from hpa_mmdet.scoring.resampling import class_average_precisions
 
-BASE, BOUND = "inherited", "true labels of cells"
+BASE, BOUND, BEST = "inherited", "true labels of cells", "best combination"
+HEADS = {"hidden layer alone": (256,), "linear alone": (0,)}
 
 
 @dataclass(frozen=True)
@@ -29,20 +30,29 @@ class Row:
         name: in the table.
         loss: config of a localization loss.
         negative: how the branch makes p(Negative).
-        exponent: of the image head's probability.
+        image_exponent: of the image head's probability.
+        cells_exponent: of the mean over the image's cells.
         exact_weight: of the loss of channels that stand in for the protein; 0: none.
         rounds: of refinement; the first starts from `loss`, all end in `CellLoss`.
+        shares: that refined labels are moved to; None leaves the probabilities.
         soft: whether refined labels are probabilities.
+        hidden: parts of the heads.
+        choose: exponents on the true cells of a fifth of the training antibodies, which
+            the heads of the choice have not seen; then all are fitted.
         fit: other arguments of `fit_heads`.
     """
 
     name: str
     loss: Mapping[str, Any]
     negative: str = "learnt"
-    exponent: float = 0.0
+    image_exponent: float = 0.0
+    cells_exponent: float = 0.0
     exact_weight: float = 0.0
     rounds: int = 0
+    shares: Sequence[float] | None = EXPECTED_SHARE
     soft: bool = True
+    hidden: tuple[int, ...] = (0, 256)
+    choose: bool = False
     fit: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -51,50 +61,82 @@ def bag(pooling: str, **more: Any) -> dict[str, Any]:
 
 
 INHERITED = {"type": "InheritedLoss"}
+FOCAL = {"type": "AsymmetricInheritedLoss", "positive_focus": 2.0, "negative_focus": 2.0}
 CELLS = {"type": "CellLoss"}
+MEAN, LSE = bag("mean"), bag("log_sum_exp")
 POOLINGS = {
-    "mean": bag("mean"),
-    "log-sum-exp": bag("log_sum_exp"),
+    "mean": MEAN,
+    "log-sum-exp": LSE,
     "noisy-or": bag("noisy_or"),
     "attention": bag("attention"),
     "top half": bag("top_share"),
 }
+_DERIVED = Row("log-sum-exp, derived Negative", LSE, "derived")
+_BEST = replace(_DERIVED, name=BEST, cells_exponent=1.0, exact_weight=0.2)
 ROWS: tuple[Row, ...] = (
     Row(BOUND, CELLS),
-    Row(BOUND + ", derived Negative", CELLS, negative="derived"),
     Row(BASE, INHERITED),
     Row("inherited, smoothed 0.1", {**INHERITED, "label_smoothing": 0.1}),
-    Row("focal", {"type": "AsymmetricInheritedLoss", "positive_focus": 2.0, "negative_focus": 2.0,
-                  "margin": 0.0}),
-    Row("asymmetric", {"type": "AsymmetricInheritedLoss"}),
     Row("inherited, class weights", {**INHERITED, "balance": 0.99}),
-    *(Row(f"{name} pooling", loss) for name, loss in POOLINGS.items()),
-    Row("inherited, derived Negative", INHERITED, negative="derived"),
-    *(Row(f"{name} pooling, derived Negative", loss, negative="derived")
-      for name, loss in POOLINGS.items()),
-    *(Row(f"mean pooling, derived Negative, image head ^{a}", POOLINGS["mean"], "derived", a)
-      for a in (0.25, 0.5, 1.0)),
-    Row("inherited, derived Negative, image head ^0.5", INHERITED, "derived", 0.5),
-    Row("mean pooling, derived Negative, substitution", POOLINGS["mean"], "derived", 0.0, 1.0),
-    Row("mean pooling, derived Negative, refined", POOLINGS["mean"], "derived", rounds=1),
+    Row("focal", {**FOCAL, "margin": 0.0}),
+    Row("asymmetric", {"type": "AsymmetricInheritedLoss"}),
+    *(Row(name, loss) for name, loss in POOLINGS.items()),
+    Row("inherited, derived Negative", INHERITED, "derived"),
+    *(Row(f"{name}, derived Negative", loss, "derived") for name, loss in POOLINGS.items()),
+    *(Row(f"{name}, derived Negative, image head ^0.5", loss, "derived", 0.5)
+      for name, loss in (("inherited", INHERITED), ("mean", MEAN), ("log-sum-exp", LSE))),
+    *(Row(f"{name}, derived Negative, image's cells ^1", loss, "derived", 0.0, 1.0)
+      for name, loss in (("inherited", INHERITED), ("mean", MEAN), ("log-sum-exp", LSE))),
+    *(Row(f"{name}, derived Negative, substitution", loss, "derived", exact_weight=0.2)
+      for name, loss in (("inherited", INHERITED), ("mean", MEAN), ("log-sum-exp", LSE))),
+    replace(_DERIVED, name=f"{_DERIVED.name}, refined to shares", rounds=1),
+    replace(_DERIVED, name=f"{_DERIVED.name}, refined", rounds=1, shares=None),
+    _BEST,
+    replace(_BEST, name=f"{BEST}, image head ^0.25 too", image_exponent=0.25),
+    replace(_BEST, name=f"{BEST}, refined", rounds=1, shares=None),
+    replace(_BEST, name=f"{BEST}, exponents chosen", choose=True),
+    *(replace(each, name=f"{each.name}, {head}", hidden=hidden)
+      for head, hidden in HEADS.items()
+      for each in (Row(BOUND, CELLS), Row(BASE, INHERITED), _BEST)),
 )  # fmt: skip
 
 
-def fit_and_score(row: Row, train: Split, test: Split, seed: int) -> NDArray[np.float64]:
-    """Fit a row and give the (K,) average precisions over the test cells."""
+def fit_and_score(
+    row: Row, train: Split, test: Split, seed: int
+) -> tuple[NDArray[np.float64], dict[str, Any]]:
+    """Fit a row; give the (K,) average precisions over the test cells, and notes."""
     cache = train.cells
     loss = dict(row.loss)
+    note: dict[str, Any] = {}
     for turn in range(row.rounds):
         model = _model(row, loss, cache, seed)
         folds = part_in_folds(train.groups, 5, seed * 10 + turn)
         probs = predict_out_of_fold(model, cache, folds, dict(row.fit), seed * 100 + turn * 10)
-        cache = cache._replace(cell_targets=_dealt(cache, probs, row.soft))
+        cache = cache._replace(cell_targets=_dealt(cache, probs, row))
         loss = CELLS
+    if row.choose:
+        row, note["exponents"] = _choose(row, loss, cache, train, seed)
+    model = _fitted(row, loss, cache, train, seed)
+    return class_average_precisions(test.truth(), predict(model.localization, test.cells))[0], note
+
+
+def _choose(
+    row: Row, loss: dict[str, Any], cache: FeatureCache, train: Split, seed: int
+) -> tuple[Row, list[float]]:
+    held_out = torch.from_numpy(part_in_folds(train.groups, 5, seed) == 0)
+    model = _fitted(row, loss, cache.select((~held_out).nonzero()[:, 0]), train, seed)
+    image, cells, _ = choose_exponents(model, cache.select(held_out.nonzero()[:, 0]))
+    return replace(row, image_exponent=image, cells_exponent=cells), [image, cells]
+
+
+def _fitted(row: Row, loss: dict[str, Any], cache: FeatureCache, train: Split, seed: int) -> Any:
     if row.exact_weight and train.exact is not None:
-        cache = join_caches([cache, train.exact])
+        known = set(cache.hpa_ids)
+        chosen = [number for number, each in enumerate(train.exact.hpa_ids) if each in known]
+        cache = join_caches([cache, train.exact.select(torch.tensor(chosen))])
     model = _model(row, loss, cache, seed)
     fit_heads(model, cache, seed=seed, **row.fit)
-    return class_average_precisions(test.truth(), predict(model.localization, test.cells))[0]
+    return model
 
 
 def _model(row: Row, loss: dict[str, Any], cache: FeatureCache, seed: int) -> Any:
@@ -103,17 +145,19 @@ def _model(row: Row, loss: dict[str, Any], cache: FeatureCache, seed: int) -> An
         cache.cells.shape[1],
         loss,
         negative=row.negative,
-        image_exponent=row.exponent,
+        hidden=row.hidden,
+        image_exponent=row.image_exponent,
+        cells_exponent=row.cells_exponent,
         exact_loss_weight=row.exact_weight,
     )
     return SimpleNamespace(localization=branch.eval())
 
 
-def _dealt(cache: FeatureCache, probs: NDArray[np.float64], soft: bool) -> torch.Tensor:
+def _dealt(cache: FeatureCache, probs: NDArray[np.float64], row: Row) -> torch.Tensor:
     parts = np.split(probs, np.cumsum(cache.counts.numpy())[:-1])
     labels = [np.flatnonzero(each) for each in cache.image_labels.numpy()]
-    dealt = [deal_labels(*each) for each in zip(parts, labels, strict=True)]
-    if not soft:
+    dealt = [deal_labels(part, each, row.shares) for part, each in zip(parts, labels, strict=True)]
+    if not row.soft:
         dealt = [harden(*each) for each in zip(dealt, labels, strict=True)]
     return torch.from_numpy(np.concatenate(dealt)).float()
 
@@ -141,31 +185,3 @@ def inherited_scores(test: Split) -> dict[str, float]:
 
 def mean_ap(ap: NDArray[np.float64]) -> float:
     return round(float(np.nanmean(ap)), 4)
-
-
-def write_tables(results: Mapping[str, Any]) -> str:
-    """Two tables in Markdown: all rows, and the classes of some of them."""
-    ap = {
-        name: np.array([each["ap"] for each in seeds.values()], dtype=float)
-        for name, seeds in results.items()
-        if name != "without training"
-    }
-    mean = {name: np.nanmean(each, axis=1) for name, each in ap.items()}
-    lines = ["| trained on | mAP | spread | share of the gap |", "|---|---|---|---|"]
-    for name, value in results["without training"].items():
-        lines.append(f"| *{name}* | {value:.3f} | - | - |")
-    base, bound = mean.get(BASE), mean.get(BOUND)
-    for name in [row.name for row in ROWS if row.name in mean]:
-        share = "-"
-        if base is not None and bound is not None:
-            gap = bound.mean() - base.mean()
-            share = f"{(mean[name].mean() - base.mean()) / gap:.0%}"
-        lines.append(f"| {name} | {mean[name].mean():.3f} | {np.ptp(mean[name]):.3f} | {share} |")
-    best = max((name for name in mean if BOUND not in name), key=lambda name: mean[name].mean())
-    shown = [name for name in (BASE, best, BOUND) if name in mean]
-    lines += ["", f"| class | {' | '.join(shown)} |", "|---|" + "---|" * len(shown)]
-    for each in LOCALIZATIONS:
-        values = [np.nanmean(ap[name][:, each.hpa_index]) for name in shown]
-        cells = " | ".join("-" if np.isnan(value) else f"{value:.2f}" for value in values)
-        lines.append(f"| {each.name} | {cells} |")
-    return "\n".join(lines) + "\n"
