@@ -37,8 +37,9 @@ class Row:
         shares: that refined labels are moved to; None leaves the probabilities.
         soft: whether refined labels are probabilities.
         hidden: parts of the heads.
-        choose: exponents on the true cells of a fifth of the training antibodies, which
-            the heads of the choice have not seen; then all are fitted.
+        choose: exponents on a fifth of the training antibodies, which the heads of the
+            choice have not seen, by their true "cells" or by the labels of their "images";
+            then all are fitted.
         fit: other arguments of `fit_heads`.
     """
 
@@ -52,7 +53,7 @@ class Row:
     shares: Sequence[float] | None = EXPECTED_SHARE
     soft: bool = True
     hidden: tuple[int, ...] = (0, 256)
-    choose: bool = False
+    choose: str = ""
     fit: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -94,7 +95,8 @@ ROWS: tuple[Row, ...] = (
     _BEST,
     replace(_BEST, name=f"{BEST}, image head ^0.25 too", image_exponent=0.25),
     replace(_BEST, name=f"{BEST}, refined", rounds=1, shares=None),
-    replace(_BEST, name=f"{BEST}, exponents chosen", choose=True),
+    replace(_BEST, name=f"{BEST}, exponents chosen", choose="cells"),
+    replace(_BEST, name=f"{BEST}, exponents chosen by image labels", choose="images"),
     *(replace(each, name=f"{each.name}, {head}", hidden=hidden)
       for head, hidden in HEADS.items()
       for each in (Row(BOUND, CELLS), Row(BASE, INHERITED), _BEST)),
@@ -125,7 +127,8 @@ def _choose(
 ) -> tuple[Row, list[float]]:
     held_out = torch.from_numpy(part_in_folds(train.groups, 5, seed) == 0)
     model = _fitted(row, loss, cache.select((~held_out).nonzero()[:, 0]), train, seed)
-    image, cells, _ = choose_exponents(model, cache.select(held_out.nonzero()[:, 0]))
+    validation = cache.select(held_out.nonzero()[:, 0])
+    image, cells, _ = choose_exponents(model, validation, by_images=row.choose == "images")
     return replace(row, image_exponent=image, cells_exponent=cells), [image, cells]
 
 

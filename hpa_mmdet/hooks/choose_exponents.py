@@ -23,6 +23,7 @@ def choose_exponents(
     cache: FeatureCache,
     image_exponents: Sequence[float] = IMAGE_EXPONENTS,
     cells_exponents: Sequence[float] = CELLS_EXPONENTS,
+    by_images: bool = False,
 ) -> tuple[float, float, float]:
     """Try all pairs and leave the best in `model.localization.chosen_exponents`.
 
@@ -34,6 +35,7 @@ def choose_exponents(
         cache: features of validation images.
         image_exponents: candidates for a of `LocalizationBranch.predict`.
         cells_exponents: candidates for b.
+        by_images: score images even where cells are told apart.
 
     Returns:
         The chosen a and b, and their score; of equal ones the smallest.
@@ -47,7 +49,7 @@ def choose_exponents(
         )
         for cells, image in zip(cache.cells.split(cache.counts.tolist()), cache.images, strict=True)
     ]
-    truth = _cells_told_apart(cache)
+    truth = None if by_images else _cells_told_apart(cache)
     best = (-1.0, 0.0, 0.0)
     for a, b in product(sorted(image_exponents), sorted(cells_exponents)):
         scores = [branch.weigh(*each, a, b).cpu() for each in probs]

@@ -50,6 +50,11 @@ def test_the_pair_that_ranks_best_is_kept(shown: list[bool], chosen: tuple[float
     assert fitted.localization.exponents() == pytest.approx(chosen)
 
 
+def test_images_can_be_asked_though_cells_are_known() -> None:
+    given = cache([False, False, True, False])
+    assert choose_exponents(model(), given, cells_exponents=(0.0,), by_images=True)[0] == 0.25
+
+
 def test_neighbours_can_be_what_decides() -> None:
     features = torch.tensor([[1.0, 0], [3.0, 0], [1.1, 0], [-3.0, 0]])
     targets = torch.zeros(4, 19)
