@@ -20,17 +20,10 @@ from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import DEFAULT_PATTERN
 from hpa_mmdet.jobs.engines import ENGINES
 from hpa_mmdet.jobs.shards import parse_shard
-from hpa_mmdet.segment import (
-    CellposeSegmenter,
-    GivenMasks,
-    HpaCellSegmenter,
-    NucleusSize,
-    Segmenter,
-    WatershedSegmenter,
-)
+from hpa_mmdet.segment import NucleusSize
+from hpa_mmdet.segment.cellpose import DEFAULT_MODEL
 from hpa_mmdet.segment.folder import FORMATS, Outputs, Source, segment_folder
-
-METHODS = ("watershed", "hpacellseg", "cellpose", "masks")
+from hpa_mmdet.segment.methods import METHODS, MethodOptions, build_segmenter
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -72,7 +65,7 @@ def _add_networks(group: argparse._ArgumentGroup) -> None:
     add("--nuclei-weights", type=Path, help="hpacellseg: file of the nuclei network")
     add("--cell-weights", type=Path, help="hpacellseg: file of the cell network")
     add("--trust-pickle", action="store_true", help="hpacellseg: run the code in pickled weights")
-    add("--cellpose-model", default="cpsam", help="name or file (default: %(default)s)")
+    add("--cellpose-model", default=DEFAULT_MODEL, help="name or file (default: %(default)s)")
     add("--download-weights", action="store_true", help="let a package fetch missing weights")
     add("--device", default="cpu", help="cpu, cuda or cuda:<n> (default: %(default)s)")
     add("--masks", type=Path, help="masks: folder of label images of cells")
@@ -95,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         report = segment_folder(
             Source(args.images, tuple(args.channels or channels), args.pattern),
             Outputs(args.out, args.nuclei_out, args.format, args.border == "keep", args.qc),
-            build_segmenter(args),
+            build_segmenter(args.method, _options(args)),
             workers=args.workers,
             engine=args.engine,
             shard=parse_shard(args.shard) if args.shard else None,
@@ -109,28 +102,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return report.exit_status
 
 
-def build_segmenter(args: argparse.Namespace) -> Segmenter:
-    """Build what --method names.
-
-    Raises:
-        InputError: an option that the method needs is missing, or a size makes no sense.
-    """
-    size = NucleusSize(args.nucleus_diameter_px, args.nucleus_diameter_um, args.pixel_um)
-    if args.method == "masks":
-        return GivenMasks(_needed(args, "masks"), args.nuclei_masks)
-    if args.method == "cellpose":
-        return CellposeSegmenter(args.cellpose_model, size, args.device, args.download_weights)
-    if args.method == "hpacellseg":
-        weights = _needed(args, "nuclei_weights"), _needed(args, "cell_weights")
-        return HpaCellSegmenter(
-            *weights, size, args.device, args.trust_pickle, args.download_weights
-        )
-    return WatershedSegmenter(size, args.nuclei_only)
-
-
-def _needed(args: argparse.Namespace, name: str) -> Path:
-    value: Path | None = getattr(args, name)
-    if value is None:
-        option = f"--{name.replace('_', '-')}"
-        raise InputError(f"--method {args.method}", f"no {option}", "it", f"give {option} PATH")
-    return value
+def _options(args: argparse.Namespace) -> MethodOptions:
+    return MethodOptions(
+        size=NucleusSize(args.nucleus_diameter_px, args.nucleus_diameter_um, args.pixel_um),
+        nuclei_only=args.nuclei_only,
+        nuclei_weights=args.nuclei_weights,
+        cell_weights=args.cell_weights,
+        trust_pickle=args.trust_pickle,
+        cellpose_model=args.cellpose_model,
+        download=args.download_weights,
+        device=args.device,
+        masks=args.masks,
+        nuclei_masks=args.nuclei_masks,
+    )

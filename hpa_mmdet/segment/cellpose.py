@@ -3,6 +3,7 @@
 Cellpose finds the cells, our own code the nuclei, and both are given shared ids.
 """
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,26 @@ from typing import Any
 import numpy as np
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.segment.devices import usable_device
 from hpa_mmdet.segment.filters import enlarge_labels, resize
 from hpa_mmdet.segment.nuclei import find_nuclei
 from hpa_mmdet.segment.pairing import pair_by_overlap
 from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes, no_cells
 from hpa_mmdet.segment.sizes import UNKNOWN_SIZE, NucleusSize
 
+DEFAULT_MODEL = "cpsam"
 WORKING_DIAMETER_PX = 36.0  # nuclei are shrunk to this first
 CELL_OVER_NUCLEUS = 2.2  # diameters of cultured cells
+# what Cellpose and torch raise at a file that is no model, or where there is no network
+_UNUSABLE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    KeyError,
+    TypeError,
+    pickle.UnpicklingError,
+)
 
 
 @dataclass(frozen=True)
@@ -29,11 +42,11 @@ class CellposeSegmenter:
     Args:
         model: name of a model that Cellpose knows, or the path of a file.
         size: what is known of the nuclei's size.
-        device: `cpu`, or any other to let Cellpose use its GPU.
+        device: `cpu`, `cuda` or `cuda:<n>`.
         download: let Cellpose fetch a model that is not on this machine.
     """
 
-    model: str = "cpsam"
+    model: str = DEFAULT_MODEL
     size: NucleusSize = UNKNOWN_SIZE
     device: str = "cpu"
     download: bool = False
@@ -77,11 +90,13 @@ class CellposeSegmenter:
 def load_cellpose(model: str, device: str, download: bool) -> Any:
     """Load a model of Cellpose.
 
-    Cellpose itself takes its default, and fetches it, where it does not know a name.
+    Cellpose itself takes its default, and fetches it, where it does not know a name, and the
+    CPU where it finds no GPU; here both are errors.
 
     Raises:
         InputError: Cellpose is not installed, does not know the model, has not got it on
-            this machine while `download` is off, or cannot fetch it.
+            this machine while `download` is off, or cannot fetch or load it; or there is no
+            such device.
     """
     try:
         from cellpose import models
@@ -92,26 +107,36 @@ def load_cellpose(model: str, device: str, download: bool) -> Any:
             "the extra `cellpose`",
             "pip install 'hpa-mmdet[cellpose]'",
         ) from error
-    known = [*models.MODEL_NAMES, *models.get_user_models()]
-    cached = Path(models.MODEL_DIR) / model
-    if not Path(model).is_file() and not cached.is_file():
-        if model not in known:
-            raise InputError(
-                "--cellpose-model", model, f"a file, or one of {', '.join(known)}", "correct it"
-            )
-        if not download:
-            raise InputError(
-                "--cellpose-model",
-                f"no {model} on this machine",
-                f"the file {cached}",
-                "copy it there, or allow Cellpose to fetch it with --download-weights",
-            )
+    source = _find_model(models, model, download)
+    # by its name: `gpu=True` would mean whichever GPU comes first, or the CPU
+    place = usable_device(device)
     try:
-        return models.CellposeModel(gpu=device != "cpu", pretrained_model=model)
-    except (OSError, RuntimeError, ValueError) as error:
+        return models.CellposeModel(gpu=place.type != "cpu", pretrained_model=source, device=place)
+    except _UNUSABLE as error:
         raise InputError(
             "--cellpose-model",
-            f"{model}, which cannot be loaded ({error})",
+            f"{source}, which cannot be loaded ({error})",
             "a model of Cellpose 4",
-            f"copy the file to {cached} where there is no network",
+            f"give its file, or copy it to {models.MODEL_DIR} where there is no network",
         ) from error
+
+
+def _find_model(models: Any, model: str, download: bool) -> str:
+    """Give the model's file, or its name where Cellpose is to fetch it."""
+    cached = Path(models.MODEL_DIR) / model
+    for path in (Path(model), cached):
+        if path.is_file():
+            return str(path)
+    known = [*models.MODEL_NAMES, *models.get_user_models()]
+    if model not in known:
+        raise InputError(
+            "--cellpose-model", model, f"a file, or one of {', '.join(known)}", "correct it"
+        )
+    if not download:
+        raise InputError(
+            "--cellpose-model",
+            f"no {model} on this machine",
+            f"the file {cached}",
+            "copy it there, or allow Cellpose to fetch it with --download-weights",
+        )
+    return model

@@ -14,13 +14,14 @@ from skimage.filters import threshold_otsu
 from skimage.graph import MCP_Geometric
 from skimage.segmentation import watershed
 
-from hpa_mmdet.segment.filters import Plane, blur, distance_outside_of, resize_to
+from hpa_mmdet.segment.filters import Plane, blur, distance_outside_of, resize_to, slope
 from hpa_mmdet.segment.per_label import spread_per_label
 
 FAINTEST = 0.08  # body below which there is no cell
-OWN_SHARE = (0.12, 0.4)  # a cell ends between these shares of its own brightness
+OWN_SHARE = (0.1, 0.25)  # a cell ends between these shares of its own brightness
 DARK = 0.03  # body added before the logarithm, so that empty background does not rule it
-WAY_COST, WAY_POWER, DEAREST = 3.0, 3.0, 60.0  # see `_way_costs`
+WAY_COST, WAY_POWER, DEAREST, EDGE_COST = 3.0, 3.0, 60.0, 2.0  # see `_price`
+EVENNESS = 0.5  # how far ways are priced by brightness over that around, 0 to 1
 STEP = 2  # the ways are found at this coarser grid
 
 
@@ -29,10 +30,11 @@ def grow_cells(
 ) -> NDArray[np.int32]:
     """Grow each nucleus into its cell.
 
-    Where cells touch, a pixel goes to the nucleus from which the way is cheapest; bright
+    Where cells touch, a pixel goes to the nucleus from which the way is cheapest. Bright
     ways are cheap, so that a long cell keeps its ends and the dark seam between two cells
-    parts them. Where they end in the background, a threshold over the whole picture rules,
-    corrected by each cell's own brightness.
+    parts them; steps in brightness are dear, so that a bright cell does not take a dim
+    neighbour's part. Where they end in the background, a threshold over the whole picture
+    rules, corrected by each cell's own brightness.
 
     Args:
         nuclei: (H, W) label image.
@@ -49,7 +51,8 @@ def grow_cells(
     beside = (from_nuclei > 0) & (from_nuclei < 0.35 * diameter)
     body = _body(stains, beside)
     allowed = (body > FAINTEST) | (nuclei > 0)
-    cells = watershed(_way_costs(body, nuclei, allowed), nuclei, mask=allowed).astype(np.int32)
+    costs = _way_costs(_price(body, allowed, diameter), nuclei, allowed)
+    cells = watershed(costs, nuclei, mask=allowed).astype(np.int32)
 
     own = spread_per_label(body, np.where(beside, cells, 0), np.arange(count + 1)).median
     level = np.log(body + DARK)
@@ -69,13 +72,28 @@ def _body(stains: Sequence[Plane], beside: NDArray[np.bool_]) -> Plane:
     return np.asarray(np.mean(planes, axis=0), np.float32)
 
 
-def _way_costs(body: Plane, nuclei: NDArray[np.int32], allowed: NDArray[np.bool_]) -> Plane:
-    """Give each pixel the cost of the cheapest way from a nucleus.
+def _price(body: Plane, allowed: NDArray[np.bool_], diameter: float) -> Plane:
+    """Give the price of a way over each pixel, per pixel of its length.
 
-    A step costs its length times 1 + WAY_COST / (body + 0.1)^WAY_POWER, at most DEAREST.
+    It is 1, and WAY_COST / (b + 0.1)^WAY_POWER but at most DEAREST, and EDGE_COST for each
+    nucleus' diameter times the slope of the logarithm of the brightness. `b` is brightness
+    over the EVENNESS-th power of its mean around, so that a dim cell's ways are not all dear.
+
+    Source:
+        Prices that rise at steps in brightness: Jones et al., Voronoi-based segmentation of
+        cells on image manifolds, CVBIA 2005.
     """
-    price = 1 + np.minimum(WAY_COST / (body + 0.1) ** WAY_POWER, DEAREST)
-    shape_hw = tuple(max(1, side // STEP) for side in body.shape)
+    weight = allowed.astype(np.float32)
+    around = blur(body * weight, diameter) / np.maximum(blur(weight, diameter), 1e-3)
+    evened = body / np.maximum(around, 1e-3) ** EVENNESS
+    dark = np.minimum(WAY_COST / (evened + 0.1) ** WAY_POWER, DEAREST)
+    edges = slope(np.log(body + 0.05).astype(np.float32)) * diameter
+    return np.asarray(1 + dark + EDGE_COST * edges, np.float32)
+
+
+def _way_costs(price: Plane, nuclei: NDArray[np.int32], allowed: NDArray[np.bool_]) -> Plane:
+    """Give each pixel the cost of the cheapest way from a nucleus."""
+    shape_hw = tuple(max(1, side // STEP) for side in price.shape)
     size_wh = shape_hw[::-1]
     coarse = cv2.resize(price, size_wh, interpolation=cv2.INTER_AREA)
     inside = cv2.resize(allowed.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA) > 0
@@ -85,7 +103,7 @@ def _way_costs(body: Plane, nuclei: NDArray[np.int32], allowed: NDArray[np.bool_
     costs, _ = MCP_Geometric(np.where(inside, coarse, -1)).find_costs(np.argwhere(starts))
     reached = np.isfinite(costs)
     costs = np.where(reached, costs, costs[reached].max())
-    fine = resize_to(costs.astype(np.float32), body.shape)
+    fine = resize_to(costs.astype(np.float32), price.shape)
     fine[nuclei > 0] = 0
     return fine
 
@@ -95,13 +113,15 @@ def _round_off(cells: NDArray[np.int32], nuclei: NDArray[np.int32]) -> NDArray[n
     rounded = np.zeros_like(cells)
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
     margin = 4
+    # beyond the border the picture is mirrored, so that cells are not rounded off there
+    wide_cells, wide_nuclei = (np.pad(each, margin, mode="reflect") for each in (cells, nuclei))
     for at, box in enumerate(ndimage.find_objects(cells), start=1):
         if box is None:
             continue
         own = cells[box] == at
-        # the edge is repeated, so that the opening does not round cells off at the border
-        cell = np.pad(own.astype(np.uint8), margin, mode="edge")
-        nucleus = np.pad((nuclei[box] == at).astype(np.uint8), margin, mode="edge")
+        wider = tuple(slice(side.start, side.stop + 2 * margin) for side in box)
+        cell = (wide_cells[wider] == at).astype(np.uint8)
+        nucleus = (wide_nuclei[wider] == at).astype(np.uint8)
         cell = cv2.morphologyEx(cell, cv2.MORPH_OPEN, brush) | nucleus
         _, parts = cv2.connectedComponents(cell, connectivity=4)
         around = np.bincount(parts[nucleus > 0])

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.segment.devices import usable_device
 
 if TYPE_CHECKING:
     import torch
@@ -39,8 +40,9 @@ def load_network(
 
     Raises:
         InputError: the file is missing, is no such file, is pickled and not trusted, or does
-            not fit the network; or pytorch_zoo is not installed.
+            not fit the network; pytorch_zoo is not installed; or there is no such device.
     """
+    place = usable_device(device)
     content = read_weights(path, trust_pickle=trust_pickle)
     network = content if not isinstance(content, dict) else None
     state = content if isinstance(content, dict) else dict(content.state_dict())
@@ -48,7 +50,7 @@ def load_network(
     rebuilt = _rebuild(path, state, needed=network is None)
     network = rebuilt if rebuilt is not None else network
     assert network is not None
-    return network.to(device).eval()
+    return network.to(place).eval()
 
 
 def read_weights(path: Path, *, trust_pickle: bool) -> Any:

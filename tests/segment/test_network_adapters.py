@@ -203,6 +203,8 @@ def test_the_hpa_segmenter_runs_on_pictures_that_are_not_square(package, weights
     assert package["hpacellseg.cellsegmentator"].transform is transform  # put back
     with pytest.raises(InputError, match="found images with and without yellow"):
         segmenter.segment_batch([planes, two])
+    with pytest.raises(InputError, match=r"found cuda:99 .*expected cpu, cuda"):
+        HpaCellSegmenter(weights, weights, SIZE, device="cuda:99")(planes)
     with pytest.raises(InputError, match=r"found tpu, expected cpu, cuda"):
         HpaCellSegmenter(weights, weights, SIZE, device="cpu")._engine(True).__init__(
             nn.Identity(), nn.Identity(), "tpu", True
@@ -294,10 +296,13 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, weights
 
 @pytest.fixture
 def cellpose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    loaded: list[tuple[bool, str, torch.device]] = []
+
     class CellposeModel:
-        def __init__(self, gpu: bool, pretrained_model: str) -> None:
+        def __init__(self, gpu: bool, pretrained_model: str, device: torch.device) -> None:
+            loaded.append((gpu, pretrained_model, device))
             if "broken" in pretrained_model:
-                raise ValueError("not a CP4 model")
+                raise pickle.UnpicklingError("not a CP4 model")
 
         def eval(self, x, channel_axis: int, diameter: float):
             assert x.shape[channel_axis] == 3
@@ -307,6 +312,7 @@ def cellpose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     models = ModuleType("cellpose.models")
     models.MODEL_DIR, models.MODEL_NAMES = tmp_path, ["cpsam"]
     models.CellposeModel, models.get_user_models = CellposeModel, lambda: ["mine"]
+    models.loaded = loaded
     package = ModuleType("cellpose")
     package.models = models
     monkeypatch.setitem(sys.modules, "cellpose", package)
@@ -340,9 +346,18 @@ def test_cellpose_never_takes_another_model_than_the_one_named(
     ):
         with pytest.raises(InputError, match=message):
             CellposeSegmenter(model, NucleusSize(30))(planes)
-    (tmp_path / "broken").touch()
-    with pytest.raises(InputError, match="cannot be loaded"):
+    for name in ("broken", "my own"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"broken, which cannot be loaded .*expected a model"):
         CellposeSegmenter(str(tmp_path / "broken"), NucleusSize(30))(planes)
+    with pytest.raises(InputError, match=r"--device: found cuda:99 .*expected cpu, cuda"):
+        CellposeSegmenter("my own", NucleusSize(30), "cuda:99")(planes)
+    # Cellpose would take its default for a file in its folder that its list does not name
+    cellpose.loaded.clear()
+    CellposeSegmenter("my own", NucleusSize(30))(planes)
+    CellposeSegmenter("cpsam", NucleusSize(30), download=True)(planes)
+    cpu = torch.device("cpu")
+    assert cellpose.loaded == [(False, str(tmp_path / "my own"), cpu), (False, "cpsam", cpu)]
 
 
 def test_given_masks_are_renumbered_and_checked(tmp_path: Path) -> None:

@@ -97,6 +97,12 @@ def test_given_masks_are_taken_over(images: Path, tmp_path: Path) -> None:
     [
         pytest.param(["--method", "hpacellseg"], "found no --nuclei-weights", id="weights"),
         pytest.param(["--method", "masks"], "give --masks PATH", id="masks"),
+        pytest.param(["--masks", "x"], "--masks: found --method watershed", id="not its option"),
+        pytest.param(
+            ["--method", "cellpose", "--nuclei-only"],
+            "expected --method watershed",
+            id="nuclei only",
+        ),
         pytest.param(["--nucleus-diameter-um", "12"], "found no --pixel-um", id="pixel"),
         pytest.param(["--shard", "3/2"], "i/n with i from 1 to n", id="shard"),
         pytest.param(["--pattern", "{id}.czi"], "found no image files", id="pattern"),

@@ -81,6 +81,41 @@ def test_each_cell_keeps_its_bright_end() -> None:
     assert not grow_cells(np.zeros(SHAPE_HW, np.int32), [body], 32).any()
 
 
+def two_cells(
+    centres: tuple[int, int], border: int, levels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Grow two nuclei over a band of these brightnesses; give both, and the lower IoU."""
+    nuclei, truth = np.zeros(SHAPE_HW, np.int32), np.zeros(SHAPE_HW, np.int32)
+    nuclei[disc((75, centres[0]), 16)], nuclei[disc((75, centres[1]), 16)] = 1, 2
+    body = np.full(SHAPE_HW, 1.0, np.float32)
+    body[50:100, 15 : 15 + len(levels)] = levels
+    truth[50:100, 15:border], truth[50:100, border : 15 + len(levels)] = 1, 2
+    found = grow_cells(nuclei, [body], 32)
+    return truth, found, float(np.sort(overlaps(truth, found).iou)[-2:].min())
+
+
+def test_cells_part_where_it_is_darkest_not_midway() -> None:
+    # no step in brightness, one long dim place, farther from the first nucleus
+    levels = 100 * (1 - 0.75 * np.exp(-0.5 * ((np.arange(15, 215) - 150) / 8) ** 2))
+    assert two_cells((40, 190), 150, levels)[2] > 0.86  # 0.74 where WAY_POWER is 0
+
+
+def test_a_dim_cell_keeps_its_part_beside_a_bright_one() -> None:
+    levels = np.where(np.arange(15, 190) < 120, 100.0, 50.0)
+    # 0.862 where EDGE_COST is 0, 0.872 where EVENNESS is 0
+    assert two_cells((95, 145), 120, levels)[2] > 0.876
+
+
+def test_a_line_along_the_picture_s_border_is_no_part_of_a_cell() -> None:
+    nuclei, body = np.zeros(SHAPE_HW, np.int32), np.full(SHAPE_HW, 2.0, np.float32)
+    nuclei[disc((75, 40), 16)], nuclei[disc((75, 190), 16)] = 1, 2
+    body[50:100, :70] = body[50:100, 160:] = body[0] = body[:, 0] = 100
+    found = grow_cells(nuclei, [body], 32)
+    assert not found[:40].any()
+    # a cell that the border cuts is not rounded off there
+    assert (found[:, -1] == 2).sum() == (found[:, 200] == 2).sum() > 45
+
+
 def test_a_scale_bar_is_filled_and_a_bright_blob_is_not() -> None:
     plane = np.full(SHAPE_HW, 20, np.float32)
     plane[disc((60, 60), 12)] = 255
