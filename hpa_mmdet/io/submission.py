@@ -26,8 +26,7 @@ import numpy as np
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
-from hpa_mmdet.io.mask_columns import MaskColumns, to_columns
-from hpa_mmdet.io.run_lengths import Runs, decode_runs, measure_runs
+from hpa_mmdet.io.run_lengths import measure_counts
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 COLUMNS = ("ID", "ImageWidth", "ImageHeight", "PredictionString")
@@ -57,8 +56,6 @@ class SubmissionRow:
     predictions: list[Prediction]
     where: str = field(default="submission", repr=False, compare=False)
     _masks: dict[str, bytes] | None = field(default=None, repr=False, compare=False)
-    _runs: Runs | None = field(default=None, repr=False, compare=False)
-    _columns: MaskColumns | None = field(default=None, repr=False, compare=False)
 
     def masks(self) -> dict[str, bytes]:
         """Decode each different mask of the row once.
@@ -74,19 +71,6 @@ class SubmissionRow:
             self._masks = {text: counts for text, counts, _ in self._decode()}
         return self._masks
 
-    def columns(self) -> MaskColumns:
-        """Cut the masks into columns once, in the order of `masks`.
-
-        Raises:
-            InputError: as `masks`.
-        """
-        if self._columns is None:
-            masks = self.masks()
-            runs = self._runs or decode_runs(list(masks.values()))
-            assert runs is not None  # they were checked
-            self._columns, self._runs = to_columns(runs, self.height), None
-        return self._columns
-
     def drop_blank_masks(self) -> None:
         """Take predictions whose mask has no pixels out of the row, as the contest does.
 
@@ -97,13 +81,12 @@ class SubmissionRow:
         blank = {text for text, _, is_blank in decoded if is_blank}
         self._masks = {text: counts for text, counts, is_blank in decoded if not is_blank}
         if blank:
-            self._runs = None
             self.predictions = [each for each in self.predictions if each[2] not in blank]
 
     def _decode(self) -> list[tuple[str, bytes, bool]]:
         texts = list(dict.fromkeys(text for _, _, text in self.predictions))
         counts = [decode_mask(text, self.where) for text in texts]
-        self._runs, blank = _check_runs(counts, self.width, self.height, self.where)
+        blank = _find_blank(counts, self.width, self.height, self.where)
         return list(zip(texts, counts, blank, strict=True))
 
 
@@ -267,16 +250,13 @@ def _format(prediction: Prediction, where: str) -> str:
     return f"{hpa_index} {confidence:.8f} {mask_text}"
 
 
-def _check_runs(
-    counts: list[bytes], width: int, height: int, where: str
-) -> tuple[Runs, list[bool]]:
+def _find_blank(counts: list[bytes], width: int, height: int, where: str) -> list[bool]:
     """Check the runs of each mask against the image's size; say which have no pixels."""
-    runs = decode_runs(counts)
-    if runs is None:
+    sizes = measure_counts(counts)
+    if sizes is None:
         raise InputError(
             where, "a mask that is not run-length counts", "COCO's compressed counts", "write again"
         )
-    sizes = measure_runs(runs)
     wrong = np.flatnonzero(sizes.pixels != width * height)
     if wrong.size:
         raise InputError(
@@ -285,7 +265,7 @@ def _check_runs(
             f"{width * height} ({width}x{height})",
             "encode masks at the full size of their image",
         )
-    return runs, (sizes.areas == 0).tolist()
+    return list(sizes.areas == 0)
 
 
 @lru_cache(maxsize=64)

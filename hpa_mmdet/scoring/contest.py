@@ -30,7 +30,6 @@ from hpa_mmdet.scoring.average_precision import (
 )
 from hpa_mmdet.scoring.detections import Detections, detections_of_row
 from hpa_mmdet.scoring.matching import NO_MATCH, mask_iou, match_by_class
-from hpa_mmdet.scoring.overlap import columns_iou
 from hpa_mmdet.scoring.truth import TruthImage
 
 IOU_THRESHOLD = 0.6
@@ -104,7 +103,7 @@ class ContestScorer:
         if detections is None or len(detections.scores) == 0:
             return
         if iou is None:
-            iou = self._overlaps(truth, detections)
+            iou = mask_iou(detections.masks, truth.rles)
         best = match_by_class(
             iou,
             detections.mask_index,
@@ -114,12 +113,6 @@ class ContestScorer:
         )
         truths = np.where(best == NO_MATCH, NO_MATCH, best + first)
         self._parts.append(RankedDetections(detections.scores, detections.hpa_index, truths))
-
-    def _overlaps(self, truth: TruthImage, detections: Detections) -> NDArray[np.float64]:
-        """Give (U, T), from columns where the masks are cut already: cutting costs more."""
-        if detections.columns is None:
-            return mask_iou(detections.masks, truth.rles)
-        return columns_iou(detections.columns, truth.columns(), self.iou_threshold)
 
     def result(
         self,

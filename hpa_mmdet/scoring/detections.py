@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.mask_columns import MaskColumns
 from hpa_mmdet.io.submission import SubmissionRow
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.scoring.matching import Rle
@@ -25,14 +24,12 @@ class Detections(NamedTuple):
         mask_index: (D,) the mask of each detection.
         hpa_index: (D,) its class.
         scores: (D,) its confidence.
-        columns: the masks cut into columns, where that is done.
     """
 
     masks: Sequence[Rle]
     mask_index: NDArray[np.intp]
     hpa_index: NDArray[np.intp]
     scores: NDArray[np.float64]
-    columns: MaskColumns | None = None
 
     def class_scores(self) -> NDArray[np.float64]:
         """(U, K): the highest confidence of each mask for each class, 0 without one."""
@@ -71,7 +68,6 @@ def detections_of_row(row: SubmissionRow, truth: TruthImage) -> Detections:
         np.fromiter(map(index.__getitem__, texts), np.intp, len(texts)),
         np.fromiter(classes, np.intp, len(classes)),
         np.fromiter(scores, np.float64, len(scores)),
-        row.columns(),
     )
 
 

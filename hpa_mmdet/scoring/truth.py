@@ -4,8 +4,8 @@ N: cells of one image; K = 19 localizations.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.mask_columns import MaskColumns, to_columns
-from hpa_mmdet.io.run_lengths import decode_runs, measure_runs
+from hpa_mmdet.io.run_lengths import measure_counts
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 Rle = dict[str, Any]
@@ -44,20 +43,6 @@ class TruthImage:
     localizations: NDArray[np.bool_]
     cell_ids: list[int]
     image_labels: NDArray[np.bool_]
-    _columns: MaskColumns | None = field(default=None, repr=False, compare=False)
-
-    def columns(self) -> MaskColumns:
-        """Cut the N masks into columns, once: a truth is scored against again and again."""
-        if self._columns is None:
-            self._columns = rle_columns(self.rles, self.height)
-        return self._columns
-
-
-def rle_columns(rles: Sequence[Rle], height: int) -> MaskColumns:
-    """Cut whole masks of one image, which is `height` high, into columns."""
-    runs = decode_runs([rle["counts"] for rle in rles])
-    assert runs is not None, "masks are checked where they are read"
-    return to_columns(runs, height)
 
 
 def read_truth(path: Path) -> dict[str, TruthImage]:
@@ -170,10 +155,9 @@ def _truth_image(image: Mapping[str, Any], cells: Mapping[str, Mapping[str, Any]
 
 def _check_masks(image: TruthImage, path: Path) -> None:
     """Refuse damaged masks: pycocotools would read past their end."""
-    runs = decode_runs([rle["counts"] for rle in image.rles])
+    sizes = measure_counts([rle["counts"] for rle in image.rles])
     size = [image.height, image.width]
-    pixels = image.height * image.width
-    whole = runs is not None and bool(np.all(measure_runs(runs).pixels == pixels))
+    whole = sizes is not None and bool(np.all(sizes.pixels == image.height * image.width))
     if not whole or any(rle["size"] != size for rle in image.rles):
         raise InputError(
             f"{path}, image {image.image_id}",
