@@ -73,7 +73,7 @@ POOLINGS = {
     "top half": bag("top_share"),
 }
 _DERIVED = Row("log-sum-exp, derived Negative", LSE, "derived")
-_BEST = replace(_DERIVED, name=BEST, cells_exponent=1.0, exact_weight=0.2)
+_BEST = replace(_DERIVED, name=BEST, image_exponent=0.5, cells_exponent=1.0, exact_weight=0.2)
 ROWS: tuple[Row, ...] = (
     Row(BOUND, CELLS),
     Row(BASE, INHERITED),
@@ -93,7 +93,10 @@ ROWS: tuple[Row, ...] = (
     replace(_DERIVED, name=f"{_DERIVED.name}, refined to shares", rounds=1),
     replace(_DERIVED, name=f"{_DERIVED.name}, refined", rounds=1, shares=None),
     _BEST,
-    replace(_BEST, name=f"{BEST}, image head ^0.25 too", image_exponent=0.25),
+    replace(_BEST, name=f"{BEST}, without the image head", image_exponent=0.0),
+    replace(_BEST, name=f"{BEST}, without the image's cells", cells_exponent=0.0),
+    replace(_BEST, name=f"{BEST}, without substitution", exact_weight=0.0),
+    replace(_BEST, name=f"{BEST}, mean pooling", loss=MEAN),
     replace(_BEST, name=f"{BEST}, refined", rounds=1, shares=None),
     replace(_BEST, name=f"{BEST}, exponents chosen", choose="cells"),
     replace(_BEST, name=f"{BEST}, exponents chosen by image labels", choose="images"),

@@ -35,7 +35,7 @@ class LocalizationBranch(BaseModule):
             "learnt": its own logit; "mixed": the mean of both. Image labels hardly ever say
             Negative, though 10 % of real cells are, so the default is derived.
         image_exponent: a in p(k | cell) * p(k | image)^a * mean(k)^b; 0 switches the image
-            head off. None takes what `choose_exponents` found on validation cells, or 0.
+            head off. None takes what `choose_exponents` found on validation images, or 0.5.
         cells_exponent: b in the same; mean(k) is the mean of p(k | cell) over the cells of
             the image: neighbours that show k are evidence for k. None as above, or 1.
         train_with_detector: also learn in the detector's own steps. Else only
@@ -78,7 +78,7 @@ class LocalizationBranch(BaseModule):
         self.cell_head = LocalizationHead(feature_dim, hidden, dropout)
         self.image_head = LocalizationHead(feature_dim, hidden, dropout)
         # a and b, for exponents that the config leaves open; part of the checkpoint
-        self.register_buffer("chosen_exponents", torch.tensor([0.0, 1.0]))
+        self.register_buffer("chosen_exponents", torch.tensor([0.5, 1.0]))
 
     def maps(self, image: Tensor, detector_maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Give the maps to pool: of the own network, or the detector's.

@@ -45,7 +45,7 @@ def test_neighbours_that_show_a_class_are_evidence_for_it() -> None:
 
 def test_exponents_that_the_config_leaves_open_are_the_checkpoints() -> None:
     model = branch(image_exponent=None, cells_exponent=None)
-    assert model.exponents() == (0.0, 1.0)
+    assert model.exponents() == (0.5, 1.0)
     model.load_state_dict({**model.state_dict(), "chosen_exponents": torch.tensor([0.25, 0.5])})
     assert model.exponents() == (0.25, 0.5)
     model.image_exponent = 1.0
