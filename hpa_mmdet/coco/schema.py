@@ -16,12 +16,13 @@ from hpa_mmdet.coco.runs import EncodedCell
 from hpa_mmdet.localizations import LOCALIZATIONS
 
 Json = dict[str, Any]
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)  # made once: faster
 LAYOUTS: tuple[str, ...] = ("per-cell", "per-label")
 
 
 def to_line(entry: object) -> str:
     """Write one entry without spaces or line breaks; the same entry gives the same bytes."""
-    return json.dumps(entry, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(entry)
 
 
 def build_info(images_root: Path | None, out: Path, annotated: str = "cells") -> Json:
