@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpa_mmdet.coco.read import read_coco
+from hpa_mmdet.coco.index import open_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.jobs import Report
 from hpa_mmdet.reports.gallery import Selection, build_gallery, parse_label, select_images
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = Report("browse")
     try:
         labels = tuple(parse_label(word) for word in args.label)
-        data = read_coco(args.coco)
+        data = open_coco(args.coco)
         images = select_images(data, Selection(labels, tuple(args.id), args.limit))
         folder = args.images or data.images_root
         if folder is not None and not folder.is_dir():

@@ -3,6 +3,7 @@
 K: classes of the label scheme. Sizes are in pixels.
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field
@@ -170,17 +171,25 @@ class CellStatistics:
         }
 
 
-def measure_cells(images: Sequence[CocoImage]) -> CellStatistics:
-    """Measure the cells of a dataset from their boxes; no mask is decoded."""
-    cells = [cell for image in images for cell in image.cells]
-    boxes = np.array([cell.bbox_xywh for cell in cells], np.int64).reshape(-1, 4)
+def measure_cells(images: Iterable[CocoImage]) -> CellStatistics:
+    """Measure the cells of a dataset from their boxes; no mask is decoded, no image kept."""
+    counts, heights, widths, areas = (array("q") for _ in range(4))
+    on_border, without_cells = 0, []
+    for image in images:
+        counts.append(len(image.cells))
+        heights.extend(cell.bbox_xywh[3] for cell in image.cells)
+        widths.extend(cell.bbox_xywh[2] for cell in image.cells)
+        areas.extend(cell.area for cell in image.cells)
+        on_border += sum(cell.touches_border for cell in image.cells)
+        if not image.cells:
+            without_cells.append(image.hpa_id)
     return CellStatistics(
-        cells_per_image=np.array([len(image.cells) for image in images], np.int64),
-        heights_px=boxes[:, 3],
-        widths_px=boxes[:, 2],
-        areas_px=np.array([cell.area for cell in cells], np.int64),
-        on_border=sum(cell.touches_border for cell in cells),
-        without_cells=tuple(image.hpa_id for image in images if not image.cells),
+        cells_per_image=np.array(counts, np.int64),
+        heights_px=np.array(heights, np.int64),
+        widths_px=np.array(widths, np.int64),
+        areas_px=np.array(areas, np.int64),
+        on_border=on_border,
+        without_cells=tuple(without_cells),
     )
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from hpa_mmdet.coco.index import images_without_cells
 from hpa_mmdet.coco.read import CocoData, CocoImage
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.jobs import Report, run_items
@@ -65,21 +66,23 @@ def select_images(data: CocoData, selection: Selection) -> list[CocoImage]:
     Raises:
         InputError: an id is not in the file, or nothing is left.
     """
-    images = data.images
+    places: Sequence[int] = range(len(data.images))
     if selection.image_ids:
-        by_id = {image.hpa_id: image for image in images}
+        named = enumerate(images_without_cells(data.images))
+        place_of = {image.hpa_id: place for place, image in named}
         for image_id in selection.image_ids:
-            if image_id not in by_id:
+            if image_id not in place_of:
                 raise InputError(data.path, f"no image {image_id}", "its hpa_id", "check --id")
-        images = [by_id[image_id] for image_id in selection.image_ids]
+        places = [place_of[image_id] for image_id in selection.image_ids]
     if selection.labels:
         wanted = set(selection.labels)
-        images = [image for image in images if wanted & _all_labels(image)]
-    if not images:
+        places = [place for place in places if wanted & _all_labels(data.images[place])]
+    if not places:
         names = ", ".join(NAMES[k] for k in selection.labels) or "any label"
         raise InputError(data.path, f"no image with {names}", "at least one", "choose another")
-    step = max(1.0, len(images) / max(selection.limit, 1))
-    return [images[int(place * step)] for place in range(min(selection.limit, len(images)))]
+    step = max(1.0, len(places) / max(selection.limit, 1))
+    chosen = [places[int(at * step)] for at in range(min(selection.limit, len(places)))]
+    return [data.images[place] for place in chosen]
 
 
 def _all_labels(image: CocoImage) -> set[int]:

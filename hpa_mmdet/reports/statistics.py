@@ -1,11 +1,13 @@
 """Statistics of a COCO JSON or of a label table alone: the numbers, and the page of them."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpa_mmdet.coco.read import read_coco
+from hpa_mmdet.coco.index import images_without_cells, open_coco
+from hpa_mmdet.coco.read import CocoImage
 from hpa_mmdet.coco.statistics import (
     choose_examples,
     count_labels,
@@ -39,14 +41,14 @@ class Dataset:
         source: the file.
         names: K class names.
         image_labels: weak label set of each image id.
-        cells: the images of a COCO JSON, empty for a label table.
+        cells: the images of a COCO JSON, read when asked for; empty for a label table.
         files: channel files by image id, for the images that have some.
     """
 
     source: Path
     names: tuple[str, ...]
     image_labels: Mapping[str, tuple[int, ...]]
-    cells: Sequence[Any] = ()
+    cells: Sequence[CocoImage] = ()
     files: Mapping[str, ImageFiles] = field(default_factory=dict)
 
 
@@ -87,19 +89,42 @@ def read_dataset(
 
 
 def _read_json(source: Path, images: Path | None) -> Dataset:
-    data = read_coco(source)
+    data = open_coco(source)
     root = images or data.images_root
-    files: dict[str, ImageFiles] = {}
-    if root is not None and root.is_dir():
-        for image in data.images:
-            ordered = [each for each in CHANNELS if each in image.channel_files]
-            paths = {each: root / image.channel_files[each] for each in ordered}
-            if paths and split_plane(next(iter(paths.values())))[0].is_file():
-                files[image.hpa_id] = ImageFiles(image.hpa_id, paths)
-    elif images is not None:
-        raise InputError(images, "no folder", "the images' folder", "check --images")
-    labels = {image.hpa_id: image.image_labels for image in data.images}
+    if root is None or not root.is_dir():
+        if images is not None:
+            raise InputError(images, "no folder", "the images' folder", "check --images")
+        root = None
+    labels: dict[str, tuple[int, ...]] = {}
+    places: dict[str, int] = {}
+    for place, image in enumerate(images_without_cells(data.images)):
+        labels[image.hpa_id] = image.image_labels
+        paths = [] if root is None else list(_files_of(image, root).paths.values())
+        if paths and split_plane(paths[0])[0].is_file():
+            places[image.hpa_id] = place
+    files = {} if root is None else _JsonFiles(data.images, places, root)
     return Dataset(source, NAMES, labels, data.images, files)
+
+
+class _JsonFiles(Mapping[str, ImageFiles]):
+    """Channel files by image id, looked up in the JSON when asked for."""
+
+    def __init__(self, images: Sequence[CocoImage], places: Mapping[str, int], root: Path) -> None:
+        self._images, self._places, self._root = images, places, root
+
+    def __getitem__(self, image_id: str) -> ImageFiles:
+        return _files_of(self._images[self._places[image_id]], self._root)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def _files_of(image: CocoImage, root: Path) -> ImageFiles:
+    ordered = [each for each in CHANNELS if each in image.channel_files]
+    return ImageFiles(image.hpa_id, {each: root / image.channel_files[each] for each in ordered})
 
 
 def build_statistics(
@@ -124,9 +149,9 @@ def build_statistics(
     if image_labels.items:
         add_labels(page, image_labels, "images")
     if data.cells:
-        sets = (cell.hpa_indices for image in data.cells for cell in image.cells)
-        cell_labels = count_labels(sets, data.names)
-        measured = measure_cells(data.cells)
+        sets: Counter[tuple[int, ...]] = Counter()
+        measured = measure_cells(_counting_sets(data.cells, sets))
+        cell_labels = count_labels(sets.elements(), data.names)
         numbers["cell_labels"], numbers["cells"] = cell_labels.to_json(), measured.to_json()
         if cell_labels.items:
             add_labels(page, cell_labels, "cells")
@@ -142,10 +167,18 @@ def build_statistics(
     return page, numbers
 
 
+def _counting_sets(
+    images: Sequence[CocoImage], sets: Counter[tuple[int, ...]]
+) -> Iterator[CocoImage]:
+    """Give the images; count the label sets of their cells on the way, so all is one pass."""
+    for image in images:
+        sets.update(cell.hpa_indices for cell in image.cells)
+        yield image
+
+
 def _measure(data: Dataset, report: Report, sample: int, workers: int) -> dict[str, Any]:
-    files = list(data.files.values())
-    step = max(1, -(-len(files) // sample)) if sample else len(files) + 1
-    chosen = files[::step] if sample else []
+    step = max(1, -(-len(data.files) // sample)) if sample else 1
+    chosen = [data.files[image_id] for image_id in list(data.files)[::step]] if sample else []
     done = run_items(
         measure_brightness,
         chosen,
