@@ -24,6 +24,7 @@ from hpa_mmdet.io.label_tables import (
     scan_image_labels,
 )
 from hpa_mmdet.jobs import Failure
+from hpa_mmdet.jobs.report import REPORT_NAME
 
 IDS_IN_A_NOTE = 5
 
@@ -119,10 +120,10 @@ def plan_conversion(sources: Sources, options: ConvertOptions) -> Plan:
     for path, table in ((sources.labels, of_images), (sources.cell_labels, of_cells)):
         if path is not None and table is not None:
             _tell(plan, path, table, set(ids))
-    if masks.unused:
+    if unused := [name for name in masks.unused if not name.endswith(REPORT_NAME)]:
         plan.notes.append(
-            f"{sources.masks}: {len(masks.unused)} files are no label images by their names and "
-            f"are left out ({_some(masks.unused)})"
+            f"{sources.masks}: {len(unused)} files are no label images by their names and "
+            f"are left out ({_some(unused)})"
         )
     return plan
 

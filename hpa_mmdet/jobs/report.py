@@ -7,6 +7,9 @@ from pathlib import Path
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
 
+REPORT_NAME = "report.json"
+"""What the names of all reports end with."""
+
 
 @dataclass(frozen=True)
 class Failure:
