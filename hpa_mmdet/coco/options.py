@@ -57,6 +57,13 @@ class ConvertOptions:
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
             raise InputError("--layout", self.layout, f"one of {', '.join(LAYOUTS)}", "correct it")
+        for option, value, least in (
+            ("--min-area", self.min_area_px, 0),
+            ("--min-focus", self.min_focus or 0, 0),
+            ("--max-pixels", self.max_pixels, 1),
+        ):
+            if value < least:
+                raise InputError(option, value, f"at least {least}", "correct it")
         if self.max_area_px is not None and self.max_area_px < self.min_area_px:
             raise InputError(
                 "--max-area", self.max_area_px, f"at least {self.min_area_px}", "swap the two"

@@ -208,7 +208,7 @@ def read_rows(path: Path, *columns: Sequence[str]) -> Iterator[tuple[str, list[s
             fields = reader.fieldnames or []
             names = [next((name for name in choice if name in fields), "") for choice in columns]
             if "" in names:
-                wanted = ",".join(choice[0] for choice in columns)
+                wanted = ",".join(" or ".join(choice[:2]) for choice in columns)
                 found = f"columns {','.join(fields)}" if fields else "an empty file"
                 raise InputError(path, found, wanted, "rename the columns")
             for row in reader:

@@ -204,6 +204,8 @@ def _jpeg_header(handle: IO[bytes]) -> Header:
 
 def _tiff_header(handle: IO[bytes]) -> Header:
     with tifffile.TiffFile(handle) as tiff:
+        if not tiff.series:
+            raise ValueError("no picture in it")
         series = tiff.series[0]
         return Header("tiff", tuple(series.shape), series.axes, series.dtype.itemsize * 8)
 

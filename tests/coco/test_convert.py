@@ -435,6 +435,9 @@ def test_nuclei_must_fit_their_cells(dataset: Dataset, tmp_path: Path, spoil, me
     [
         ({"layout": "flat"}, "--layout: found flat, expected one of per-cell, per-label"),
         ({"min_area_px": 9, "max_area_px": 8}, "--max-area: found 8, expected at least 9"),
+        ({"min_area_px": -3}, "--min-area: found -3, expected at least 0"),
+        ({"min_focus": -0.5}, "--min-focus: found -0.5, expected at least 0"),
+        ({"max_pixels": 0}, "--max-pixels: found 0, expected at least 1"),
         ({"focus_channel": "uv"}, "--focus-channel: found uv, expected one of red, green"),
     ],
 )

@@ -91,7 +91,9 @@ def test_a_bad_row_is_named_and_spoils_only_its_image(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param(b"", "t.csv: found an empty file, expected ID,Label", id="empty"),
+        pytest.param(
+            b"", "t.csv: found an empty file, expected ID or Id,Label_idx or Label", id="empty"
+        ),
         pytest.param(b"name,Label\n", "t.csv: found columns name,Label", id="no id column"),
         pytest.param(b"ID,Label\n\xff\xfe,1\n", "t.csv: found .*utf-8.*UTF-8", id="UTF-16"),
         pytest.param(

@@ -111,6 +111,12 @@ def test_few_bits_count_from_zero(tmp_path: Path) -> None:
         pytest.param("a.png", png_bytes(GREY)[:20], "a.png: found an unreadable", id="cut header"),
         pytest.param("a.png", b"hello, world" * 9, "an unknown kind of file", id="text"),
         pytest.param("a.tif", b"II*\0\x08\0\0\0", "a.tif: found an unreadable", id="cut TIFF"),
+        pytest.param(
+            "a.tif",
+            b"II*\0\xff\xff\xff\xff",
+            r"unreadable picture \(no picture in it",
+            id="no pages",
+        ),
         pytest.param("a.npz", b"PK\x03\x04zzz", "a.npz: found an unreadable", id="broken npz"),
         pytest.param("a.npy", b"\x93NUMPY", "a.npy: found an unreadable", id="cut npy"),
         pytest.param("a.jpg", b"\xff\xd8\xff\xe0", "a.jpg: found an unreadable", id="cut JPEG"),
