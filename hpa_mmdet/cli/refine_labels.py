@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--assign",
         choices=("share", "probability"),
-        default="share",
+        default="probability",
         help="move the probabilities to the share of cells that each class is expected to "
         "have, or take them as they are (default: %(default)s)",
     )

@@ -42,7 +42,7 @@ class RefineOptions:
     folds: int = 5
     seed: int = 0
     soft: bool = False
-    assign: Assignment = "share"
+    assign: Assignment = "probability"
     images: Path | None = None
     checkpoint: Path | None = None
     features: Path | None = None
@@ -81,7 +81,7 @@ def refine(
     fit = {
         name: value
         for name, value in config.train_cfg.fit.items()
-        if name not in ("dataloader", "more_dataloaders")
+        if name not in ("dataloader", "more_dataloaders", "exponents_dataloader")
     }
     probs = predict_out_of_fold(model, cache, fold_of, fit, options.seed, report)
     labels = _deal(data, cache, probs, options)
