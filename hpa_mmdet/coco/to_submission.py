@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from hpa_mmdet.coco.read import CocoImage, read_coco
+from hpa_mmdet.coco.index import open_coco
+from hpa_mmdet.coco.read import CocoImage
 from hpa_mmdet.io.submission import SubmissionRow, encode_mask, write_submission
 
 Confidence = Literal["one", "share"]
@@ -29,7 +30,7 @@ def convert_to_submission(path: Path, out: Path, confidence: Confidence = "one")
 
 
 def _rows(path: Path, confidence: Confidence) -> Iterator[SubmissionRow]:
-    for image in read_coco(path).images:
+    for image in open_coco(path).images:
         yield image_to_row(image, confidence)
 
 
