@@ -81,6 +81,7 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         self.fit()
         if self.runner.val_loop is not None:
             self.runner.val_loop.run()
+            self._point_to_fitted()  # a new best score makes mmengine point to its epoch
         self.runner.call_hook("after_train")
         return self.runner.model
 
@@ -101,8 +102,11 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         for name in (best.name if best else None, FITTED_CHECKPOINT):
             if name is not None:
                 runner.save_checkpoint(runner.work_dir, name, save_optimizer=False)
+        self._point_to_fitted()
+
+    def _point_to_fitted(self) -> None:
         if is_main_process():
-            folder = Path(runner.work_dir)
+            folder = Path(self.runner.work_dir)
             with atomic_path(folder / "last_checkpoint") as temporary:
                 temporary.write_text(str(folder / FITTED_CHECKPOINT), encoding="utf-8")
 

@@ -84,18 +84,18 @@ class PredictionPictures(Hook):
             (H, W, 3) uint8.
         """
         picture = np.ascontiguousarray(channels[list(self.shown_channels)].transpose(1, 2, 0))
-        kept = found[found.scores >= self.least_score].cpu()
-        boxes = getattr(kept.bboxes, "tensor", kept.bboxes).numpy()
+        found = found.cpu()
+        boxes = getattr(found.bboxes, "tensor", found.bboxes).numpy()
         cells: list[DrawnCell] = []
-        for row in range(len(kept)):
-            if "mask_probs" in kept:
-                cell = paste_outline(kept.mask_probs[row].numpy(), boxes[row], picture.shape[:2])
+        for row in (found.scores >= self.least_score).nonzero()[:, 0].tolist():
+            if "mask_probs" in found:
+                cell = paste_outline(found.mask_probs[row].numpy(), boxes[row], picture.shape[:2])
             else:
-                cell = whole_outline(kept.masks.masks[row] > 0)
+                cell = whole_outline(found.masks.masks[row] > 0)
             if cell is None:
                 continue
-            if "localization_scores" in kept:
-                scores = kept.localization_scores[row].numpy()
+            if "localization_scores" in found:
+                scores = found.localization_scores[row].numpy()
                 first = np.argsort(-scores, kind="stable")[: self.names]
                 cell = named(cell, first.tolist(), scores[first].tolist())
             cells.append(cell)

@@ -63,7 +63,9 @@ def test_real_experiments_are_validated_on_other_images(name: str) -> None:
     config = Config.fromfile(CONFIGS / name)
     assert config.train_dataloader.dataset.ann_file.endswith("/train_train.json")
     assert config.train_cfg.fit.dataloader.dataset.ann_file.endswith("/train_train.json")
-    assert config.val_dataloader.dataset.ann_file.endswith("/train_val.json")
+    chosen_on = config.train_cfg.fit.exponents_dataloader.dataset
+    for dataset in (config.val_dataloader.dataset, chosen_on):
+        assert dataset.ann_file.endswith("/train_val.json")
     assert config.val_dataloader.dataset.test_mode
     metrics = [METRICS.build(dict(each)) for each in config.val_evaluator]
     assert {each.ann_file for each in metrics} == {config.val_dataloader.dataset.ann_file}
