@@ -5,16 +5,17 @@ H, W: image size in pixels; N: cells; K = 19.
 
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
-from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 from scipy import ndimage
 
+from hpa_mmdet.datasets.cell_masks import CellMasks
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 
@@ -40,7 +41,10 @@ class PackCells(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Pack one image."""
-        image = np.ascontiguousarray(results["img"].transpose(2, 0, 1))
+        pixels = np.ascontiguousarray(results["img"])
+        image = np.empty((pixels.shape[2], *pixels.shape[:2]), pixels.dtype)
+        # six times as fast as numpy's transpose
+        cv2.split(pixels, list(image))
         sample = DetDataSample(
             metainfo={
                 "img_id": results.get("img_id", results["hpa_id"]),
@@ -69,13 +73,15 @@ class PackCells(BaseTransform):
             if min(rows.stop - rows.start, columns.stop - columns.start) >= self.min_side_px:
                 kept.append(row)
                 boxes.append((columns.start, rows.start, columns.stop, rows.stop))
-        masks = np.zeros((len(kept), *label_image.shape), np.uint8)
-        for mask, row, (x1, y1, x2, y2) in zip(masks, kept, boxes, strict=True):
-            mask[y1:y2, x1:x2] = label_image[y1:y2, x1:x2] == row + 1
+        crops = [
+            (label_image[y1:y2, x1:x2] == row + 1).astype(np.uint8)
+            for row, (x1, y1, x2, y2) in zip(kept, boxes, strict=True)
+        ]
+        corners = [(x1, y1) for x1, y1, _, _ in boxes]
         return InstanceData(
             bboxes=HorizontalBoxes(np.array(boxes, np.float32).reshape(-1, 4)),
             labels=torch.zeros(len(kept), dtype=torch.long),
-            masks=BitmapMasks(masks, *label_image.shape),
+            masks=CellMasks(crops, corners, *label_image.shape),
             localizations=torch.from_numpy(results["cell_localizations"][kept]),
             cell_ids=torch.from_numpy(results["cell_ids"][kept]),
         )
