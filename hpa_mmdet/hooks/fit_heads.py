@@ -47,13 +47,12 @@ def fit_heads(
     known = {id(each) for each in linear}
     modules = (branch.cell_head, branch.image_head, branch.loss_localization)
     others = [each for part in modules for each in part.parameters() if id(each) not in known]
-    groups = [
-        {"params": each, "lr": rate} for each, rate in ((linear, linear_lr), (others, lr)) if each
-    ]
+    rated = [(each, rate) for each, rate in ((linear, linear_lr), (others, lr)) if each]
+    groups = [{"params": each, "lr": rate} for each, rate in rated]
     optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay)
     steps = -(-len(cache.images) // batch_images)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [each["lr"] for each in groups], total_steps=epochs * steps
+        optimizer, [rate for _, rate in rated], total_steps=epochs * steps
     )
     generator = torch.Generator().manual_seed(seed)
     history: list[tuple[int, dict[str, float]]] = []

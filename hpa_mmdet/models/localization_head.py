@@ -64,6 +64,7 @@ class LocalizationHead(nn.Module):
         if not widths or min(widths) < 0:
             raise ValueError(f"hidden: found {hidden}, expected one or more widths, 0 for linear")
         self.standardize = Standardize(feature_dim)
+        self.widths = tuple(widths)
         self.parts = nn.ModuleList(_part(feature_dim, width, dropout) for width in widths)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -77,7 +78,8 @@ class LocalizationHead(nn.Module):
 
     def linear_parameters(self) -> list[nn.Parameter]:
         """Parameters of the linear parts, which bear a far higher learning rate."""
-        return [each for part in self.parts if len(part) == 2 for each in part.parameters()]
+        pairs = zip(self.widths, self.parts, strict=True)
+        return [each for width, part in pairs if width == 0 for each in part.parameters()]
 
 
 def _part(feature_dim: int, width: int, dropout: float) -> nn.Sequential:
