@@ -5,12 +5,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from hpa_mmdet.segment.filters import blur, distance_to_outside, resize
+from hpa_mmdet.segment.filters import Plane, blur, distance_to_outside, resize
 from hpa_mmdet.segment.per_label import spread_per_label
 
 LONGEST_SIDE = 640  # pixels in which a first look is taken
 FEW_PIXELS = 14.0  # nuclei smaller than this after shrinking are measured again at full size
 DARK = 0.08  # share of the brightest under which differences do not count
+BLOCKS = 8  # of the shorter side, in which the background is looked for
 TYPICAL_UM = 14.0  # diameter of a human nucleus in culture
 
 
@@ -37,7 +38,8 @@ def estimate_nucleus_diameter(dna: NDArray[np.generic]) -> float | None:
 def _measure(dna: NDArray[np.generic], shrink: float) -> float | None:
     small = resize(dna.astype(np.float32), 1 / shrink)
     smooth = blur(small, 1.0)
-    over = np.maximum(smooth - np.percentile(smooth, 10), 0)
+    over = np.maximum(smooth - _tilt(smooth), 0)
+    over = np.maximum(over - np.percentile(over, 10), 0)
     brightest = float(np.percentile(over, 99.9))
     if brightest <= 0:
         return None
@@ -55,3 +57,28 @@ def _measure(dna: NDArray[np.generic], shrink: float) -> float | None:
     order = np.argsort(width)
     half = np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)
     return float(width[order][min(half, count - 1)] * 1.15 * shrink)
+
+
+def _tilt(plane: Plane) -> Plane:
+    """Give the slope of the background: a plane through the dark of blocks, 0 at its lowest.
+
+    Blocks that are brighter than half of the others say nothing of the background.
+    """
+    height, width = plane.shape
+    side = max(1, min(height, width) // BLOCKS)
+    y, x = np.mgrid[0 : height - side + 1 : side, 0 : width - side + 1 : side]
+    dark = np.array(
+        [
+            np.percentile(plane[top : top + side, left : left + side], 10)
+            for top, left in zip(y.ravel(), x.ravel(), strict=True)
+        ]
+    )
+    terms = np.stack([y.ravel() + side / 2, x.ravel() + side / 2, np.ones(dark.size)], axis=1)
+    fit = np.linalg.lstsq(terms, dark, rcond=None)[0]
+    for _ in range(3):
+        left_over = dark - terms @ fit
+        some = left_over <= np.median(left_over)
+        fit = np.linalg.lstsq(terms[some], dark[some], rcond=None)[0]
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None]
+    tilted = fit[0] * rows + fit[1] * columns
+    return np.asarray(tilted - tilted.min(), np.float32)

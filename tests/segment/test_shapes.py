@@ -69,6 +69,16 @@ def test_the_diameter_is_estimated_and_none_is_found_in_nothing() -> None:
     assert estimate_nucleus_diameter(np.zeros(SHAPE_HW, np.uint8)) is None
 
 
+def test_a_slope_of_the_background_is_not_taken_for_a_nucleus() -> None:
+    nuclei = [disc((40 + 35 * (k % 2), 50 + 45 * k), 15) for k in range(4)]
+    plane = stain(*((mask, 60) for mask in nuclei))
+    sloped = plane + np.linspace(0, 60, SHAPE_HW[1], dtype=np.float32)
+    assert estimate_nucleus_diameter(sloped) == pytest.approx(30, rel=0.25)
+    found = WatershedSegmenter(nuclei_only=True)({"blue": sloped.astype(np.uint8)}).cells
+    reference = sum(mask * k for k, mask in enumerate(nuclei, start=1))
+    assert count_matches(overlaps(reference, found), 0.7) == found.max() == 4
+
+
 def test_each_cell_keeps_its_bright_end() -> None:
     nuclei = np.zeros(SHAPE_HW, np.int32)
     nuclei[disc((75, 40), 16)], nuclei[disc((75, 190), 16)] = 1, 2
