@@ -10,7 +10,7 @@ PY := $(BIN)/python
 DEMO := work_dirs/demo
 REAL := work_dirs/real
 CONFIGS := configs/mask_rcnn
-CONFIG := $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py
+CONFIG := $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py
 SEED := 0
 # where the real-* targets find the data
 DATA ?=
@@ -89,12 +89,12 @@ real-contest: real-data ## DATA=folder: the contest's images: segment, convert, 
 		--labels $(DATA)/hpa_contest/train.csv --out $(REAL)/contest/train.json --overwrite
 	$(PY) tools/convert_coco.py --masks $(DATA)/hpa_contest/masks \
 		--labels $(DATA)/hpa_contest/train.csv --out $(REAL)/contest/segmenter.json --overwrite
-	$(PY) tools/train.py $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_bag-mean_hpa-cpu.py \
+	$(PY) tools/train.py $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_bag-lse_hpa-cpu.py \
 		--data-root $(REAL)/contest --work-dir $(REAL)/contest/train_log --cfg-options \
 		train_dataloader.dataset.data_prefix.img=$(DATA)/hpa_contest/train \
 		train_cfg.fit.dataloader.dataset.data_prefix.img=$(DATA)/hpa_contest/train \
 		train_cfg.max_epochs=20 param_scheduler.1.T_max=20
-	$(PY) tools/infer.py $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_bag-mean_hpa-cpu.py \
+	$(PY) tools/infer.py $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_bag-lse_hpa-cpu.py \
 		$(REAL)/contest/train_log/fitted.pth $(DATA)/hpa_contest/train \
 		--out $(REAL)/contest/prediction --write submission,table,coco,overlays --overwrite
 

@@ -13,7 +13,7 @@ hands over. With --peer mmdet's own Mask R-CNN (ResNet-50, its own loader) is ti
 
     python benchmarks/bench_train.py                              # CPU, small, about a minute
     python benchmarks/bench_train.py --transforms --size 2048 --images 4    # loading only
-    R50=configs/mask_rcnn/hpa-mask-rcnn_r50_fpn_bag-mean_1x_hpa.py          # on a GPU:
+    R50=configs/mask_rcnn/hpa-mask-rcnn_r50_fpn_bag-lse_1x_hpa.py          # on a GPU:
     python benchmarks/bench_train.py $R50 --device cuda --amp --peer --size 1024 --images 64 \
         --steps 50 --workers 8
     python benchmarks/bench_train.py $R50 --device cuda --amp --peer --size 2048 --images 32 \
@@ -44,7 +44,7 @@ import hpa_mmdet.models  # noqa: F401
 from hpa_mmdet.datasets.fill_cache import caching_transforms, fill_cache, sources_of
 from hpa_mmdet.jobs import Report
 
-DEMO = Path(__file__).parents[1] / "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py"
+DEMO = Path(__file__).parents[1] / "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py"
 
 
 def build_parser() -> argparse.ArgumentParser:

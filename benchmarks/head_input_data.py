@@ -22,7 +22,7 @@ from hpa_mmdet.models.cell_pooling import (
 )
 from hpa_mmdet.models.timm_features import TimmFeatures
 
-CONFIG = Path(__file__).parents[1] / "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py"
+CONFIG = Path(__file__).parents[1] / "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py"
 GREEN, ALL = (1,), (0, 1, 2, 3)
 CHANNELS = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}  # of EfficientNet-Lite0's levels; 2: the stem
 POOLINGS = ("mask", "box")

@@ -16,7 +16,7 @@ from hpa_mmdet.hooks.feature_cache import (
     save_cache,
 )
 
-CONFIG = Path(__file__).parents[1] / "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py"
+CONFIG = Path(__file__).parents[1] / "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type="StartUpChecks"),
     dict(type="MeasureClasses"),
+    dict(type="FillImageCache"),  # does nothing where no pipeline names a cache
     dict(type="ProgressBar"),
 ]
 env_cfg = dict(

@@ -6,6 +6,7 @@ _base_ = [
     "./default_runtime.py",
 ]
 _base_.train_cfg.fit.dataloader = _base_.fit_dataloader
+_base_.train_cfg.fit.more_dataloaders = [_base_.substituted_dataloader]
 _base_.train_cfg.fit.exponents_dataloader = _base_.exponents_dataloader
 # the names of cells are learnt after the last epoch, so epochs are judged by their cells
 _base_.default_hooks.checkpoint.save_best = "cells/ap_60"

@@ -1,7 +1,7 @@
 r"""Write a trained model as safetensors and JSON, which load without running code.
 
 Example:
-    python tools/export.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py \
+    python tools/export.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py \
         work_dirs/demo/train/epoch_2.pth --out work_dirs/demo/model
     python tools/infer.py work_dirs/demo/model.json work_dirs/demo/model.safetensors \
         IMAGES --out DIR

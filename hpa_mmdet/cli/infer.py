@@ -1,7 +1,7 @@
 r"""Find the cells of a folder of images and name what each shows.
 
 Example:
-    python tools/infer.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py \
+    python tools/infer.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py \
         work_dirs/demo/train/epoch_2.pth work_dirs/demo/data/test --out work_dirs/demo/infer
 
 Exit status: 0 all done; 1 done, but some images failed (listed in infer_report.json, each

@@ -1,7 +1,7 @@
 r"""Deal an image's labels out to its cells: re-label a data set by out-of-fold predictions.
 
 Example:
-    python tools/refine_labels.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py \
+    python tools/refine_labels.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py \
         data/train.json --out data/train_refined.json
     python tools/train.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_refined_demo.py ...
 

@@ -1,7 +1,7 @@
 r"""Train a config: the detector, then the localization heads on cached features.
 
 Example:
-    python tools/train.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py \
+    python tools/train.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py \
         --data-root work_dirs/demo/data --work-dir work_dirs/demo/train
     torchrun --nproc-per-node 8 tools/train.py CONFIG --data-root DIR --launcher pytorch --amp
 

@@ -16,8 +16,8 @@ EXPERIMENTS = sorted(
     for path in CONFIGS.rglob("*.py")
     if "_base_" not in path.parts
 )
-DEMO = "mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py"
-REAL = "mask_rcnn/hpa-mask-rcnn_r50_fpn_bag-mean_1x_hpa.py"
+DEMO = "mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py"
+REAL = "mask_rcnn/hpa-mask-rcnn_r50_fpn_bag-lse_1x_hpa.py"
 pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 

@@ -15,7 +15,7 @@ from hpa_mmdet.hooks.fit_heads import fit_heads
 from hpa_mmdet.models import LocalizationBranch
 from hpa_mmdet.testing import TINY_BACKBONE, TINY_CHANNELS, write_discs
 
-CONFIG = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py"
+CONFIG = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py"
 
 
 class Named(torch.nn.Module):
@@ -25,7 +25,12 @@ class Named(torch.nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.localization = LocalizationBranch(
-            feature_dim=8, loss={"type": "BagLoss"}, hidden=16, dropout=0.0, cells_exponent=0.0
+            feature_dim=8,
+            loss={"type": "BagLoss"},
+            hidden=16,
+            dropout=0.0,
+            image_exponent=0.0,
+            cells_exponent=0.0,
         )
 
 
@@ -94,6 +99,7 @@ def tiny(folder: Path, work_dir: str, *options: str) -> list[str]:
         "train_dataloader.num_workers=0",
         "train_dataloader.persistent_workers=False",
         "train_cfg.fit.dataloader.num_workers=0",
+        "train_cfg.fit.more_dataloaders.0.num_workers=0",
         "train_cfg.fit.epochs=2",
         "default_hooks.logger.interval=1",
         # mmengine keeps both by name for as long as the process lives
@@ -192,7 +198,7 @@ def test_exact_images_beside_have_a_loss_of_their_own(
     discs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
-    base = Path("configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse-substitution_demo.py")
+    base = Path("configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py")
     config = discs / "exact.py"
     config.write_text(
         f'_base_ = ["{base.resolve()}"]\n'

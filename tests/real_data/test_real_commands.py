@@ -55,7 +55,7 @@ def test_contest_images_become_a_submission(real_data: Path, tmp_path: Path) -> 
     for image in content["images"]:
         assert set(image["labels"]) == {int(each) for each in weak[image["hpa_id"]].split("|")}
 
-    config = CONFIGS / "hpa-mask-rcnn_lite0_fpn_bag-mean_hpa-cpu.py"
+    config = CONFIGS / "hpa-mask-rcnn_lite0_fpn_bag-lse_hpa-cpu.py"
     images = f"data_prefix.img={contest / 'train'}"
     options = training_options(
         tmp_path,

@@ -19,7 +19,7 @@ from hpa_mmdet.refine.out_of_fold import predict_out_of_fold
 from hpa_mmdet.refine.rewrite import rewrite_labels
 from hpa_mmdet.testing import TINY_BACKBONE, TINY_CHANNELS, write_discs
 
-CONFIG = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-mean_demo.py"
+CONFIG = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py"
 REFINED = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_refined_demo.py"
 
 

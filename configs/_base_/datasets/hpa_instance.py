@@ -25,6 +25,13 @@ fit_pipeline = [
     dict(type="LoadCells"),
     dict(type="PackCells", min_side_px=1),
 ]
+# the same images once more with another channel in place of the protein's: free exact labels
+substituted_pipeline = [
+    dict(type="LoadHpaChannels", channels=channels),
+    dict(type="LoadCells"),
+    dict(type="SubstituteChannel", prob=1.0, channels=channels),
+    dict(type="PackCells", min_side_px=1),
+]
 test_pipeline = [
     dict(type="LoadHpaChannels", channels=channels),
     dict(type="PackCells"),
@@ -55,5 +62,18 @@ fit_dataloader = dict(
         data_prefix=dict(img=data_root + "/train"),
         filter_cfg=dict(filter_empty_gt=True),
         pipeline=fit_pipeline,
+    ),
+)
+substituted_dataloader = dict(
+    batch_size=2,
+    num_workers=4,
+    persistent_workers=False,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(
+        type="HpaCellDataset",
+        ann_file=data_root + "/train.json",
+        data_prefix=dict(img=data_root + "/train"),
+        filter_cfg=dict(filter_empty_gt=True),
+        pipeline=substituted_pipeline,
     ),
 )

@@ -3,6 +3,7 @@
 _base_ = ["./hpa_instance.py"]
 _base_.train_dataloader.dataset.ann_file = _base_.data_root + "/train_train.json"
 _base_.fit_dataloader.dataset.ann_file = _base_.data_root + "/train_train.json"
+_base_.substituted_dataloader.dataset.ann_file = _base_.data_root + "/train_train.json"
 
 val_file = _base_.data_root + "/train_val.json"
 val_dataloader = dict(

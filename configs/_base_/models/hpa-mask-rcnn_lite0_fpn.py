@@ -94,7 +94,13 @@ model = dict(
             weights="lite0",
             frozen=True,
         ),
-        loss=dict(type="BagLoss", pooling="mean", absent_weight=1.0),
+        # absent_weight: a label that the image lacks is a certain negative for each cell
+        loss=dict(type="BagLoss", pooling="log_sum_exp", absent_weight=1.0),
+        hidden=(0, 256),
+        negative="derived",
+        image_exponent=None,
+        cells_exponent=None,
+        exact_loss_weight=0.2,
     ),
     train_cfg=dict(
         rpn=dict(

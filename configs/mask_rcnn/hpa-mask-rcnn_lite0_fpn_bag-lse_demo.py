@@ -8,8 +8,10 @@ _base_ = [
 ]
 _base_.train_dataloader.num_workers = 1
 _base_.fit_dataloader.num_workers = 1
+_base_.substituted_dataloader.num_workers = 1
 _base_.train_cfg.max_epochs = 2
 _base_.train_cfg.fit.dataloader = _base_.fit_dataloader
+_base_.train_cfg.fit.more_dataloaders = [_base_.substituted_dataloader]
 _base_.optim_wrapper.optimizer.lr = 1e-3
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=30),

@@ -1,2 +1,0 @@
-# What: ResNet-18 in place of ResNet-50, all else as hpa-mask-rcnn_r50_fpn_bag-mean_1x_hpa.py.
-_base_ = ["../_base_/models/hpa-mask-rcnn_r18_fpn.py", "../_base_/hpa_1x.py"]
