@@ -41,8 +41,10 @@ class FeatureCache(NamedTuple):
         Args:
             chosen: numbers of images, in the order that they shall have.
         """
-        parts = torch.arange(len(self.cells)).split(self.counts.tolist())
-        rows = torch.cat([parts[each] for each in chosen.tolist()] or [torch.arange(0)])
+        counts = self.counts[chosen]
+        first = (self.counts.cumsum(0) - self.counts)[chosen]  # row of each image's first cell
+        place = torch.arange(int(counts.sum()))
+        rows = torch.repeat_interleave(first - (counts.cumsum(0) - counts), counts) + place
         return FeatureCache(
             self.cells[rows],
             self.counts[chosen],

@@ -17,6 +17,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
 from hpa_mmdet.hooks.choose_exponents import choose_exponents
+from hpa_mmdet.hooks.choose_thresholds import choose_thresholds
 from hpa_mmdet.hooks.detector_weights import (
     bare_model,
     best_checkpoint,
@@ -51,9 +52,9 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         kwargs: of `EpochBasedTrainLoop`.
 
     The heads are fitted beside the detector's best weights (see `take_best_weights`). The
-    fitted model is saved as fitted.pth and becomes the run's last checkpoint, so a resumed
-    run repeats at most the fit. Of several processes each caches its share of the images,
-    the main one fits, and the others take its heads.
+    fitted model is saved as fitted.pth, with thresholds for calling its classes, and becomes
+    the run's last checkpoint, so a resumed run repeats at most the fit. Of several processes
+    each caches its share of the images, the main one fits, and the others take its heads.
     """
 
     def __init__(
@@ -91,17 +92,21 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         runner.logger.info(f"the heads are fitted beside {take_best_weights(runner)}")
         caches = [self._cache(each) for each in self.fit_dataloaders]
         found = [each for each in caches if each is not None]  # none but in the main process
-        if found:
-            self._fit_on(join_caches(found))
+        known = join_caches(found) if found else None
+        if known is not None:
+            self._fit_on(known)
         if self.exponents_dataloader is not None:
-            validation = self._cache(self.exponents_dataloader)
-            if validation is not None:
-                self._choose_exponents(validation)
+            known = self._cache(self.exponents_dataloader)
+            if known is not None:
+                self._choose_exponents(known)
         share_weights(runner)
+        meta = {}
+        if known is not None:  # cells that the heads have not seen, where there are any
+            meta["thresholds"] = choose_thresholds(bare_model(runner), known).tolist()
         best = best_checkpoint(runner)  # whoever takes it for prediction wants its heads fitted
         for name in (best.name if best else None, FITTED_CHECKPOINT):
             if name is not None:
-                runner.save_checkpoint(runner.work_dir, name, save_optimizer=False)
+                runner.save_checkpoint(runner.work_dir, name, save_optimizer=False, meta=dict(meta))
         self._point_to_fitted()
 
     def _point_to_fitted(self) -> None:

@@ -126,6 +126,9 @@ def test_exponents_are_chosen_on_validation_images(
     assert found
     chosen = [float(each) for each in found.groups()]
     assert fitted["localization.chosen_exponents"].tolist() == chosen
+    meta = torch.load(discs / "chosen" / "fitted.pth", weights_only=True)["meta"]
+    assert len(meta["thresholds"]) == 19
+    assert all(0 <= each <= 1 for each in meta["thresholds"])
 
 
 def curve(work_dir: Path) -> list[float]:
