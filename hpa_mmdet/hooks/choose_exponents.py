@@ -27,21 +27,26 @@ def choose_exponents(
 ) -> tuple[float, float, float]:
     """Try all pairs and leave the best in `model.localization.chosen_exponents`.
 
-    The score is the mean over the classes of average precision: of cells, where the data
-    set tells the cells of an image apart, else of images by their highest cell.
+    The score is the mean over the classes of average precision over cells. Where the data
+    set does not tell the cells of an image apart nothing is changed: exponents chosen by
+    images were worse for cells than the defaults (docs/weak_supervision.md).
 
     Args:
         model: has `localization`, a fitted `LocalizationBranch`.
         cache: features of validation images.
         image_exponents: candidates for a of `LocalizationBranch.predict`.
         cells_exponents: candidates for b.
-        by_images: score images even where cells are told apart.
+        by_images: score images by their highest cell instead, for comparison.
 
     Returns:
-        The chosen a and b, and their score; of equal ones the smallest.
+        The chosen a and b, of equal ones the smallest, and their score; NaN where none was
+        chosen.
     """
     branch = model.localization
     device = branch.chosen_exponents.device
+    truth = None if by_images else _cells_told_apart(cache)
+    if truth is None and not by_images:
+        return *branch.exponents(), float("nan")
     probs = [
         (
             branch.cell_head.probabilities(cells.to(device)),
@@ -49,7 +54,6 @@ def choose_exponents(
         )
         for cells, image in zip(cache.cells.split(cache.counts.tolist()), cache.images, strict=True)
     ]
-    truth = None if by_images else _cells_told_apart(cache)
     best = (-1.0, 0.0, 0.0)
     for a, b in product(sorted(image_exponents), sorted(cells_exponents)):
         scores = [branch.weigh(*each, a, b).cpu() for each in probs]

@@ -7,6 +7,7 @@ Source:
     Decoupling representation and classifier: Kang et al., ICLR 2020, arXiv 1910.09217.
 """
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -140,9 +141,11 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
 
     def _choose_exponents(self, cache: FeatureCache) -> None:
         image, cells, score = choose_exponents(bare_model(self.runner), cache)
+        how = f"chosen on {len(cache.images)} validation images (mean AP {score:.4f})"
+        if math.isnan(score):
+            how = "the defaults, since nobody looked at the validation images' cells"
         self.runner.logger.info(
-            f"exponents chosen on {len(cache.images)} validation images: {image:g} of the "
-            f"image head, {cells:g} of the image's cells (mean AP {score:.4f})"
+            f"exponents: {image:g} of the image head, {cells:g} of the image's cells; {how}"
         )
 
     def _wants_validation(self) -> bool:

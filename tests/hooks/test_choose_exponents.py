@@ -1,5 +1,6 @@
 """Exponents are chosen by what they do to cells, or to images where cells are not known."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -39,7 +40,6 @@ def cache(shown: list[bool]) -> FeatureCache:
     [
         pytest.param([True, False, False, False], (0.25, 0.0), id="the image's cell is the one"),
         pytest.param([False, False, True, False], (0.0, 0.0), id="the other image's cell is"),
-        pytest.param([True, True, False, False], (0.25, 0.0), id="no truth of cells: images"),
     ],
 )
 def test_the_pair_that_ranks_best_is_kept(shown: list[bool], chosen: tuple[float, float]) -> None:
@@ -68,8 +68,15 @@ def test_neighbours_can_be_what_decides() -> None:
     assert score == pytest.approx(1.0)
 
 
+def test_without_truth_of_cells_the_defaults_stay() -> None:
+    fitted = model()
+    a, b, score = choose_exponents(fitted, cache([True, True, False, False]))
+    assert (a, b) == (0.5, 1.0) == fitted.localization.exponents()
+    assert math.isnan(score)
+
+
 def test_images_without_cells_have_no_say() -> None:
     empty = FeatureCache(
         torch.zeros(1, 2), torch.tensor([0, 1]), torch.zeros(2, 2), torch.eye(19)[[3, 0]]
     )
-    assert choose_exponents(model(), empty)[2] == pytest.approx(1.0)
+    assert choose_exponents(model(), empty, by_images=True)[2] == pytest.approx(1.0)
