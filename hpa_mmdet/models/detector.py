@@ -33,7 +33,8 @@ class HpaMaskRCNN(TwoStageDetector):
         kwargs: of mmdet's `TwoStageDetector`.
 
     Each predicted instance has `bboxes`, `scores` (p(cell)), `labels` (0), `mask_probs`
-    and, with a branch, `localization_scores` (N, K); each sample has `image_probs` (K,).
+    and, with a branch, `localization_scores` and `image_activation` (N, K: the image head's
+    answer inside each cell); each sample has `image_probs` (K,).
     A sample that carries `given_instances` (`bboxes`, `masks`) gets exactly those cells
     named, in their order, with a score of 1 and their own `masks`.
     """
@@ -114,6 +115,7 @@ class HpaMaskRCNN(TwoStageDetector):
                 cells, image = self._describe_one([each[number] for each in own_maps], instances)
                 scores, image_probs = self.localization.predict(cells, image)
                 instances.localization_scores = scores
+                instances.image_activation = self.localization.activation(cells)
                 sample.image_probs = image_probs
         for sample, instances in zip(batch_data_samples, results, strict=True):
             if rescale and "given_instances" not in sample and "scale_factor" in sample:

@@ -104,8 +104,10 @@ def test_predictions_have_what_the_tools_need() -> None:
         assert count > 0
         assert found.mask_probs.shape == (count, 28, 28)
         assert found.localization_scores.shape == (count, 19)
+        assert found.image_activation.shape == (count, 19)
         assert sample.image_probs.shape == (19,)
-        for each in (found.scores, found.mask_probs, found.localization_scores):
+        for name in ("scores", "mask_probs", "localization_scores", "image_activation"):
+            each = found[name]
             assert 0 <= each.min() <= each.max() <= 1
 
 
