@@ -21,8 +21,8 @@ UNKNOWN = 0.5  # for classes that no image has
 def choose_thresholds(model: Any, cache: FeatureCache) -> NDArray[np.float64]:
     """Give the threshold of highest F1 of each class on what the cells are taken to show.
 
-    Scores that the image and its other cells have weighed are far below p(k | cell), so 0.5
-    would call next to nothing. A cell is taken to show a label of its image if p(k | cell)
+    Scores that the image and its other cells have weighed are no probabilities, so 0.5 has no
+    meaning. A cell is taken to show a label of its image if p(k | cell)
     is at least 0.5 or the highest of the image, and Negative if it shows none of them.
 
     Args:

@@ -34,7 +34,8 @@ class LocalizationBranch(BaseModule):
         negative: "derived": p(Negative) is the product of (1 - p) over the other 18;
             "learnt": its own logit; "mixed": the mean of both. Image labels hardly ever say
             Negative, though 10 % of real cells are, so the default is derived.
-        image_exponent: a in p(k | cell) * p(k | image)^a * mean(k)^b; 0 switches the image
+        image_exponent: a in the score of a cell, the weighted geometric mean
+            (p(k | cell) * p(k | image)^a * mean(k)^b)^(1 / (1 + a + b)); 0 switches the image
             head off. None takes what `choose_exponents` found on validation images, or 0.5.
         cells_exponent: b in the same; mean(k) is the mean of p(k | cell) over the cells of
             the image: neighbours that show k are evidence for k. None as above, or 1.
@@ -162,8 +163,8 @@ class LocalizationBranch(BaseModule):
             image: (D,).
 
         Returns:
-            (N, K) p(k | cell) * p(k | image)^a * mean(k)^b, and (K,) p(k | image). Negative
-            is not multiplied, since images are hardly ever labelled so.
+            (N, K) the geometric mean of p(k | cell), p(k | image)^a and mean(k)^b, and (K,)
+            p(k | image). Negative is p(k | cell), since images are hardly ever labelled so.
         """
         prob = self.cell_head.probabilities(cells)
         image_prob = self.image_head.probabilities(image[None])[0]
@@ -186,7 +187,9 @@ class LocalizationBranch(BaseModule):
         evidence = image_prob[:NEGATIVE] ** image_exponent
         if len(prob):
             evidence = evidence * shown.mean(0) ** cells_exponent
-        return torch.cat([shown * evidence, negative[self.negative]], dim=1)
+        # the root changes no order within a class, and keeps scores as large as probabilities
+        weighed = (shown * evidence) ** (1 / (1 + image_exponent + cells_exponent))
+        return torch.cat([weighed, negative[self.negative]], dim=1)
 
     def activation(self, cells: Tensor) -> Tensor:
         """Read the image head inside each cell: its answer to the cell's maps alone.
