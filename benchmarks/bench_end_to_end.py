@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("data", type=Path, help="folder that tools/synthesize.py wrote")
     add("--work-dir", type=Path, default=Path("work_dirs/end_to_end"))
-    add("--configs", nargs="+", choices=CONFIGS, default=list(CONFIGS))
+    add("--configs", nargs="+", choices=CONFIGS, default=["inherited", "default"])
     add("--seed", type=int, default=0)
     return parser
 
