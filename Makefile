@@ -93,6 +93,7 @@ real-contest: real-data ## DATA=folder: the contest's images: segment, convert, 
 		--data-root $(REAL)/contest --work-dir $(REAL)/contest/train_log --cfg-options \
 		train_dataloader.dataset.data_prefix.img=$(DATA)/hpa_contest/train \
 		train_cfg.fit.dataloader.dataset.data_prefix.img=$(DATA)/hpa_contest/train \
+		train_cfg.fit.more_dataloaders.0.dataset.data_prefix.img=$(DATA)/hpa_contest/train \
 		train_cfg.max_epochs=20 param_scheduler.1.T_max=20
 	$(PY) tools/infer.py $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_bag-lse_hpa-cpu.py \
 		$(REAL)/contest/train_log/fitted.pth $(DATA)/hpa_contest/train \

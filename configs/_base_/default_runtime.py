@@ -22,8 +22,8 @@ default_hooks = dict(
 custom_hooks = [
     dict(type="StartUpChecks"),
     dict(type="MeasureClasses"),
-    dict(type="FillImageCache"),  # does nothing where no pipeline names a cache
     dict(type="ProgressBar"),
+    dict(type="FillImageCache"),  # does nothing where no pipeline names a cache
 ]
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -36,7 +36,8 @@ def test_every_key_is_explained(tmp_path: Path) -> None:
 def test_every_option_of_the_page_exists() -> None:
     known = {word for action in build_parser()._actions for word in action.option_strings}
     page = (DOCS / "how-to" / "convert.md").read_text()
-    others = {"--val-share", "--folds", "--group", "--json", "--manual"}  # of the sister tools
+    # of the sister tools and the benchmarks
+    others = {"--val-share", "--folds", "--group", "--json", "--manual", "--images"}
     for word in page.replace("`", " ").replace("(", " ").split():
         if word.startswith("--"):
             assert word.rstrip(",.;:)") in known | others, word

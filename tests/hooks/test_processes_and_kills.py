@@ -31,6 +31,8 @@ optim_wrapper = dict(
 )
 param_scheduler = None
 _base_.custom_hooks = [each for each in _base_.custom_hooks if each.type != "EMAHook"]
+# which channel stands in for the protein is drawn by each process for itself
+_base_.train_cfg.fit.more_dataloaders = []
 """
 # every process leaves its weights behind
 KEEP_WEIGHTS = """

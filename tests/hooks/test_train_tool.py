@@ -75,8 +75,8 @@ def test_the_best_epochs_averaged_weights_are_fitted_and_kept(data: Path, tmp_pa
 def test_training_ends_early_and_a_resumed_run_knows_it(data: Path, tmp_path: Path) -> None:
     lines = """
 _base_.train_cfg.max_epochs = 4
-_base_.custom_hooks[4].patience = 1
-_base_.custom_hooks[4].min_delta = 2.0
+_base_.custom_hooks[5].patience = 1
+_base_.custom_hooks[5].min_delta = 2.0
 """
     work_dir = run(data, tmp_path, lines)
     assert len(losses(work_dir)) == 4  # two epochs of two steps

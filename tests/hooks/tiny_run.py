@@ -24,6 +24,7 @@ for each in (_base_.train_dataloader, _base_.fit_dataloader, _base_.val_dataload
     each.num_workers, each.persistent_workers = 0, False
 _base_.train_cfg.fit.dataloader = _base_.fit_dataloader
 _base_.train_cfg.fit.exponents_dataloader.num_workers = 0
+_base_.train_cfg.fit.more_dataloaders[0].num_workers = 0
 _base_.train_cfg.fit.epochs = 2
 _base_.train_cfg.max_epochs = 2
 _base_.default_hooks.logger.interval = 1

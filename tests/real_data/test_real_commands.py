@@ -61,6 +61,8 @@ def test_contest_images_become_a_submission(real_data: Path, tmp_path: Path) -> 
         tmp_path,
         f"train_dataloader.dataset.{images}",
         f"train_cfg.fit.dataloader.dataset.{images}",
+        f"train_cfg.fit.more_dataloaders.0.dataset.{images}",
+        "train_cfg.fit.more_dataloaders.0.num_workers=0",
         "train_cfg.max_epochs=1",
         "train_cfg.fit.epochs=3",
     )
