@@ -1,7 +1,7 @@
 """Rows of bench_weak_labels.py: what each learns from, how, and how it is scored."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +15,7 @@ from hpa_mmdet.hooks.feature_cache import FeatureCache, join_caches
 from hpa_mmdet.hooks.fit_heads import fit_heads
 from hpa_mmdet.models.localization_branch import LocalizationBranch
 from hpa_mmdet.refine.out_of_fold import part_in_folds, predict_out_of_fold
-from hpa_mmdet.refine.relabel import EXPECTED_SHARE, deal_labels, harden
+from hpa_mmdet.refine.relabel import EXPECTED_SHARE, deal_labels
 from hpa_mmdet.scoring.resampling import class_average_precisions
 
 BASE, BOUND, BEST = "inherited", "true labels of cells", "best combination"
@@ -35,12 +35,10 @@ class Row:
         exact_weight: of the loss of channels that stand in for the protein; 0: none.
         rounds: of refinement; the first starts from `loss`, all end in `CellLoss`.
         shares: that refined labels are moved to; None leaves the probabilities.
-        soft: whether refined labels are probabilities.
         hidden: parts of the heads.
         choose: exponents on a fifth of the training antibodies, which the heads of the
             choice have not seen, by their true "cells" or by the labels of their "images";
             then all are fitted.
-        fit: other arguments of `fit_heads`.
     """
 
     name: str
@@ -51,10 +49,8 @@ class Row:
     exact_weight: float = 0.0
     rounds: int = 0
     shares: Sequence[float] | None = EXPECTED_SHARE
-    soft: bool = True
     hidden: tuple[int, ...] = (0, 256)
     choose: str = ""
-    fit: Mapping[str, Any] = field(default_factory=dict)
 
 
 def bag(pooling: str, **more: Any) -> dict[str, Any]:
@@ -116,7 +112,7 @@ def fit_and_score(
     for turn in range(row.rounds):
         model = _model(row, loss, cache, seed)
         folds = part_in_folds(train.groups, 5, seed * 10 + turn)
-        probs = predict_out_of_fold(model, cache, folds, dict(row.fit), seed * 100 + turn * 10)
+        probs = predict_out_of_fold(model, cache, folds, {}, seed * 100 + turn * 10)
         cache = cache._replace(cell_targets=_dealt(cache, probs, row))
         loss = CELLS
     if row.choose:
@@ -141,7 +137,7 @@ def _fitted(row: Row, loss: dict[str, Any], cache: FeatureCache, train: Split, s
         chosen = [number for number, each in enumerate(train.exact.hpa_ids) if each in known]
         cache = join_caches([cache, train.exact.select(torch.tensor(chosen))])
     model = _model(row, loss, cache, seed)
-    fit_heads(model, cache, seed=seed, **row.fit)
+    fit_heads(model, cache, seed=seed)
     return model
 
 
@@ -163,8 +159,6 @@ def _dealt(cache: FeatureCache, probs: NDArray[np.float64], row: Row) -> torch.T
     parts = np.split(probs, np.cumsum(cache.counts.numpy())[:-1])
     labels = [np.flatnonzero(each) for each in cache.image_labels.numpy()]
     dealt = [deal_labels(part, each, row.shares) for part, each in zip(parts, labels, strict=True)]
-    if not row.soft:
-        dealt = [harden(*each) for each in zip(dealt, labels, strict=True)]
     return torch.from_numpy(np.concatenate(dealt)).float()
 
 

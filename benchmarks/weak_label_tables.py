@@ -57,7 +57,8 @@ def _heads(mean: Mapping[str, NDArray[np.float64]]) -> list[str]:
 
 
 def _classes(ap: Mapping[str, NDArray[np.float64]]) -> list[str]:
-    shown = [name for name in (BASE, BEST, BOUND) if name in ap]
+    wanted = (BASE, BEST, *(f"{BEST}, {head}" for head in HEADS), BOUND)
+    shown = [name for name in wanted if name in ap]
     lines = [f"| class | {' | '.join(shown)} |", "|---|" + "---|" * len(shown)]
     for each in LOCALIZATIONS:
         columns = [ap[name][:, each.hpa_index] for name in shown]

@@ -43,9 +43,9 @@ class Standardize(nn.Module):
 class LocalizationHead(nn.Module):
     """Networks side by side, each with a loss of its own, their probabilities averaged.
 
-    A linear layer cannot learn single images by heart, which weak labels invite: it ranks
-    Vesicles and Microtubules far better. A hidden layer sees what is not linear, above
-    all that a cell shows nothing. `benchmarks/bench_weak_labels.py` measures both.
+    Weak labels invite learning single images by heart. A linear layer does less of it, a
+    hidden one sees what is not linear; `benchmarks/bench_weak_labels.py` measures each
+    alone and both together.
 
     Args:
         feature_dim: D.
