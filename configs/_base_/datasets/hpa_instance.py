@@ -65,15 +65,5 @@ fit_dataloader = dict(
     ),
 )
 substituted_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=False,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="HpaCellDataset",
-        ann_file=data_root + "/train.json",
-        data_prefix=dict(img=data_root + "/train"),
-        filter_cfg=dict(filter_empty_gt=True),
-        pipeline=substituted_pipeline,
-    ),
+    fit_dataloader, dataset=dict(fit_dataloader["dataset"], pipeline=substituted_pipeline)
 )

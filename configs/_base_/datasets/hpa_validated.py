@@ -23,17 +23,7 @@ val_dataloader = dict(
 val_cfg = dict(type="ValLoop")
 # its cells' features, on which it is chosen how much an image says of its cells
 exponents_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=False,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="HpaCellDataset",
-        ann_file=val_file,
-        data_prefix=dict(img=_base_.data_root + "/train"),
-        filter_cfg=dict(filter_empty_gt=True),
-        pipeline=_base_.fit_pipeline,
-    ),
+    _base_.fit_dataloader, dataset=dict(_base_.fit_dataloader.dataset, ann_file=val_file)
 )
 # cells/ by masks alone, image/ by image labels; the others compare with the JSON's label sets
 # of cells, which are the images' where nobody looked at the cells
