@@ -4,6 +4,7 @@ import json
 import re
 import secrets
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -61,6 +62,32 @@ def test_cells_are_told_apart_though_only_images_are_labelled() -> None:
     named = scores[:, :4] > 0.5
     assert (named == shown[:, :4].bool()).float().mean() > 0.9
     assert not model.localization.cell_head.training
+
+
+def test_linear_parts_learn_at_a_rate_of_their_own() -> None:
+    cache, _ = bags()
+    moved = {}
+    for rates in ({"lr": 0.0}, {"linear_lr": 0.0}):
+        torch.manual_seed(0)
+        branch = LocalizationBranch(8, {"type": "BagLoss"}, hidden=(0, 16))
+        before = [part[-1].weight.detach().clone() for part in branch.cell_head.parts]
+        fit_heads(SimpleNamespace(localization=branch), cache, epochs=1, **rates)
+        after = [part[-1].weight for part in branch.cell_head.parts]
+        moved[next(iter(rates))] = [
+            not torch.equal(*each) for each in zip(before, after, strict=True)
+        ]
+    assert moved == {"lr": [True, False], "linear_lr": [False, True]}
+
+
+def test_bags_are_picked_with_their_own_cells() -> None:
+    cells = torch.arange(10.0)[:, None]
+    given = FeatureCache(
+        cells, torch.tensor([3, 0, 2, 5]), torch.arange(4.0)[:, None], torch.zeros(4, 19)
+    )
+    picked = given.select(torch.tensor([3, 1, 0]))
+    assert picked.cells[:, 0].tolist() == [5, 6, 7, 8, 9, 0, 1, 2]
+    assert picked.counts.tolist() == [5, 0, 3]
+    assert given.select(torch.zeros(0, dtype=torch.long)).cells.shape == (0, 1)
 
 
 def test_the_seed_repeats_the_fit() -> None:
