@@ -3,7 +3,6 @@
 R: regions; C: channels; S: side of a region's features.
 """
 
-import torch
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.registry import MODELS
 from torch import Tensor
@@ -30,7 +29,6 @@ class FloatRoIExtractor(SingleRoIExtractor):
         Returns:
             (R, C, S, S) of the maps' type.
         """
-        with torch.autocast(feats[0].device.type, enabled=False):
-            exact_maps = tuple(each.float() for each in feats)
-            pooled: Tensor = super().forward(exact_maps, rois.float(), roi_scale_factor)
+        exact_maps = tuple(each.float() for each in feats)
+        pooled: Tensor = super().forward(exact_maps, rois.float(), roi_scale_factor)
         return pooled.to(feats[0].dtype)

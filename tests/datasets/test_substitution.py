@@ -94,7 +94,7 @@ def test_what_cannot_stand_in_is_named(options: dict[str, Any], message: str) ->
 @pytest.mark.parametrize("loss", ["BagLoss", "InheritedLoss", "CellLoss"])
 def test_exact_images_are_never_in_a_bag(loss: str) -> None:
     torch.manual_seed(0)
-    branch = LocalizationBranch(5, {"type": loss}, hidden=4, exact_loss_weight=0.5).eval()
+    branch = LocalizationBranch(5, {"type": loss}, hidden=(0, 4), exact_loss_weight=0.5).eval()
     cells, bag, images = torch.randn(7, 5), torch.tensor([0, 0, 1, 1, 1, 2, 2]), torch.randn(3, 5)
     labels = torch.zeros(3, 19)
     labels[[0, 1, 2], [0, 10, 3]] = 1
@@ -107,8 +107,9 @@ def test_exact_images_are_never_in_a_bag(loss: str) -> None:
     )
     for name in ("loss_localization", "loss_image"):
         torch.testing.assert_close(losses[name], alone[name])
-    (prob,) = branch.cell_head(cells[bag == 1])[..., :18].sigmoid()
-    by_hand = -prob[:, 10].log() - (1 - prob[:, [*range(10), *range(11, 18)]]).log().sum(1)
+    prob = branch.cell_head(cells[bag == 1])[..., :18].sigmoid()  # of both parts
+    lacking = [*range(10), *range(11, 18)]
+    by_hand = -prob[..., 10].log() - (1 - prob[..., lacking]).log().sum(2)
     torch.testing.assert_close(losses["loss_exact"], 0.5 * by_hand.mean())
 
 
