@@ -44,9 +44,9 @@ from hpa_mmdet.io.atomic import atomic_path
 SHIPPED = Preparation("stored", 1.0)
 HALF = tuple(Preparation(each, 0.5) for each in ("stored", "stretched", "root"))
 RESOLUTIONS = (SHIPPED, Preparation("stored", 0.25))
-BAG = {"type": "BagLoss", "pooling": "mean"}
+BAG = {"type": "BagLoss", "pooling": "log_sum_exp"}  # as in the configs
 FITS: dict[str, Fit] = {
-    "bag loss, mean pooling": Fit(BAG),
+    "bag loss": Fit(BAG),
     "inherited labels": Fit({"type": "InheritedLoss"}),
     "bag loss, coarsest map alone": Fit(BAG, coarsest=True),
 }

@@ -35,10 +35,9 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Fit:
-    """How heads are fitted: a loss, the epochs, and whether they see the coarsest map alone."""
+    """How heads are fitted: a loss, and whether they see the coarsest map alone."""
 
     loss: Mapping[str, Any]
-    epochs: int = 25
     coarsest: bool = False
 
 
@@ -93,7 +92,7 @@ def fit_out_of_fold(
         inside = torch.from_numpy(np.flatnonzero(fold_of == fold))
         model = SimpleNamespace(localization=branch)
         training = cache.select(outside)
-        fit_heads(model, training, fit.epochs, seed=seed)
+        fit_heads(model, training, seed=seed)
         held_out = cache.select(inside)
         bags = zip(inside, held_out.cells.split(held_out.counts.tolist()), held_out.images,
                    strict=True)  # fmt: skip
