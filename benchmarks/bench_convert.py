@@ -27,9 +27,9 @@ from pycocotools import mask as coco_mask
 from hpa_mmdet.coco.convert_image import convert_image
 from hpa_mmdet.coco.options import ConvertOptions
 from hpa_mmdet.coco.plan import Sources, plan_conversion
-from hpa_mmdet.coco.runs import encode_cells
 from hpa_mmdet.io.label_images import read_label_image
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.masks.encode import encode_cells
 
 SIDE = 2048
 CELLS = 40

@@ -30,8 +30,8 @@ import torch
 from head_input_data import ALL, CONFIG, Source, columns, features
 
 from hpa_mmdet.compat import prepare
-from hpa_mmdet.hooks.feature_cache import FeatureCache
-from hpa_mmdet.hooks.fit_heads import fit_heads
+from hpa_mmdet.fit.feature_cache import FeatureCache
+from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.models.localization_branch import LocalizationBranch
 from hpa_mmdet.scoring.resampling import class_average_precisions, mean_of_known

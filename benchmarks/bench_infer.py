@@ -31,8 +31,8 @@ from typing import Any
 
 import numpy as np
 
-from hpa_mmdet.coco.paste import paste_masks
 from hpa_mmdet.compat import prepare
+from hpa_mmdet.masks.paste import paste_masks
 
 prepare()
 import torch  # noqa: E402

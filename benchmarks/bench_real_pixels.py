@@ -38,7 +38,7 @@ from real_pixel_rows import (
 )
 
 from hpa_mmdet.compat import prepare
-from hpa_mmdet.hooks.feature_cache import join_caches
+from hpa_mmdet.fit.feature_cache import join_caches
 from hpa_mmdet.io.atomic import atomic_path
 
 SHIPPED = Preparation("stored", 1.0)

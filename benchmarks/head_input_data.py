@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hpa_mmdet.hooks.feature_cache import FeatureCache, load_cache, save_cache
+from hpa_mmdet.fit.feature_cache import FeatureCache, load_cache, save_cache
 from hpa_mmdet.models.cell_pooling import (
     coverage_from_boxes,
     coverage_from_masks,

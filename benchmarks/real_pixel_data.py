@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from hpa_mmdet.hooks.feature_cache import FeatureCache, load_cache, save_cache
+from hpa_mmdet.fit.feature_cache import FeatureCache, load_cache, save_cache
 from hpa_mmdet.io.channels import find_images, read_channels
 from hpa_mmdet.io.label_tables import read_image_labels
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from real_pixel_data import Features
 
 from hpa_mmdet.coco.stratify import assign_folds
-from hpa_mmdet.hooks.feature_cache import FeatureCache
-from hpa_mmdet.hooks.fit_heads import fit_heads
+from hpa_mmdet.fit.feature_cache import FeatureCache
+from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.models.localization_branch import LocalizationBranch
 from hpa_mmdet.models.localization_head import Standardize
 from hpa_mmdet.scoring.images import pool_cells

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.cli.synthesize import main as synthesize
-from hpa_mmdet.hooks.feature_cache import (
+from hpa_mmdet.fit.feature_cache import (
     FeatureCache,
     cache_features,
     load_cache,

@@ -80,7 +80,7 @@ def build_runner(args: argparse.Namespace) -> Any:
     from mmengine.config import Config
     from mmengine.registry import RUNNERS
 
-    from hpa_mmdet.hooks import run_options
+    from hpa_mmdet.cli import train_options
 
     config = Config.fromfile(args.config)
     if args.cfg_options:
@@ -88,9 +88,9 @@ def build_runner(args: argparse.Namespace) -> Any:
     config.launcher = args.launcher
     config.work_dir = str(args.work_dir or Path("work_dirs") / args.config.stem)
     if args.instances == "masks":
-        run_options.use_given_cells(config)
+        train_options.use_given_cells(config)
     if args.amp:
-        run_options.use_mixed_precision(config)
+        train_options.use_mixed_precision(config)
     if args.auto_scale_lr:
         config.auto_scale_lr.enable = True
     if args.seed is not None:
@@ -101,7 +101,7 @@ def build_runner(args: argparse.Namespace) -> Any:
     if args.resume:
         config.resume = True
         config.load_from = None if args.resume == "auto" else args.resume
-    run_options.check_annotation_files(config)
+    train_options.check_annotation_files(config)
     return RUNNERS.build(config)
 
 
