@@ -13,8 +13,7 @@ from torch import Tensor
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.masks.paste import paste_masks as paste_runs
-
-Rle = dict[str, Any]
+from hpa_mmdet.masks.rle import Rle
 
 
 def encode_masks(masks: Any, shape_hw: tuple[int, int], where: str) -> list[Rle]:
@@ -53,7 +52,7 @@ def paste_masks(mask_probs: Any, boxes_xyxy: Any, shape_hw: tuple[int, int]) -> 
     probs = _to_array(mask_probs)
     boxes = _to_array(getattr(boxes_xyxy, "tensor", boxes_xyxy))
     runs = paste_runs(probs.reshape(len(probs), *probs.shape[-2:]), boxes, shape_hw)
-    return [{"size": list(shape_hw), "counts": each.to_counts().encode("ascii")} for each in runs]
+    return [mask.to_rle() for mask in runs]
 
 
 def _check_shapes(shapes: set[tuple[int, ...]], shape_hw: tuple[int, int], where: str) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.evaluation.masks import Rle, encode_masks, paste_masks
+from hpa_mmdet.evaluation.masks import encode_masks, paste_masks
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.masks.rle import Rle
 from hpa_mmdet.scoring.truth import TruthImage
 
 

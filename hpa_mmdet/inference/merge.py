@@ -4,12 +4,12 @@ S: sources (turns of an image, models, submissions); K = 19.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
+from hpa_mmdet.masks.overlap import iou_matrix, vote_runs
 from hpa_mmdet.masks.runs import MaskRuns
 
 MATCH_IOU = 0.5
@@ -82,39 +82,3 @@ def weighted_mean(rows: Sequence[Scores], weights: NDArray[np.float64]) -> Score
     shares = weights if weights.sum() > 0 else np.ones(len(rows))
     mean = np.average(np.asarray(rows, np.float64), axis=0, weights=shares)
     return mean.astype(np.float32)
-
-
-def vote_runs(
-    masks: Sequence[MaskRuns], weights: NDArray[np.float64], share: float = 0.5
-) -> MaskRuns:
-    """Pixels that at least `share` of the weight calls the cell's; 0 asks for any."""
-    if len(masks) == 1:
-        return masks[0]
-    places = np.concatenate([each.starts for each in masks] + [each.ends for each in masks])
-    signed = [np.repeat(weights, [each.starts.size for each in masks])]
-    change = np.concatenate([signed[0], -signed[0]])
-    order = np.argsort(places, kind="stable")
-    places, change = places[order], change[order]
-    last = np.append(places[1:] != places[:-1], True) if places.size else places.astype(bool)
-    support = np.cumsum(change)[last]
-    places = places[last]
-    least = share * weights.sum()
-    inside = support >= least - 1e-9 if share > 0 else support > 1e-9
-    edge = np.flatnonzero(np.diff(np.concatenate(([False], inside)).astype(np.int8)))
-    return MaskRuns(places[edge[0::2]], places[edge[1::2]], masks[0].shape_hw)
-
-
-def union_runs(masks: Sequence[MaskRuns]) -> MaskRuns:
-    """Pixels of any of the masks."""
-    return vote_runs(masks, np.ones(len(masks)), share=0.0)
-
-
-def iou_matrix(masks: Sequence[MaskRuns]) -> NDArray[np.float64]:
-    """Intersection over union of every pair of masks of one image."""
-    if not masks:
-        return np.zeros((0, 0))
-    rles: list[dict[str, Any]] = [
-        {"size": list(each.shape_hw), "counts": each.to_counts().encode("ascii")} for each in masks
-    ]
-    matrix: NDArray[np.float64] = coco_mask.iou(rles, rles, [0] * len(rles))
-    return matrix

@@ -17,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.inference.merge import FoundCell, union_runs, weighted_mean
+from hpa_mmdet.inference.merge import FoundCell, weighted_mean
 from hpa_mmdet.inference.tiles import Tile
+from hpa_mmdet.masks.overlap import union_runs
 from hpa_mmdet.masks.runs import MaskRuns, clip_runs
 
 EDGE_PX = 4

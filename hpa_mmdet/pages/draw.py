@@ -15,10 +15,10 @@ import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from pycocotools import mask as coco_mask
 from scipy import ndimage
 
 from hpa_mmdet.localizations import LOCALIZATIONS
+from hpa_mmdet.masks.runs import runs_from_counts
 
 Colour = tuple[int, int, int]
 NO_LABEL_COLOUR: Colour = (255, 255, 255)
@@ -85,14 +85,9 @@ def cells_of_label_image(label_image: NDArray[np.integer]) -> dict[int, DrawnCel
 
 def cell_of_rle(segmentation: Mapping[str, Any]) -> DrawnCell | None:
     """Outline a COCO compressed run-length mask; None where it has no pixel."""
-    rle = dict(segmentation)
-    if isinstance(rle["counts"], str):
-        rle["counts"] = rle["counts"].encode("ascii")
-    x, y, width, height = (int(value) for value in coco_mask.toBbox(rle))
-    if width == 0 or height == 0:
-        return None
-    mask = coco_mask.decode(rle)[y : y + height, x : x + width]
-    return outline(mask > 0, (x, y))
+    height, width = segmentation["size"]
+    mask = runs_from_counts(segmentation["counts"], (height, width))
+    return outline(mask.crop(), mask.bbox_xywh[:2]) if mask.area else None
 
 
 def outline(mask: NDArray[np.bool_], offset_xy: tuple[int, int] = (0, 0)) -> DrawnCell:

@@ -3,7 +3,6 @@
 N: cells of a data set; K = 19 localizations.
 """
 
-import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from hpa_mmdet.coco.read import CocoData, read_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.fit.feature_cache import FeatureCache, cache_features, load_cache, save_cache
-from hpa_mmdet.io.label_tables import read_cell_labels
+from hpa_mmdet.io.label_tables import read_cell_labels, read_column
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.refine.out_of_fold import part_in_folds, predict_out_of_fold
 from hpa_mmdet.refine.relabel import EXPECTED_SHARE, Assignment, deal_labels, harden
@@ -143,36 +142,34 @@ def _told(cache: FeatureCache, data: CocoData) -> FeatureCache:
 def _groups(cache: FeatureCache, table: Path | None) -> list[str]:
     if table is None:
         return list(cache.hpa_ids)
-    with table.open(newline="", encoding="utf-8-sig") as handle:
-        rows = list(csv.DictReader(handle))
-    if rows and not {"ID", "antibody"} <= set(rows[0]):
-        raise InputError(table, f"columns {', '.join(rows[0])}", "ID,antibody", "add the columns")
-    group_of = {row["ID"]: row["antibody"] for row in rows}
-    if missing := [each for each in cache.hpa_ids if each not in group_of]:
+    group_of = read_column(table, "antibody")
+    if missing := [hpa_id for hpa_id in cache.hpa_ids if hpa_id not in group_of]:
         raise InputError(table, f"no row for image {missing[0]}", "one per image", "add it")
-    return [group_of[each] for each in cache.hpa_ids]
+    return [group_of[hpa_id] or f"image {hpa_id}" for hpa_id in cache.hpa_ids]
 
 
 def _deal(
     data: CocoData, cache: FeatureCache, probs: NDArray[np.float64], options: RefineOptions
-) -> dict[tuple[int, int], NDArray[np.float64]]:
+) -> dict[int, NDArray[np.float64]]:
+    """Give the labels of each cell by the id of its annotation."""
     assert cache.cell_ids is not None
     shares = EXPECTED_SHARE if options.assign == "share" else None
     image_of = {image.hpa_id: image for image in data.images}
-    labels: dict[tuple[int, int], NDArray[np.float64]] = {}
+    labels: dict[int, NDArray[np.float64]] = {}
     parts = torch.arange(len(probs)).split(cache.counts.tolist())
     for hpa_id, rows in zip(cache.hpa_ids, parts, strict=True):
         image = image_of[hpa_id]
         dealt = deal_labels(probs[rows.numpy()], image.image_labels, shares)
         if not options.soft:
             dealt = harden(dealt, image.image_labels)
-        for cell_id, each in zip(cache.cell_ids[rows].tolist(), dealt, strict=True):
-            labels[image.image_id, cell_id] = each
+        annotation_of = {cell.cell_id: cell.annotation_id for cell in image.cells}
+        for cell_id, of_cell in zip(cache.cell_ids[rows].tolist(), dealt, strict=True):
+            labels[annotation_of[cell_id]] = of_cell
     return labels
 
 
 def _compare(
-    data: CocoData, labels: Mapping[tuple[int, int], NDArray[np.float64]], truth: Path | None
+    data: CocoData, labels: Mapping[int, NDArray[np.float64]], truth: Path | None
 ) -> list[Change]:
     shown = read_cell_labels(truth) if truth is not None else {}
     before: list[NDArray[np.bool_]] = []
@@ -180,7 +177,7 @@ def _compare(
     true: list[NDArray[np.bool_]] = []
     for image in data.images:
         for cell in image.cells:
-            if (image.image_id, cell.cell_id) not in labels:
+            if cell.annotation_id not in labels:
                 continue
             if truth is not None and cell.cell_id not in shown.get(image.hpa_id, {}):
                 raise InputError(
@@ -190,7 +187,7 @@ def _compare(
                     "add it, or leave --truth out",
                 )
             before.append(_marks(cell.hpa_indices))
-            after.append(labels[image.image_id, cell.cell_id] >= 0.5)
+            after.append(labels[cell.annotation_id] >= 0.5)
             true.append(_marks(shown.get(image.hpa_id, {}).get(cell.cell_id, ())))
     wide = np.zeros((0, NUM_LOCALIZATIONS), bool)
     return count_changes(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hpa_mmdet.inference.merge import FoundCell, iou_matrix, merge_sources, union_runs, vote_runs
+from hpa_mmdet.inference.merge import FoundCell, merge_sources
+from hpa_mmdet.masks.overlap import iou_matrix, union_runs, vote_runs
 from hpa_mmdet.masks.runs import runs_of_crop
 
 SHAPE_HW = (30, 44)
