@@ -3,7 +3,7 @@
 B: images of a batch; N: cells of an image; K = 19; C, H, W: channels and size in pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -110,12 +110,11 @@ class HpaMaskRCNN(TwoStageDetector):
         assert self.detect or not lacking, "no cells are given"
         shares_maps = self.localization is not None and self.localization.backbone is None
         maps = self.backbone(batch_inputs) if lacking or shares_maps else ()
-        results = [None if cells is None else _as_results(cells) for cells in given]
+        found: Iterator[InstanceData] = iter(())
         if lacking:
-            of_lacking = [level[lacking] for level in maps]
-            found = self._find(of_lacking, [batch_data_samples[number] for number in lacking])
-            for number, instances in zip(lacking, found, strict=True):
-                results[number] = instances
+            searched = [batch_data_samples[number] for number in lacking]
+            found = iter(self._find([level[lacking] for level in maps], searched))
+        results = [next(found) if cells is None else _as_results(cells) for cells in given]
         if self.localization is not None:
             own_maps = self.localization.maps(batch_inputs, maps)
             for number, (sample, instances) in enumerate(
