@@ -137,7 +137,9 @@ def ray_cluster(workers: int) -> Iterator[Any]:
             ray.shutdown()
 
 
-def _on_one_thread(function: Callable[[MappedItem], MappedResult], item: MappedItem) -> MappedResult:
+def _on_one_thread(
+    function: Callable[[MappedItem], MappedResult], item: MappedItem
+) -> MappedResult:
     use_one_thread()
     return function(item)
 
