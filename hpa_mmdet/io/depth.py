@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS, ImageFiles, check_channels
+from hpa_mmdet.io.large_images import open_channels
 from hpa_mmdet.io.naming import split_plane
 from hpa_mmdet.io.pictures import read_header
 
