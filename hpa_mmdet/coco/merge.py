@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpa_mmdet.coco.convert import REPORT_ENDING, OutputFiles, report_path
+from hpa_mmdet.coco.convert import PLAN_KEY, REPORT_ENDING, ConversionFiles, report_path
 from hpa_mmdet.coco.lines import CocoLines, without_id
 from hpa_mmdet.coco.parse import CocoImage
 from hpa_mmdet.coco.read import find_images_root
@@ -46,6 +46,8 @@ def merge(paths: Sequence[Path], out: Path, *, overwrite: bool = False) -> Repor
         raise InputError("files", "none", "at least one COCO JSON", "name the files to merge")
     files = [CocoLines(path) for path in _in_order(wanted)]
     _check_alike(files)
+    if all(_SHARD.search(path.stem) for path in wanted):
+        _check_plans(files)
     roots = [find_images_root(file.info, file.path) for file in files]
     root = _common(roots)
     keep_ids = _image_ids_differ(files)
@@ -93,6 +95,48 @@ def _check_alike(files: Sequence[CocoLines]) -> None:
             raise InputError(
                 file.path, f"outlines of {mine}", f"of {other}", "merge like with like"
             )
+
+
+def _check_plans(files: Sequence[CocoLines]) -> None:
+    """See that shards are parts of one conversion.
+
+    Raises:
+        InputError: what they were to convert, or how, differs.
+    """
+    plans = [_plan_of(file) for file in files]
+    for file, plan in zip(files[1:], plans[1:], strict=True):
+        for name in ("options", "images", "ids", "labels", "files", "code"):
+            if plan.get(name) != plans[0].get(name):
+                raise InputError(
+                    file.path,
+                    problem=f"is a shard of another conversion than {files[0].path.name}: "
+                    + _difference(name, plan.get(name), plans[0].get(name)),
+                    remedy="convert all shards from the same files, with the same options and "
+                    "version",
+                )
+
+
+def _plan_of(file: CocoLines) -> Json:
+    plan = file.info.get(PLAN_KEY)
+    return plan if isinstance(plan, dict) else {}
+
+
+def _difference(name: str, mine: object, other: object) -> str:
+    if name == "options" and isinstance(mine, dict) and isinstance(other, dict):
+        names = sorted(key for key in {*mine, *other} if mine.get(key) != other.get(key))
+        values = [
+            f"{key} is {mine.get(key, 'the default')}, there {other.get(key, 'the default')}"
+            for key in names
+        ]
+        return ", ".join(values)
+    if name == "images":
+        return f"it is of {mine} images, the other of {other}"
+    return {
+        "ids": "the images have other ids",
+        "labels": "the labels differ",
+        "files": "the files have other names or sizes",
+        "code": "another version of the converter wrote it",
+    }.get(name, f"{name} differ")
 
 
 def _image_ids_differ(files: Sequence[CocoLines]) -> bool:
@@ -164,12 +208,12 @@ def _join_dropped(paths: Sequence[Path], out: Path) -> None:
         if fit is None:
             return
         whole = path.with_name(path.stem[: fit.start()] + path.suffix)
-        table = OutputFiles(whole, Shard(int(fit[1]), int(fit[2]))).dropped
+        table = ConversionFiles(whole, Shard(int(fit[1]), int(fit[2]))).dropped
         if table.exists():
             header, *rows = table.read_text(encoding="utf-8").splitlines(keepends=True)
             lines += rows if lines else [header, *rows]
     if lines:
-        with atomic_path(OutputFiles(out, None).dropped) as temporary:
+        with atomic_path(ConversionFiles(out, None).dropped) as temporary:
             temporary.write_text("".join(lines), encoding="utf-8")
 
 
@@ -183,7 +227,9 @@ def _join_reports(files: Sequence[CocoLines], keep_ids: bool) -> Report:
         report = read_report(path)
         joined.done += report.done
         # each shard says the same of the tables, and each file its own counts
-        joined.failures += [each for each in report.failures if each not in joined.failures]
+        joined.failures += [
+            failure for failure in report.failures if failure not in joined.failures
+        ]
         joined.notes += [
             note
             for note in report.notes

@@ -84,12 +84,12 @@ def runs_of_cells(label_image: Integers, where: object = "label image") -> dict[
     """
     _check(label_image, where)
     cell_of_run, start, end = _runs_by_cell(label_image)
-    start, end = start.astype(np.int64, copy=False), end.astype(np.int64, copy=False)
+    starts, ends = start.astype(np.int64, copy=False), end.astype(np.int64, copy=False)
     cell_ids, first = np.unique(cell_of_run, return_index=True)
     parts = pairwise([*first.tolist(), len(start)])
     height, width = label_image.shape
     return {
-        cell_id: MaskRuns(*merge_runs(start[begin:stop], end[begin:stop]), (height, width))
+        cell_id: MaskRuns(*merge_runs(starts[begin:stop], ends[begin:stop]), (height, width))
         for cell_id, (begin, stop) in zip(cell_ids.tolist(), parts, strict=True)
     }
 
