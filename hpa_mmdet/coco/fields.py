@@ -25,7 +25,8 @@ def take_whole(entry: Mapping[str, Any], key: str, where: str, low: int, high: i
         return value
     if value is None:
         raise InputError(where, problem=f"it has no {key}", remedy=_REMEDY)
-    raise InputError(where, f"{key} {shorten(value)}", f"a whole number from {low} on", _REMEDY)
+    wanted = f"a whole number from {low}" + (f" to {high}" if high < 1000 else " on")
+    raise InputError(where, f"{key} {shorten(value)}", wanted, _REMEDY)
 
 
 def take_text(entry: Mapping[str, Any], key: str, where: str) -> str:
@@ -46,14 +47,14 @@ def take_hpa_id(image: Mapping[str, Any], file_name: str, where: str) -> str:
     """Take the HPA id of an image, or read it from its file name; composed (NFC).
 
     Raises:
-        InputError: it is no text, or holds characters that cannot be printed.
+        InputError: it is no text, or holds control characters.
     """
     if image.get("hpa_id") is None:
         name = PurePosixPath(file_name).stem.removesuffix("_green")
     else:
         name = take_text(image, "hpa_id", where)
-    if not name.isprintable():
-        raise InputError(where, f"hpa_id {shorten(name)}", "printable characters", _REMEDY)
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        raise InputError(where, f"hpa_id {shorten(name)}", "no control characters", _REMEDY)
     return unicodedata.normalize("NFC", name)
 
 

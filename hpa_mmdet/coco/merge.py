@@ -150,12 +150,14 @@ def _image_ids_differ(files: Sequence[CocoLines]) -> bool:
     total = 0
     for file in files:
         for _, image in file.images():
-            if (other := seen.setdefault(image.hpa_id, file.path)) is not file.path:
+            if image.hpa_id in seen:
                 raise InputError(
                     file.path,
-                    problem=f"image {image.hpa_id} stands in {other} too",
-                    remedy="leave one out",
+                    f"image {image.hpa_id} again, as in {seen[image.hpa_id]}",
+                    "once",
+                    "leave one out",
                 )
+            seen[image.hpa_id] = file.path
             ids.add(image.image_id)
             total += 1
     return len(ids) == total

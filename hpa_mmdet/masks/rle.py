@@ -66,7 +66,7 @@ class _RunTable(NamedTuple):
 
 def as_bytes(counts: str | bytes) -> bytes:
     """Give counts as pycocotools takes them; what is not ASCII becomes a damaged string."""
-    return counts.encode("ascii", "replace") if isinstance(counts, str) else counts
+    return counts.encode("utf-8", "surrogatepass") if isinstance(counts, str) else counts
 
 
 def check_counts(
