@@ -10,11 +10,11 @@ Exit status: 0 trained; 2 bad arguments or input, nothing trained.
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
 
 
@@ -22,9 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the options, mmdet's own where it has one."""
     from mmengine.config import DictAction
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("train", __doc__)
     add = parser.add_argument
     add("config", type=Path, help="a file of configs/")
     add("--data-root", type=Path, help="folder of the JSON files and train/ (default: $HPA_DATA)")
@@ -52,19 +50,19 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, train, say what to run next."""
-    args = build_parser().parse_args(argv)
+def run(args: argparse.Namespace) -> int:
+    """Train, say what to run next."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    try:
-        runner = build_runner(args)
-        runner.train()
-    except InputError as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 2
+    runner = build_runner(args)
+    runner.train()
     if runner.rank == 0:
         print(f"next: {next_command(args, Path(runner.work_dir))}")
     return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)
 
 
 def build_runner(args: argparse.Namespace) -> Any:
