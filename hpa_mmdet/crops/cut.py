@@ -152,9 +152,8 @@ def cut_cell(
         at_image += 1
     shrinks = size < max(width, height) and not options.linear
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(window, (size, size), interpolation=method)).reshape(
-        size, size, count
-    )
+    resized = np.asarray(cv2.resize(window, (size, size), interpolation=method), np.uint8)
+    return resized.reshape(size, size, count)
 
 
 def _window(

@@ -3,7 +3,7 @@
 N: crops; M: images; K = 19.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 _SETS = pa.list_(pa.int8())
@@ -104,7 +103,7 @@ def read_cell_index(path: Path) -> CellIndex:
     """Read `cells.parquet`.
 
     Raises:
-        InputError: it cannot be read or lacks a column.
+        InputError: it cannot be read, or has other columns.
     """
     table = _read(path, CELL_SCHEMA)
     boxes = np.stack([_numbers(table[name]) for name in ("x", "y", "width", "height")], axis=1)
@@ -113,7 +112,7 @@ def read_cell_index(path: Path) -> CellIndex:
         _numbers(table["cell_id"]),
         boxes.astype(np.int32),
         _numbers(table["area"]),
-        multi_hot(table["labels"], table["label_probs"]),
+        multi_hot(table["labels"].to_pylist(), table["label_probs"].to_pylist()),
         _numbers(table["border"]),
         _numbers(table["clipped"]),
     )
@@ -123,14 +122,14 @@ def read_image_index(path: Path) -> ImageIndex:
     """Read `images.parquet`.
 
     Raises:
-        InputError: it cannot be read or lacks a column.
+        InputError: it cannot be read, or has other columns.
     """
     table = _read(path, IMAGE_SCHEMA)
     sizes, times = table["file_sizes"].to_pylist(), table["file_times"].to_pylist()
     return ImageIndex(
         table["ID"].to_pylist(),
         _numbers(table["image_id"]),
-        multi_hot(table["labels"]),
+        multi_hot(table["labels"].to_pylist()),
         table["group"].to_pylist(),
         _numbers(table["first_crop"]),
         _numbers(table["crops"]),
@@ -141,33 +140,32 @@ def read_image_index(path: Path) -> ImageIndex:
 
 
 def multi_hot(
-    sets: pa.ChunkedArray | Sequence[Sequence[int]], probs: pa.ChunkedArray | None = None
+    sets: Sequence[Sequence[int]], probs: Sequence[Sequence[float]] | None = None
 ) -> NDArray[np.float32]:
     """Turn n label sets into (n, K) float32; `probs` are the values, 1 where they are empty."""
-    lists = sets.to_pylist() if isinstance(sets, pa.ChunkedArray) else sets
-    values = np.zeros((len(lists), NUM_LOCALIZATIONS), np.float32)
-    soft = [()] * len(lists) if probs is None else probs.to_pylist()
-    for row, (labels, of_labels) in enumerate(zip(lists, soft, strict=True)):
-        if labels:
-            values[row, labels] = of_labels or 1.0
+    values = np.zeros((len(sets), NUM_LOCALIZATIONS), np.float32)
+    soft: Sequence[Sequence[float]] = [()] * len(sets) if probs is None else probs
+    for row, (labels, of_labels) in enumerate(zip(sets, soft, strict=True)):
+        values[row, list(labels)] = of_labels or 1.0
     return values
-
-
-def write_table(path: Path, schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as Parquet, the same bytes for the same rows."""
-    table = pa.Table.from_pylist(list(rows), schema=schema)
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
 
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table:
     try:
-        return pq.read_table(path, schema=schema)
-    except (OSError, pa.ArrowException, KeyError) as error:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             path, problem=f"cannot be read ({reason})", remedy="extract the crops again"
         ) from error
+    if not table.schema.equals(schema):
+        raise InputError(
+            path,
+            f"columns {', '.join(table.schema.names)}",
+            f"{', '.join(schema.names)} of their types",
+            "extract the crops again",
+        )
+    return table
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[Any]:

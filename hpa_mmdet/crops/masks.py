@@ -118,7 +118,7 @@ def restrict_cells(
 
 def clean_mask(cell: CellMask) -> CellMask:
     """Keep the largest piece of a mask and fill its holes; pieces touch at corners too."""
-    mask = cell.mask.astype(np.uint8)
+    mask = np.ascontiguousarray(cell.mask, np.uint8)
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not outlines:
         return tighten(cell)
@@ -134,7 +134,8 @@ def clean_mask(cell: CellMask) -> CellMask:
 
 def tighten(cell: CellMask) -> CellMask:
     """Cut a mask and its box to the pixels that are set."""
-    rows, columns = cell.mask.any(axis=1), cell.mask.any(axis=0)
+    rows = np.asarray(cell.mask.any(axis=1))
+    columns = np.asarray(cell.mask.any(axis=0))
     if not rows.any():
         x, y = cell.bbox_xywh[:2]
         return cell._replace(bbox_xywh=(x, y, 0, 0), mask=np.zeros((0, 0), bool))

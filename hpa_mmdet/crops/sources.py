@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.coco.index import open_coco
+from hpa_mmdet.coco.read import CocoCell
 from hpa_mmdet.crops.masks import CellMask, cells_of_coco, cells_of_image
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import (
@@ -42,7 +43,8 @@ class SourceImage:
         image_id: its id in the COCO JSON, or its place from 1.
         image_labels: weak labels; empty where nothing says them.
         group: what must not be split between training and validation.
-        cells: masks, or None where they are in `mask`.
+        cells: entries of the COCO JSON, or None where cells are in `mask`.
+        shape_hw: of the image as the COCO JSON has it, or None.
         mask: the label image, or None.
         nuclei: the label image of nuclei, or None.
         labels: of cells by id; a cell that is not named inherits `image_labels`.
@@ -53,7 +55,8 @@ class SourceImage:
     image_id: int
     image_labels: tuple[int, ...]
     group: str
-    cells: Sequence[CellMask] | None = None
+    cells: Sequence[CocoCell] | None = None
+    shape_hw: tuple[int, int] | None = None
     mask: Path | None = None
     nuclei: Path | None = None
     labels: Mapping[int, CellLabels] | None = None
@@ -65,16 +68,21 @@ class SourceImage:
         channels = [split_plane(path)[0] for path in self.files.paths.values()]
         return [*dict.fromkeys(channels), *(p for p in (self.mask, self.nuclei) if p is not None)]
 
-    def read_cells(self) -> Sequence[CellMask]:
+    def read_cells(self, shape_hw: tuple[int, int]) -> Sequence[CellMask]:
         """Give the masks of the cells.
 
+        Args:
+            shape_hw: of the image's channels.
+
         Raises:
-            InputError: the label image cannot be read.
+            InputError: the label image cannot be read, or masks and channels differ in size.
         """
-        if self.cells is not None:
-            return self.cells
-        assert self.mask is not None
-        return cells_of_image(read_label_image(self.mask))
+        if self.mask is None:
+            self._check_size(self.shape_hw, shape_hw, "the COCO JSON")
+            return cells_of_coco(self.cells or (), shape_hw)
+        label_image = read_label_image(self.mask)
+        self._check_size(label_image.shape, shape_hw, self.mask)
+        return cells_of_image(label_image)
 
     def read_planes(self, names: Sequence[str]) -> dict[str, NDArray[np.integer]]:
         """Read channels, each (H, W).
@@ -88,6 +96,15 @@ class SourceImage:
         stack = read_channels(self.files, names)
         return {name: stack[..., at] for at, name in enumerate(names)}
 
+    def _check_size(self, found: Sequence[int] | None, shape_hw: Sequence[int], at: object) -> None:
+        if found is not None and tuple(found) != tuple(shape_hw):
+            raise InputError(
+                f"image {self.files.image_id}",
+                f"channels of {shape_hw[1]}x{shape_hw[0]} pixels",
+                f"{found[1]}x{found[0]} as in {at}",
+                "segment the image again, or convert it again",
+            )
+
     def labels_of(self, cell_id: int) -> CellLabels:
         """Give the set of a cell."""
         return (self.labels or {}).get(cell_id) or CellLabels(self.image_labels)
@@ -98,6 +115,7 @@ class CropSource(Protocol):
 
     root: Path
     tables: tuple[Path, ...]
+    notes: tuple[str, ...]
 
     @property
     def ids(self) -> Sequence[str]:
@@ -159,9 +177,7 @@ def open_source(options: SourceOptions) -> CropSource:
             remedy="give the folder and --masks, or the JSON alone",
         )
     if not is_folder and (options.labels or options.cell_labels):
-        raise InputError(
-            "--labels", problem="a COCO JSON holds its labels", remedy="leave it out"
-        )
+        raise InputError("--labels", problem="a COCO JSON holds its labels", remedy="leave it out")
     return FolderSource(options) if is_folder else CocoSource(options)
 
 
@@ -177,6 +193,7 @@ class CocoSource:
             )
         self.root = root
         self.tables = _tables(options.source, options.groups)
+        self.notes: tuple[str, ...] = ()
         self._images = data.images
         self.ids = [image.hpa_id for image in data.images]
         self._groups = _read_groups(options)
@@ -191,7 +208,8 @@ class CocoSource:
             image.image_id,
             image.image_labels,
             self._groups.get(image.hpa_id, image.hpa_id),
-            cells=cells_of_coco(image.cells, image.shape_hw),
+            cells=image.cells,
+            shape_hw=image.shape_hw,
             nuclei=self._nuclei.get(image.hpa_id),
             labels={
                 cell.cell_id: CellLabels(cell.hpa_indices, cell.hpa_probs) for cell in image.cells
@@ -223,6 +241,10 @@ class FolderSource:
             self._cell_labels = of_cells.sets
             self._problems |= of_cells.problems
         self.ids = sorted(self._files)
+        unused = sorted(masks.paths.keys() - self._files.keys())
+        self.notes: tuple[str, ...] = ()
+        if unused:
+            self.notes = (f"{len(unused)} label images have no images and are left out",)
         self._options = options
 
     def image(self, at: int) -> SourceImage:

@@ -33,11 +33,11 @@ DROPPED, REPORT = "dropped.csv", "report.json"
 _OPEN_SHARDS = 256  # each holds a file descriptor, of which a process commonly has 1,024
 
 
-class Shard(NamedTuple):
+class PixelShard(NamedTuple):
     """One file of pixels: its name and how many crops it holds."""
 
     file: str
-    count: int
+    crops: int
 
 
 class CropStore:
@@ -58,8 +58,8 @@ class CropStore:
         self.path = Path(path)
         self.header = read_header(self.path)
         self.options = CropOptions.from_dict(self.header["options"], self.path / HEADER)
-        self.shards = [Shard(*shard) for shard in self.header["shards"]]
-        self._ends = np.cumsum([shard.count for shard in self.shards], dtype=np.int64)
+        self.shards = [PixelShard(*shard) for shard in self.header["shards"]]
+        self._ends = np.cumsum([shard.crops for shard in self.shards], dtype=np.int64)
         self._maps: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         for shard in self.shards:
             _check_size(self.path / shard.file, self._nbytes(shard))
@@ -104,7 +104,7 @@ class CropStore:
         if crops.stop == crops.start:
             return np.zeros((0, *self.crop_shape), np.uint8)
         shard = int(np.searchsorted(self._ends, crops.start, side="right"))
-        begin = int(self._ends[shard]) - self.shards[shard].count
+        begin = int(self._ends[shard]) - self.shards[shard].crops
         return self._map(shard)[crops.start - begin : crops.stop - begin]
 
     def __getitem__(self, crop: int) -> NDArray[np.uint8]:
@@ -112,7 +112,7 @@ class CropStore:
         if not 0 <= crop < len(self):
             raise IndexError(crop)
         shard = int(np.searchsorted(self._ends, crop, side="right"))
-        return self._map(shard)[crop - int(self._ends[shard]) + self.shards[shard].count]
+        return self._map(shard)[crop - int(self._ends[shard]) + self.shards[shard].crops]
 
     def take(self, crops: Sequence[int] | NDArray[np.integer]) -> NDArray[np.uint8]:
         """Copy some crops, in the order asked for, to one array (n, S, S, C) uint8."""
@@ -144,11 +144,11 @@ class CropStore:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise InputError(path, problem=str(error), remedy="extract the crops again") from error
-        if array.shape != (self.shards[shard].count, *self.crop_shape) or array.dtype != np.uint8:
+        if array.shape != (self.shards[shard].crops, *self.crop_shape) or array.dtype != np.uint8:
             raise InputError(
                 path,
                 f"{array.dtype} of {array.shape}",
-                f"uint8 of {(self.shards[shard].count, *self.crop_shape)}",
+                f"uint8 of {(self.shards[shard].crops, *self.crop_shape)}",
                 "extract the crops again",
             )
         self._maps[shard] = array
@@ -156,8 +156,8 @@ class CropStore:
             self._maps.popitem(last=False)
         return array
 
-    def _nbytes(self, shard: Shard) -> int:
-        return shard.count * int(np.prod(self.crop_shape))
+    def _nbytes(self, shard: PixelShard) -> int:
+        return shard.crops * int(np.prod(self.crop_shape))
 
 
 def read_header(path: Path) -> dict[str, Any]:

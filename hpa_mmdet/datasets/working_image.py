@@ -48,4 +48,3 @@ def working_shape(shape_hw: tuple[int, int], scale: float) -> tuple[int, int]:
     """
     height, width = (max(1, round(side * scale)) for side in shape_hw)
     return height, width
-
