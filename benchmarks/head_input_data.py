@@ -17,8 +17,8 @@ from hpa_mmdet.fit.feature_cache import FeatureCache, load_cache, save_cache
 from hpa_mmdet.models.cell_pooling import (
     coverage_from_boxes,
     coverage_from_masks,
-    pool_cells,
     pool_image,
+    pool_maps_in_cells,
 )
 from hpa_mmdet.models.timm_features import TimmFeatures
 
@@ -156,5 +156,5 @@ def _pooled(maps: Sequence[Tensor], instances: Any, scale: float, pooling: str) 
             if scale > 1:
                 masks = masks.repeat_interleave(round(scale), 1).repeat_interleave(round(scale), 2)
             coverage = coverage_from_masks(masks, round(stride / min(scale, 1)), shape_hw)
-        parts.append(pool_cells(maps[first:last], coverage))
+        parts.append(pool_maps_in_cells(maps[first:last], coverage))
     return torch.cat(parts, dim=1)

@@ -18,7 +18,7 @@ from hpa_mmdet.fit.feature_cache import FeatureCache, load_cache, save_cache
 from hpa_mmdet.io.channels import find_images, read_channels
 from hpa_mmdet.io.label_tables import read_image_labels
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
-from hpa_mmdet.models.cell_pooling import coverage_from_masks, pool_cells, pool_image
+from hpa_mmdet.models.cell_pooling import coverage_from_masks, pool_image, pool_maps_in_cells
 from hpa_mmdet.models.timm_features import TimmFeatures
 from hpa_mmdet.segment import WatershedSegmenter
 from hpa_mmdet.segment.artefacts import without_scale_bars
@@ -186,7 +186,7 @@ def _compute(
         maps = [of_level[0] for of_level in network(padded)]
         masks = torch.from_numpy(small[None] == np.unique(small[small > 0])[:, None, None])
         coverage = coverage_from_masks(masks, 4, (maps[0].shape[1], maps[0].shape[2]))
-        cells.append(pool_cells(maps, coverage))
+        cells.append(pool_maps_in_cells(maps, coverage))
         images.append(pool_image(maps))
         labels[row, list(picture.labels)] = 1
         digest = hashlib.sha256(picture.green.tobytes()).hexdigest()[:16]
