@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hpa_mmdet.coco.index import open_coco
 from hpa_mmdet.coco.read import CocoImage
-from hpa_mmdet.crops.index import multi_hot
+from hpa_mmdet.crops.index import label_matrix
 from hpa_mmdet.crops.store import CropStore
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.localizations import NAMES, NUM_LOCALIZATIONS
@@ -104,7 +104,7 @@ def _of_cells(image: CocoImage, cell_ids: NDArray[np.int64], path: Path) -> NDAr
             remedy="give the JSON that the crops were cut from, or extract them again",
         )
     chosen = [of_id[int(cell_id)] for cell_id in cell_ids]
-    return multi_hot([cell.hpa_indices for cell in chosen], [cell.hpa_probs for cell in chosen])
+    return label_matrix([cell.hpa_indices for cell in chosen], [cell.hpa_probs for cell in chosen])
 
 
 def _differ(

@@ -1,25 +1,25 @@
 """A chunk of a store: some images in a row, their crops in one file of pixels."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hpa_mmdet.coco.filters import Dropped
-from hpa_mmdet.crops.cut import Crops, cut_cells, prepare_cells
+from hpa_mmdet.crops.cut import Crops, cut_prepared, prepare_cells
 from hpa_mmdet.crops.limits import CropLimits, part_cells
 from hpa_mmdet.crops.options import CropOptions
 from hpa_mmdet.crops.pixel_file import open_pixel_file
 from hpa_mmdet.crops.sources import SourceImage, SourceOptions, open_source
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.label_images import read_label_image
-from hpa_mmdet.io.outputs import OutputFiles
-from hpa_mmdet.jobs.parts import Lines
+from hpa_mmdet.jobs.fingerprint import code_digest, file_states, fingerprint
+from hpa_mmdet.jobs.parts import PartFolder, PartSummary
+from hpa_mmdet.jobs.report import Failure
 from hpa_mmdet.jobs.run import attempt
 
-CHUNK_IMAGES = 64
-"""Images of a chunk: few enough to be done again after a kill, many enough for few files."""
+IMAGES_PER_CHUNK = 64
+"""Few enough to be done again after a kill, many enough that a store has few files."""
 
 
 class Chunk(NamedTuple):
@@ -28,11 +28,6 @@ class Chunk(NamedTuple):
     number: int
     begin: int
     ids: tuple[str, ...]
-
-    @property
-    def file(self) -> str:
-        """The name of its pixels."""
-        return f"pixels-{self.number:05}.npy"
 
 
 @dataclass(frozen=True)
@@ -43,43 +38,55 @@ class ChunkCutter:
         source: where the images are.
         options: how crops are cut.
         limits: which cells are left out.
-        outputs: of the run; its root is the store's folder.
-        folder: the store's folder.
+        parts: the store's folder, whose files of pixels are the parts of the run.
     """
 
     source: SourceOptions
     options: CropOptions
     limits: CropLimits
-    outputs: OutputFiles
-    folder: Path
+    parts: PartFolder
 
-    def __call__(self, chunk: Chunk) -> Lines:
-        """Write a chunk's pixels; give a line of JSON for each image.
+    def __call__(self, chunk: Chunk) -> PartSummary | InputError:
+        """Write a chunk's file, or find that it has been written; an error ends the run."""
+        return attempt(self._cut, chunk)
 
-        A line has `image` and `cells` (rows of the two tables), `dropped` and `file`; or
-        `failed` and `message`; or `stop`, where the run cannot go on, as on a full disk.
-        """
+    def _cut(self, chunk: Chunk) -> PartSummary:
+        mark = self.fingerprint_of(chunk)
+        if (earlier := self.parts.summary_of(chunk.number, mark)) is not None:
+            return earlier
         crop_shape = (self.options.size_px, self.options.size_px, len(self.options.channels))
-        try:
-            with (
-                self.outputs.writing(self.folder / chunk.file) as temporary,
-                open_pixel_file(temporary, crop_shape) as writer,
-            ):
-                lines = []
-                for hpa_id, at in zip(chunk.ids, range(chunk.begin, 1 << 62), strict=False):
-                    outcome = attempt(self.cut_image, at)
-                    if isinstance(outcome, InputError):
-                        lines.append({"failed": hpa_id, "message": str(outcome)})
-                        continue
-                    crops, line = outcome
-                    writer.append(crops.pixels)
-                    lines.append({**line, "file": chunk.file})
-        except InputError as error:
-            return Lines([json.dumps({"stop": str(error)})], [])
-        return Lines([json.dumps(line) for line in lines], [])
+        summary = PartSummary()
+        with (
+            self.parts.writing(chunk.number, mark, summary) as temporary,
+            open_pixel_file(temporary, crop_shape) as writer,
+        ):
+            for place, hpa_id in enumerate(chunk.ids, chunk.begin):
+                outcome = attempt(self.cut_image, place)
+                if isinstance(outcome, InputError):
+                    summary.failures.append(Failure(hpa_id, str(outcome)))
+                    continue
+                crops, line = outcome
+                writer.append(crops.pixels, line)
+                summary.done += 1
+        return summary
+
+    def fingerprint_of(self, chunk: Chunk) -> str:
+        """Give the fingerprint of all that a chunk's file depends on."""
+        source = open_source(self.source)
+        images = [source.image(chunk.begin + at) for at in range(len(chunk.ids))]
+        states = [file_states(image.paths) for image in images]
+        return fingerprint(
+            code_digest(__name__),
+            self.source,
+            self.options,
+            self.limits,
+            chunk,
+            file_states(source.tables),
+            states,
+        )
 
     def cut_image(self, at: int) -> tuple[Crops, dict[str, Any]]:
-        """Cut the cells of an image that are kept.
+        """Cut the cells of an image that are kept; rows of the tables are the line.
 
         Raises:
             InputError: a file cannot be read, or sizes differ.
@@ -93,24 +100,12 @@ class ChunkCutter:
         height, width = next(iter(planes.values())).shape
         cells = prepare_cells(image.read_cells((height, width)), self.options, nuclei)
         kept, dropped = part_cells(cells, self.limits, self.options.window_px)
-        crops = cut_cells(planes, kept, self.options)
+        crops = cut_prepared(planes, kept, self.options)
         return crops, {
             "image": _image_row(image, (height, width), source.root),
             "cells": _cell_rows(image, crops),
             "dropped": [_dropped_row(image, cell) for cell in dropped],
         }
-
-    def files_of(self, chunk: Chunk) -> list[Path]:
-        """List the files that a chunk is made from."""
-        source = open_source(self.source)
-        paths = list(source.tables)
-        for at in range(chunk.begin, chunk.begin + len(chunk.ids)):
-            paths += source.image(at).paths
-        return paths
-
-    def describe(self) -> str:
-        """Say all that a chunk depends on besides its images."""
-        return repr((self.source, asdict(self.options), asdict(self.limits)))
 
     def _read_nuclei(self, image: SourceImage) -> Any:
         if self.options.region == "cell":
@@ -124,7 +119,7 @@ class ChunkCutter:
         return read_label_image(image.nuclei)
 
 
-def chunk_images(ids: Sequence[str], size: int = CHUNK_IMAGES) -> list[Chunk]:
+def chunk_images(ids: Sequence[str], size: int = IMAGES_PER_CHUNK) -> list[Chunk]:
     """Part a source's images into chunks; shards of a run take whole chunks."""
     return [
         Chunk(number, begin, tuple(ids[begin : begin + size]))

@@ -17,7 +17,7 @@ from hpa_mmdet.crops.options import MASK, CropOptions
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.bit_depth import to_uint8
 
-Plane = NDArray[np.integer]
+_Plane = NDArray[np.integer]
 
 
 class Crops(NamedTuple):
@@ -35,7 +35,7 @@ class Crops(NamedTuple):
 
 
 def cut_crops(
-    planes: Mapping[str, Plane],
+    planes: Mapping[str, _Plane],
     cells: Sequence[CellMask],
     options: CropOptions,
     *,
@@ -54,7 +54,7 @@ def cut_crops(
         InputError: a channel is missing, sizes or depths do not fit, a cell lies outside the
             image, or nuclei are needed.
     """
-    return cut_cells(planes, prepare_cells(cells, options, nuclei), options)
+    return cut_prepared(planes, prepare_cells(cells, options, nuclei), options)
 
 
 def prepare_cells(
@@ -76,8 +76,8 @@ def prepare_cells(
     return [clean_mask(cell) for cell in cells]
 
 
-def cut_cells(
-    planes: Mapping[str, Plane], cells: Sequence[CellMask], options: CropOptions
+def cut_prepared(
+    planes: Mapping[str, _Plane], cells: Sequence[CellMask], options: CropOptions
 ) -> Crops:
     """Cut cells out of an image by masks that `prepare_cells` gave.
 
@@ -105,7 +105,7 @@ def cut_cells(
     return Crops(pixels, list(cells), clipped)
 
 
-def prepare_planes(planes: Mapping[str, Plane], options: CropOptions) -> list[NDArray[np.uint8]]:
+def prepare_planes(planes: Mapping[str, _Plane], options: CropOptions) -> list[NDArray[np.uint8]]:
     """Give the channels that crops show, cleaned where asked for, as 8 bit, in their order."""
     prepared = []
     for name in options.image_channels:
@@ -177,7 +177,7 @@ def _draw_mask(plane: NDArray[np.uint8], cell: CellMask, left: int, top: int) ->
     plane[y0 - top : y1 - top, x0 - left : x1 - left][part] = 255
 
 
-def _check_planes(planes: Mapping[str, Plane], options: CropOptions) -> tuple[int, int]:
+def _check_planes(planes: Mapping[str, _Plane], options: CropOptions) -> tuple[int, int]:
     names = options.image_channels
     if lacking := [name for name in names if name not in planes]:
         raise InputError(

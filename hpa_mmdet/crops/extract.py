@@ -1,14 +1,12 @@
 """A store of crops written: resumable, in shards, the same bytes each way."""
 
 import csv
-import hashlib
 import json
 import os
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,38 +18,21 @@ from hpa_mmdet.crops.chunks import Chunk, ChunkCutter, chunk_images
 from hpa_mmdet.crops.index import CELL_SCHEMA, IMAGE_SCHEMA
 from hpa_mmdet.crops.limits import CropLimits
 from hpa_mmdet.crops.options import CropOptions
+from hpa_mmdet.crops.pixel_file import read_pixel_lines
 from hpa_mmdet.crops.sources import SourceOptions, open_source
 from hpa_mmdet.crops.store import CELLS, DROPPED, FORMAT, HEADER, IMAGES, REPORT, VERSION
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.atomic import remove_temporary_files
 from hpa_mmdet.io.outputs import OutputFiles
-from hpa_mmdet.jobs import Failure, Report
-from hpa_mmdet.jobs.parts import PartJob, read_lines, run_parts
+from hpa_mmdet.jobs import Report
+from hpa_mmdet.jobs.engines import map_in_order
+from hpa_mmdet.jobs.fingerprint import fingerprint
+from hpa_mmdet.jobs.parts import PartFolder
+from hpa_mmdet.jobs.progress import progress
 from hpa_mmdet.jobs.shards import Shard
 
-TOOL = "extract_crops"
-PARTS = "parts"
-
-
-@dataclass(frozen=True)
-class _ChunkJob(PartJob[Chunk]):
-    """Parts that are named by the chunk's place in the whole run, not in its shard."""
-
-    first: int = 0
-
-    def path_of(self, index: int) -> Path:
-        return super().path_of(self.first + index)
-
-    def __call__(self, part: tuple[int, Sequence[Chunk]]) -> Any:
-        summary = super().__call__(part)
-        path = self.path_of(part[0])
-        if isinstance(summary, InputError) or not (stop := _stop_of(path)):
-            return summary
-        path.unlink()  # so that it is done again
-        return InputError(
-            self.folder.parent,
-            problem=f"a file of pixels could not be written ({stop})",
-            remedy="mend that and run the same command again, which goes on with its work",
-        )
+_TOOL = "extract_crops"
+PIXELS, ENDING = "pixels-", ".npy"
 
 
 def extract_crops(
@@ -88,162 +69,138 @@ def extract_crops(
     if engine == "ray":  # workers on other machines have other current folders
         source, out = _absolute(source), out.absolute()
     limits = limits or CropLimits()
-    fingerprint = hashlib.sha256(repr((source, options, limits)).encode()).hexdigest()
     outputs = OutputFiles(
-        TOOL, inputs=_inputs(source), overwrite=overwrite, fingerprint=fingerprint, root=out
+        _TOOL,
+        inputs=[getattr(source, name) for name in _PLACES],
+        overwrite=overwrite,
+        fingerprint=fingerprint(source, options, limits),
+        root=out,
     )
-    outputs.claim_folder(out)
-    _claim(out, outputs, overwrite)
+    _claim(out, outputs)
     open_source.cache_clear()  # its files may have changed since an earlier call
     opened = open_source(source)
     if not opened.ids:
         raise InputError(source.source, problem="holds no images", remedy="check the path")
-    cutter = ChunkCutter(source, options, limits, outputs, out)
-    chunks = chunk_images(opened.ids)
-    places = slice(0, len(chunks)) if shard is None else shard.range_of(len(chunks))
-    job = _ChunkJob(
-        cutter, _chunk_name, cutter.files_of, out / PARTS, cutter.describe(), places.start
+    cutter = ChunkCutter(
+        source, options, limits, PartFolder(out, _TOOL, name=PIXELS, ending=ENDING)
     )
-    report = Report(TOOL, notes=list(opened.notes))
-    parts = run_parts(job, chunks[places], report, workers=workers, engine=engine, part_size=1)
-    report.done = 0  # chunks; images are counted below
-    _count(parts, report)
+    chunks = chunk_images(opened.ids)
+    report = Report(_TOOL, notes=list(opened.notes))
+    mine = chunks if shard is None else list(shard.take(chunks))
+    _cut_chunks(cutter, mine, report, workers=workers, engine=engine)
     if shard is not None:
         report.notes.append(f"shard {shard.index} of {shard.count}: the store is not finished yet")
     elif report.done:
-        _finish(parts, cutter, opened.root, report)
-        shutil.rmtree(out / PARTS, ignore_errors=True)
+        _finish(cutter, chunks, opened.root, report, outputs)
     return report
 
 
-def _chunk_name(chunk: Chunk) -> str:
-    return chunk.file
+def _cut_chunks(
+    cutter: ChunkCutter, chunks: Sequence[Chunk], report: Report, *, workers: int, engine: str
+) -> None:
+    """Cut the chunks that are not done yet, and fill the report."""
+    summaries = map_in_order(cutter, chunks, workers=workers, engine=engine)
+    with progress(_TOOL, sum(len(chunk.ids) for chunk in chunks)) as advance:
+        for chunk, summary in zip(chunks, summaries, strict=True):
+            if isinstance(summary, InputError):
+                raise summary
+            advance(len(chunk.ids))
+            report.done += summary.done
+            report.failures += summary.failures
 
 
-def _claim(out: Path, outputs: OutputFiles, overwrite: bool) -> None:
-    """Refuse a folder that is not ours to write to; clear an older store of this tool."""
-    if not out.is_dir() or not any(out.iterdir()):
-        return
-    finished = (out / HEADER).exists()
-    if not finished and not (out / PARTS).is_dir():
-        raise InputError(
-            out,
-            problem="is a folder with other files, and no store of crops",
-            remedy="choose another folder for --out",
-        )
-    if finished and not overwrite:
-        raise InputError(
-            out, problem="is a finished store", remedy="give --overwrite to replace it"
-        )
-    if finished:
-        if not outputs.owns(out / HEADER):
-            raise InputError(
-                out / HEADER,
-                problem=f"was not written by {TOOL}, so it is never replaced",
-                remedy="choose another folder for --out",
-            )
-        outputs.remove_owned()
+def _claim(out: Path, outputs: OutputFiles) -> None:
+    """Refuse a folder that is not ours to write to; take the finish from an older store."""
+    outputs.claim_folder(out)
+    header = out / HEADER
+    # the header comes last, so where it is there the earlier run was whole
+    outputs.of_fingerprint("").claim(header)
+    for name in (CELLS, IMAGES, DROPPED, REPORT):
+        outputs.claim(out / name)
+    header.unlink(missing_ok=True)
 
 
-def _rows(parts: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    for text in read_lines(parts):
-        yield json.loads(text)
-
-
-def _stop_of(part: Path) -> str | None:
-    """Give the reason why a chunk could not be written, where it has one."""
-    first = next(_rows([part]), {})
-    return first.get("stop")
-
-
-def _count(parts: Sequence[Path], report: Report) -> None:
-    """Fill the report from the parts."""
-    dropped: Counter[str] = Counter()
-    crops = clipped = 0
-    for part in parts:
-        for row in _rows([part]):
-            if "failed" in row:
-                report.failures.append(Failure(row["failed"], row["message"]))
-                continue
-            report.done += 1
-            crops += len(row["cells"])
-            clipped += sum(cell["clipped"] for cell in row["cells"])
-            dropped.update(reason for _, _, reason, _ in row["dropped"])
-    report.notes.append(f"{crops:,} crops of {report.done:,} images")
-    if clipped:
-        report.notes.append(f"{clipped:,} cells are larger than the crop, which shows their middle")
-    report.notes += [
-        f"{count:,} cells left out: {reason} ({DROPPED})"
-        for reason, count in sorted(dropped.items())
-    ]
-
-
-def _finish(parts: Sequence[Path], cutter: ChunkCutter, root: Path, report: Report) -> None:
-    """Join the parts' rows to the tables; the header, which makes it a store, comes last."""
-    folder, outputs = cutter.folder, cutter.outputs
-    shards: dict[str, int] = {}
-    first_crop = images = 0
+def _finish(
+    cutter: ChunkCutter,
+    chunks: Sequence[Chunk],
+    root: Path,
+    report: Report,
+    outputs: OutputFiles,
+) -> None:
+    """Join the chunks' lines to the tables; the header, which makes it a store, comes last."""
+    out = cutter.parts.folder
+    shards: dict[str, tuple[int, int]] = {}
     with ExitStack() as stack:
-        cells_path = stack.enter_context(outputs.writing(folder / CELLS))
-        images_path = stack.enter_context(outputs.writing(folder / IMAGES))
-        dropped_path = stack.enter_context(outputs.writing(folder / DROPPED))
-        handle = stack.enter_context(dropped_path.open("w", newline="", encoding="utf-8"))
-        table = csv.writer(handle, lineterminator="\n")
-        table.writerow(DROPPED_COLUMNS)
-        cell_writer = stack.enter_context(_open_table(cells_path, CELL_SCHEMA))
-        image_writer = stack.enter_context(_open_table(images_path, IMAGE_SCHEMA))
-        for part in parts:
-            image_rows: list[dict[str, Any]] = []
-            cell_rows: list[dict[str, Any]] = []
-            for row in _rows([part]):
-                if "failed" in row:
-                    continue
-                count = len(row["cells"])
-                image_rows.append({**row["image"], "first_crop": first_crop, "crops": count})
-                cell_rows += [{**cell, "image": images} for cell in row["cells"]]
-                table.writerows(row["dropped"])
-                shards[row["file"]] = shards.get(row["file"], 0) + count
-                first_crop, images = first_crop + count, images + 1
-            _write_rows(image_writer, IMAGE_SCHEMA, image_rows)
-            _write_rows(cell_writer, CELL_SCHEMA, cell_rows)
-    for file in shards:
-        if not (folder / file).exists():
-            raise InputError(
-                folder / file,
-                problem="is gone since it was written",
-                remedy=f"remove {folder / PARTS} and run the same command again",
-            )
-    with outputs.writing(folder / REPORT) as temporary:
-        report.write(temporary)
+        tables = _Tables(stack, out, outputs)
+        for chunk in chunks:
+            path = cutter.parts.path_of(chunk.number)
+            crops = tables.add(read_pixel_lines(path))
+            if crops:
+                shards[path.name] = (crops, path.stat().st_size)
+    for path in out.glob(f"{PIXELS}*{ENDING}"):
+        if path.name not in shards and outputs.owns(path):  # empty, or of an older store
+            path.unlink()
+    remove_temporary_files(out)  # of a run that was killed
+    report.notes += tables.notes()
+    report.write(out / REPORT, outputs)
     header = {
         "format": FORMAT,
         "version": VERSION,
         "options": cutter.options.to_dict(),
-        "images": images,
-        "crops": first_crop,
-        "shards": [[file, count] for file, count in shards.items() if count],
-        "source": Path(os.path.relpath(root.resolve(), folder.resolve())).as_posix(),
+        "images": tables.images,
+        "crops": tables.crops,
+        "shards": [[name, *counts] for name, counts in shards.items()],
+        "source": Path(os.path.relpath(root.resolve(), out.resolve())).as_posix(),
     }
-    with outputs.writing(folder / HEADER) as temporary:
+    with outputs.writing(out / HEADER) as temporary:
         temporary.write_text(json.dumps(header, indent=1), encoding="utf-8")
 
 
-def _open_table(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(path, schema, compression="zstd")
+class _Tables:
+    """The tables of a store, written chunk by chunk."""
+
+    def __init__(self, stack: ExitStack, out: Path, outputs: OutputFiles) -> None:
+        self.images = self.crops = self.clipped = 0
+        self.dropped: Counter[str] = Counter()
+        paths = [stack.enter_context(outputs.writing(out / name)) for name in (CELLS, IMAGES)]
+        self._cells = stack.enter_context(pq.ParquetWriter(paths[0], CELL_SCHEMA))
+        self._images = stack.enter_context(pq.ParquetWriter(paths[1], IMAGE_SCHEMA))
+        path = stack.enter_context(outputs.writing(out / DROPPED))
+        handle = stack.enter_context(path.open("w", newline="", encoding="utf-8"))
+        self._dropped = csv.writer(handle, lineterminator="\n")
+        self._dropped.writerow(DROPPED_COLUMNS)
+
+    def add(self, lines: Sequence[dict[str, Any]]) -> int:
+        """Write the rows of a chunk's images; give the number of its crops."""
+        cells: list[dict[str, Any]] = []
+        images: list[dict[str, Any]] = []
+        for line in lines:
+            place = {"first_crop": self.crops + len(cells), "crops": len(line["cells"])}
+            cells += [{**cell, "image": self.images + len(images)} for cell in line["cells"]]
+            images.append({**line["image"], **place})
+            self._dropped.writerows(line["dropped"])
+            self.dropped.update(reason for _, _, reason, _ in line["dropped"])
+        self._cells.write_table(pa.Table.from_pylist(cells, schema=CELL_SCHEMA))
+        self._images.write_table(pa.Table.from_pylist(images, schema=IMAGE_SCHEMA))
+        self.crops, self.images = self.crops + len(cells), self.images + len(images)
+        self.clipped += sum(cell["clipped"] for cell in cells)
+        return len(cells)
+
+    def notes(self) -> list[str]:
+        """Say what the store holds and what it lacks."""
+        notes = [f"{self.crops:,} crops of {self.images:,} images"]
+        if self.clipped:
+            notes.append(
+                f"{self.clipped:,} cells are larger than their crop, which shows the middle"
+            )
+        for reason, count in sorted(self.dropped.items()):
+            notes.append(f"{count:,} cells left out: {reason} ({DROPPED})")
+        return notes
 
 
-def _write_rows(
-    writer: pq.ParquetWriter, schema: pa.Schema, rows: Sequence[dict[str, Any]]
-) -> None:
-    if rows:
-        writer.write_table(pa.Table.from_pylist(list(rows), schema=schema))
-
-
-def _inputs(source: SourceOptions) -> list[Path | None]:
-    return [source.source, source.images, source.masks, source.nuclei, source.labels]
+_PLACES = ("source", "images", "masks", "nuclei", "labels", "cell_labels", "groups")
 
 
 def _absolute(source: SourceOptions) -> SourceOptions:
-    names = ("source", "images", "masks", "nuclei", "labels", "cell_labels", "groups")
-    places = {name: path.absolute() for name in names if (path := getattr(source, name))}
+    places = {name: path.absolute() for name in _PLACES if (path := getattr(source, name))}
     return replace(source, **places)

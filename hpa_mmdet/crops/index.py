@@ -112,7 +112,7 @@ def read_cell_index(path: Path) -> CellIndex:
         _numbers(table["cell_id"]),
         boxes.astype(np.int32),
         _numbers(table["area"]),
-        multi_hot(table["labels"].to_pylist(), table["label_probs"].to_pylist()),
+        label_matrix(table["labels"].to_pylist(), table["label_probs"].to_pylist()),
         _numbers(table["border"]),
         _numbers(table["clipped"]),
     )
@@ -129,7 +129,7 @@ def read_image_index(path: Path) -> ImageIndex:
     return ImageIndex(
         table["ID"].to_pylist(),
         _numbers(table["image_id"]),
-        multi_hot(table["labels"].to_pylist()),
+        label_matrix(table["labels"].to_pylist()),
         table["group"].to_pylist(),
         _numbers(table["first_crop"]),
         _numbers(table["crops"]),
@@ -139,7 +139,7 @@ def read_image_index(path: Path) -> ImageIndex:
     )
 
 
-def multi_hot(
+def label_matrix(
     sets: Sequence[Sequence[int]], probs: Sequence[Sequence[float]] | None = None
 ) -> NDArray[np.float32]:
     """Turn n label sets into (n, K) float32; `probs` are the values, 1 where they are empty."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from hpa_mmdet.crops.cut import cut_cells, prepare_cells
+from hpa_mmdet.crops.cut import cut_prepared, prepare_cells
 from hpa_mmdet.crops.sources import SourceOptions, open_source
 from hpa_mmdet.crops.store import CropStore
 from hpa_mmdet.io.atomic import atomic_path
@@ -23,7 +23,7 @@ from hpa_mmdet.pages.draw import label_font
 
 FOLDER = "sheets"
 TILE_PX, GAP_PX, BAND_PX = 192, 4, 22
-COLUMNS: tuple[str, ...] = ("colour", "raw", "cleaned", "cleaned and masked")
+TILE_TITLES: tuple[str, ...] = ("colour", "raw", "cleaned", "cleaned and masked")
 
 
 def write_sheets(store: CropStore, source: SourceOptions, cells_per_class: int) -> Path:
@@ -73,10 +73,10 @@ def _draw_row(store: CropStore, options: SourceOptions, crop: int) -> NDArray[np
     raw = replace(around, channels=(shown,), margin=store.options.margin)
     cleaned = replace(raw, clean_green=shown == "green")
     masked = replace(cleaned, blank=True)
-    colour = cut_cells(planes, kept, replace(around, channels=names)).pixels[0]
+    colour = cut_prepared(planes, kept, replace(around, channels=names)).pixels[0]
     tiles = [compose_rgb(colour, names)]
     for look in (raw, cleaned, masked):
-        tile = cut_cells(planes, kept, look).pixels[0]
+        tile = cut_prepared(planes, kept, look).pixels[0]
         tiles.append(np.repeat(tile, 3, axis=2))
     tiles[1] = _brighten(tiles[1])
     return np.hstack([_frame(tile) for tile in tiles])
@@ -97,6 +97,6 @@ def _put_together(title: str, rows: Sequence[NDArray[np.uint8]]) -> NDArray[np.u
     pen = ImageDraw.Draw(canvas)
     font = label_font(13)
     pen.text((6, 3), title, font=font, fill=(235, 235, 235))
-    for at, words in enumerate(COLUMNS):
+    for at, words in enumerate(TILE_TITLES):
         pen.text((at * (TILE_PX + GAP_PX) + 6, BAND_PX + 3), words, font=font, fill=(180, 180, 180))
     return np.asarray(canvas)

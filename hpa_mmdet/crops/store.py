@@ -34,10 +34,11 @@ _OPEN_SHARDS = 256  # each holds a file descriptor, of which a process commonly 
 
 
 class PixelShard(NamedTuple):
-    """One file of pixels: its name and how many crops it holds."""
+    """One file of pixels: its name, how many crops it holds, its size."""
 
     file: str
     crops: int
+    size_bytes: int
 
 
 class CropStore:
@@ -56,13 +57,13 @@ class CropStore:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.header = read_header(self.path)
+        self.header = read_store_header(self.path)
         self.options = CropOptions.from_dict(self.header["options"], self.path / HEADER)
         self.shards = [PixelShard(*shard) for shard in self.header["shards"]]
         self._ends = np.cumsum([shard.crops for shard in self.shards], dtype=np.int64)
         self._maps: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         for shard in self.shards:
-            _check_size(self.path / shard.file, self._nbytes(shard))
+            _check_size(self.path / shard.file, shard.size_bytes)
         for name, rows, count in (
             (CELLS, len(self.cells.cell_ids), len(self)),
             (IMAGES, len(self.images.hpa_ids), int(self.header["images"])),
@@ -156,11 +157,8 @@ class CropStore:
             self._maps.popitem(last=False)
         return array
 
-    def _nbytes(self, shard: PixelShard) -> int:
-        return shard.crops * int(np.prod(self.crop_shape))
 
-
-def read_header(path: Path) -> dict[str, Any]:
+def read_store_header(path: Path) -> dict[str, Any]:
     """Read what a store says of itself.
 
     Raises:
@@ -188,19 +186,19 @@ def read_header(path: Path) -> dict[str, Any]:
     )
 
 
-def _check_size(path: Path, content_bytes: int) -> None:
-    """Refuse a file of pixels that is missing or shorter than it should be."""
+def _check_size(path: Path, size_bytes: int) -> None:
+    """Refuse a file of pixels that is missing or of another size than it was written."""
     try:
         found = path.stat().st_size
     except OSError as error:
         raise InputError(
             path, problem=error.strerror or str(error), remedy="extract the crops again"
         ) from error
-    if found < content_bytes:
+    if found != size_bytes:
         raise InputError(
             path,
             f"{found:,} bytes",
-            f"at least {content_bytes:,}",
+            f"{size_bytes:,}",
             "copy the whole file, or extract the crops again",
         )
 
