@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.draw import label_image_from_rles
 from hpa_mmdet.coco.read import CocoImage, read_coco
 from hpa_mmdet.io.channels import ImageFiles, read_channels
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.masks.label_image import label_image_from_rles
 from hpa_mmdet.scoring.contest import ContestScorer
 from hpa_mmdet.scoring.detections import detections_of_cells
 from hpa_mmdet.scoring.truth import read_truth

@@ -30,8 +30,8 @@ import torch
 from head_input_data import ALL, CONFIG, Source, columns, features
 
 from hpa_mmdet.compat import prepare
-from hpa_mmdet.hooks.feature_cache import FeatureCache
-from hpa_mmdet.hooks.fit_heads import fit_heads
+from hpa_mmdet.fit.feature_cache import FeatureCache
+from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.models.localization_branch import LocalizationBranch
 from hpa_mmdet.scoring.resampling import class_average_precisions, mean_of_known
@@ -127,8 +127,8 @@ def write_table(results: Mapping[str, Any]) -> str:
     for row in ROWS:
         if row.name in results:
             of_seeds = results[row.name].values()
-            cells = [np.array([each[kind] for each in of_seeds]) for kind in ("image", "cell")]
-            numbers = " | ".join(f"{each.mean():.3f} | {np.ptp(each):.3f}" for each in cells)
+            cells = [np.array([scores[kind] for scores in of_seeds]) for kind in ("image", "cell")]
+            numbers = " | ".join(f"{values.mean():.3f} | {np.ptp(values):.3f}" for values in cells)
             lines.append(f"| {row.name} | {numbers} |")
     return "\n".join(lines) + "\n"
 
@@ -174,7 +174,7 @@ def _fit_and_score(
     assert test.cell_targets is not None
     bags = zip(test.cells.split(test.counts.tolist()), test.images, strict=True)
     with torch.no_grad():
-        scores = torch.cat([branch.predict(*each)[0] for each in bags]).double().numpy()
+        scores = torch.cat([branch.predict(*bag)[0] for bag in bags]).double().numpy()
     ap = class_average_precisions(test.cell_targets.numpy() > 0, scores)[0]
     return round(mean_of_known(ap), 4)
 

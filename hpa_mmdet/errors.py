@@ -1,26 +1,49 @@
-"""What a user can cause, said so that they can mend it."""
+"""The one exception for what a user can cause and mend."""
+
+from typing import overload
 
 
 class InputError(ValueError):
     """Input that cannot be used as it is.
 
-    The message has four parts: `<file or row>: found X, expected Y; do Z`.
+    The message is `<where>: <problem>; <remedy>`. Where two values differ, give `found` and
+    `expected`, and the problem reads "found X, expected Y".
 
     Args:
         where: the file, row, option or value that is at fault.
         found: what is there.
         expected: what should be there.
-        remedy: what the user can do, as an imperative without a final stop.
+        remedy: what the user can do, as an imperative without a full stop.
+        problem: the problem as a clause, in place of `found` and `expected`.
 
     Examples:
-        >>> raise InputError("a_red.png", "no file", "one per channel", "add the file")
+        >>> raise InputError("a_red.png", "8 bits", "16 bits", "convert the file")
         Traceback (most recent call last):
             ...
-        hpa_mmdet.errors.InputError: a_red.png: found no file, expected one per channel; add the file
+        hpa_mmdet.errors.InputError: a_red.png: found 8 bits, expected 16 bits; convert the file
+        >>> raise InputError("infer", problem="--masks needs --instances masks", remedy="add it")
+        Traceback (most recent call last):
+            ...
+        hpa_mmdet.errors.InputError: infer: --masks needs --instances masks; add it
     """
 
-    def __init__(self, where: object, found: object, expected: object, remedy: str) -> None:
-        super().__init__(f"{where}: found {found}, expected {expected}; {remedy}")
+    @overload
+    def __init__(self, where: object, found: object, expected: object, remedy: str) -> None: ...
+
+    @overload
+    def __init__(self, where: object, *, problem: str, remedy: str) -> None: ...
+
+    def __init__(
+        self,
+        where: object,
+        found: object = None,
+        expected: object = None,
+        remedy: str = "",
+        *,
+        problem: str = "",
+    ) -> None:
+        clause = problem or f"found {found}, expected {expected}"
+        super().__init__(f"{where}: {clause}; {remedy}")
         self.where = str(where)
 
     def __reduce__(self) -> tuple[object, ...]:

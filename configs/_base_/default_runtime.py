@@ -5,6 +5,7 @@ custom_imports = dict(
         "hpa_mmdet.models",
         "hpa_mmdet.datasets",
         "hpa_mmdet.evaluation",
+        "hpa_mmdet.fit",
         "hpa_mmdet.hooks",
         "hpa_mmdet.compat.amp",
         "hpa_mmdet.compat.runner",

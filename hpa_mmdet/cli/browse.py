@@ -1,4 +1,4 @@
-r"""A gallery of a dataset: cells outlined and named over their images, and the channels.
+r"""Show a data set as a gallery: each image with its cells outlined and named.
 
 Example:
     python tools/browse.py work_dirs/demo/train.json --out work_dirs/demo/gallery.html
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.coco.index import open_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.jobs import Report
@@ -21,9 +22,7 @@ from hpa_mmdet.reports.gallery import Selection, build_gallery, parse_label, sel
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("browse", __doc__)
     add = parser.add_argument
     add("coco", type=Path, help="COCO JSON of tools/convert_coco.py")
     add("--out", type=Path, required=True, help="HTML page to write")
@@ -36,25 +35,25 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, draw, say where the page is."""
-    args = build_parser().parse_args(argv)
+def run(args: argparse.Namespace) -> int:
+    """Draw, say where the page is."""
     report = Report("browse")
-    try:
-        labels = tuple(parse_label(word) for word in args.label)
-        data = open_coco(args.coco)
-        images = select_images(data, Selection(labels, tuple(args.id), args.limit))
-        folder = args.images or data.images_root
-        if folder is not None and not folder.is_dir():
-            raise InputError(folder, "no folder", "the images' folder", "give --images")
-        page = build_gallery(data, images, folder, report, size_px=args.size, workers=args.workers)
-        if report.done:
-            page.write(args.out)
-    except InputError as error:
-        print(f"browse: {error}", file=sys.stderr)
-        return 2
+    labels = tuple(parse_label(word) for word in args.label)
+    data = open_coco(args.coco)
+    images = select_images(data, Selection(labels, tuple(args.id), args.limit))
+    folder = args.images or data.images_root
+    if folder is not None and not folder.is_dir():
+        raise InputError(folder, "no folder", "the images' folder", "give --images")
+    page = build_gallery(data, images, folder, report, size_px=args.size, workers=args.workers)
+    if report.done:
+        page.write(args.out)
     if report.done:
         print(f"browse: {report.done} images in {args.out}")
     for failure in report.failures:
         print(f"  failed {failure.item_id}: {failure.message}", file=sys.stderr)
     return report.exit_status
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)

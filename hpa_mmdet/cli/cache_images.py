@@ -1,4 +1,4 @@
-r"""Decode the images of a dataset once, into a cache that training reads in their place.
+r"""Decode the images of a data set once, into a cache that training reads.
 
 Example:
     python tools/cache_images.py work_dirs/demo/data/train.json --out work_dirs/demo/cache
@@ -13,10 +13,10 @@ or no room.
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.coco.read import read_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS
@@ -25,9 +25,7 @@ from hpa_mmdet.jobs import Report
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("cache_images", __doc__)
     add = parser.add_argument
     add("source", type=Path, help="COCO JSON of tools/convert_coco.py")
     add("--out", type=Path, required=True, help="folder of the cache")
@@ -38,23 +36,23 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, fill the cache, say how large it is."""
-    args = build_parser().parse_args(argv)
+def run(args: argparse.Namespace) -> int:
+    """Fill the cache, say how large it is."""
     from hpa_mmdet.datasets.fill_cache import fill_cache, sources_of_json
     from hpa_mmdet.datasets.image_cache import ImageCache
 
     report = Report("cache_images")
-    try:
-        if args.scale <= 0 or args.workers < 1:
-            found = f"--scale {args.scale} --workers {args.workers}"
-            raise InputError("arguments", found, "above 0, and 1 or more", "correct them")
-        data = read_coco(args.source)
-        folder = args.images or data.images_root or args.source.parent
-        cache = ImageCache(args.out, args.channels, args.scale)
-        fill_cache(cache, sources_of_json(data.images, folder), report, args.workers)
-    except InputError as error:
-        print(f"cache_images: {error}", file=sys.stderr)
-        return 2
+    if args.scale <= 0 or args.workers < 1:
+        found = f"--scale {args.scale} --workers {args.workers}"
+        raise InputError("arguments", found, "above 0, and 1 or more", "correct them")
+    data = read_coco(args.source)
+    folder = args.images or data.images_root or args.source.parent
+    cache = ImageCache(args.out, args.channels, args.scale)
+    fill_cache(cache, sources_of_json(data.images, folder), report, args.workers)
     print(f"{report.summary()}\nimage cache {args.out}: {cache.size()}")
     return report.exit_status
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)

@@ -1,4 +1,4 @@
-"""How far two sets of masks of the same images agree, cell by cell.
+"""Compare two folders of label images of the same images, cell by cell.
 
 Example:
     python tools/compare_masks.py work_dirs/masks data/reference_masks --json agreement.json
@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.io.label_images import find_masks
@@ -27,9 +28,7 @@ from hpa_mmdet.segment.agreement import Agreement, compare_files
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("compare_masks", __doc__)
     add = parser.add_argument
     add("masks", type=Path, help="folder of label images")
     add("reference", type=Path, help="folder of label images that they are held against")
@@ -38,16 +37,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, compare image by image, print the sums."""
-    args = build_parser().parse_args(argv)
-    try:
-        if not all(0 < iou <= 1 for iou in args.iou):
-            raise InputError("--iou", args.iou, "above 0 and at most 1", "correct it")
-        masks, reference = find_masks(args.masks), find_masks(args.reference)
-    except InputError as error:
-        print(f"compare_masks: {error}", file=sys.stderr)
-        return 2
+def run(args: argparse.Namespace) -> int:
+    """Compare image by image, print the sums."""
+    if not all(0 < iou <= 1 for iou in args.iou):
+        raise InputError("--iou", args.iou, "above 0 and at most 1", "correct it")
+    masks, reference = find_masks(args.masks), find_masks(args.reference)
     per_image: dict[str, list[Agreement]] = {}
     failures: list[str] = []
     for image_id in sorted(set(masks) & set(reference)):
@@ -77,6 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         with atomic_path(args.json) as temporary:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
     return 1 if failures else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)
 
 
 _COLUMNS = ("reference", "predicted", "matched", "missed", "extra", "split", "merged")

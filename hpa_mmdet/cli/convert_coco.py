@@ -1,4 +1,4 @@
-r"""Cell masks and image labels to COCO JSON: one annotation per cell, RLE masks.
+r"""Convert cell masks and image labels to COCO JSON, one annotation per cell.
 
 Example:
     python tools/convert_coco.py data/train --masks work_dirs/masks \
@@ -12,16 +12,15 @@ arguments or input, nothing written.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.coco.convert import convert
 from hpa_mmdet.coco.options import ConvertOptions
 from hpa_mmdet.coco.plan import Sources
 from hpa_mmdet.coco.schema import LAYOUTS
-from hpa_mmdet.errors import InputError
 from hpa_mmdet.jobs.engines import ENGINES
 from hpa_mmdet.jobs.shards import parse_shard
 from hpa_mmdet.localizations import LABEL_SCHEMES
@@ -31,11 +30,7 @@ _DEFAULTS = ConvertOptions()
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        prog="convert_coco",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser("convert_coco", __doc__)
     add = parser.add_argument
     add("images", type=Path, nargs="?", help="folder of channel files (default: masks only)")
     add("--masks", type=Path, required=True, help="folder of label images, one per id")
@@ -87,28 +82,24 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     add("--overwrite", action="store_true", help="replace --out if it exists")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, call the package, say where the result is."""
-    args = build_parser().parse_args(argv)
-    try:
-        values = {field.name: getattr(args, field.name) for field in fields(ConvertOptions)}
-        options = ConvertOptions(**{**values, "channels": tuple(args.channels)})
-        report = convert(
-            Sources(args.masks, args.labels, args.images, args.cell_labels, args.nuclei),
-            args.out,
-            options,
-            workers=args.workers,
-            engine=args.engine,
-            shard=parse_shard(args.shard) if args.shard else None,
-            overwrite=args.overwrite,
-        )
-    except InputError as error:
-        print(f"convert_coco: {error}", file=sys.stderr)
-        return 2
+def run(args: argparse.Namespace) -> int:
+    """Do the work of the tool; returns its exit status."""
+    values = {field.name: getattr(args, field.name) for field in fields(ConvertOptions)}
+    options = ConvertOptions(**{**values, "channels": tuple(args.channels)})
+    report = convert(
+        Sources(args.masks, args.labels, args.images, args.cell_labels, args.nuclei),
+        args.out,
+        options,
+        workers=args.workers,
+        engine=args.engine,
+        shard=parse_shard(args.shard) if args.shard else None,
+        overwrite=args.overwrite,
+    )
     print(report.summary())
     # a shard is written even where all of its images failed, so that the whole can be merged
     return min(report.exit_status, 1) if args.shard else report.exit_status
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)

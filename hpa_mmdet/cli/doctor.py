@@ -1,4 +1,4 @@
-r"""Look at this installation: versions, devices, mmcv's operators, weights; say what to mend.
+r"""Check this installation: versions, devices, operators, weights; print what to mend.
 
 Runs nms and RoIAlign forward and backward on every device and compares the answers with
 known ones. Prints the exact command for whatever is missing or wrong.
@@ -15,6 +15,7 @@ import importlib
 from collections.abc import Iterator, Sequence
 
 from hpa_mmdet import __version__
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.compat.health import (
     PIP,
     Finding,
@@ -28,25 +29,27 @@ from hpa_mmdet.errors import InputError
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    return argparse.ArgumentParser(
-        prog="doctor", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    return new_parser("doctor", __doc__)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def run(args: argparse.Namespace) -> int:
     """Look, print each finding, then the commands that mend what is wrong."""
-    build_parser().parse_args(argv)
     print(f"hpa-mmdet {__version__}")
     findings: list[Finding] = []
     for finding in _look():
         findings.append(finding)
         mark = "WRONG" if finding.is_broken else "-" if finding.fix else "ok"
         print(f"  {mark:5}  {finding.subject:32}  {finding.found}", flush=True)
-    broken = [each for each in findings if each.is_broken]
+    broken = [finding for finding in findings if finding.is_broken]
     _print_fixes("To mend:", broken)
-    _print_fixes("Optional:", [each for each in findings if each.fix and each.optional])
+    _print_fixes("Optional:", [finding for finding in findings if finding.fix and finding.optional])
     print("doctor: all is well" if not broken else f"doctor: {len(broken)} to mend")
     return 1 if broken else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)
 
 
 def _look() -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-r"""Fetch public images of the Human Protein Atlas, all channels, into the usual layout.
+r"""Download public images of the Human Protein Atlas, one file per channel.
 
 Example:
     python tools/download_hpa.py images.csv --out work_dirs/hpa/images
@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.download.addresses import ATLAS_TEMPLATE, GENE_TEMPLATE, Table, read_wanted
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS
@@ -25,9 +26,7 @@ from hpa_mmdet.jobs import Failure, Report
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("download_hpa", __doc__)
     add = parser.add_argument
     add("table", type=Path, help="CSV: ID,antibody[,gene], or url, or an id that is an address")
     add("--out", type=Path, required=True, help="folder for <id>_<channel>.png")
@@ -58,17 +57,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def run(args: argparse.Namespace) -> int:
+    """Fetch, say what came."""
+    table = read_wanted(args.table, args.channels, args.url_template)
+    if args.dry_run:
+        return _print_addresses(table)
+    return _run(table, args)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, fetch, say what came."""
-    args = build_parser().parse_args(argv)
-    try:
-        table = read_wanted(args.table, args.channels, args.url_template)
-        if args.dry_run:
-            return _print_addresses(table)
-        return _run(table, args)
-    except InputError as error:
-        print(f"download_hpa: {error}", file=sys.stderr)
-        return 2
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)
 
 
 def _print_addresses(table: Table) -> int:

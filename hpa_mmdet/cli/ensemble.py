@@ -11,11 +11,10 @@ Exit status: 0 written; 2 bad arguments or input, nothing written.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpa_mmdet.errors import InputError
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.inference.ensemble import ensemble
 from hpa_mmdet.inference.merge import MATCH_IOU
 from hpa_mmdet.inference.outputs.submission import write_predictions
@@ -23,9 +22,7 @@ from hpa_mmdet.inference.outputs.submission import write_predictions
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("ensemble", __doc__)
     add = parser.add_argument
     add("sources", type=Path, nargs="+", help="submissions, or --out folders of tools/infer.py")
     add("--out", type=Path, required=True, help="submission CSV to write")
@@ -36,14 +33,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, call the package, say where the result is."""
-    args = build_parser().parse_args(argv)
-    try:
-        merged = ensemble(args.sources, args.weights, args.iou)
-        count = write_predictions(args.out, merged, args.min_confidence, args.max_triples)
-    except InputError as error:
-        print(f"ensemble: {error}", file=sys.stderr)
-        return 2
+def run(args: argparse.Namespace) -> int:
+    """Do the work of the tool; returns its exit status."""
+    merged = ensemble(args.sources, args.weights, args.iou)
+    count = write_predictions(args.out, merged, args.min_confidence, args.max_triples)
     print(f"ensemble: {count} images of {len(args.sources)} sources in {args.out}")
     return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)

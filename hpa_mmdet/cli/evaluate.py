@@ -1,4 +1,4 @@
-r"""Score a submission against per-cell truth: the contest's metric, and what lies behind it.
+r"""Score a submission against the true labels of each cell.
 
 Example:
     python tools/evaluate.py work_dirs/demo/submission.csv work_dirs/demo/truth.json \
@@ -20,6 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.io.submission import read_submission
@@ -34,9 +35,7 @@ from hpa_mmdet.scoring.truth import read_truth
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        prog="evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("evaluate", __doc__)
     add = parser.add_argument
     add("submission", type=Path, help="CSV: ID,ImageWidth,ImageHeight,PredictionString")
     add("truth", type=Path, help="COCO JSON with the true set of each cell")
@@ -52,14 +51,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, call the package, say where the result is."""
-    args = build_parser().parse_args(argv)
-    try:
-        report = _score(args)
-    except InputError as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 2
+def run(args: argparse.Namespace) -> int:
+    """Do the work of the tool; returns its exit status."""
+    report = _score(args)
     _show(report)
     if args.json:
         with atomic_path(args.json) as temporary:
@@ -70,6 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"evaluate: wrote {args.html}")
     print(f"contest_map {report['contest_map']}")
     return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)
 
 
 def _score(args: argparse.Namespace) -> dict[str, Any]:

@@ -10,20 +10,17 @@ Exit status: 0 written; 2 bad arguments or input, nothing written.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpa_mmdet.errors import InputError
+from hpa_mmdet.cli.entry import new_parser, run_tool
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
     from mmengine.config import DictAction
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("export", __doc__)
     add = parser.add_argument
     add("config", type=Path, help="the model's config")
     add("checkpoint", type=Path, help="the .pth of training")
@@ -47,20 +44,20 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, call the package, say where the result is."""
-    args = build_parser().parse_args(argv)
-    try:
-        from hpa_mmdet.inference.export import export_model
-        from hpa_mmdet.inference.model_files import load_model
-        from hpa_mmdet.inference.thresholds import read_thresholds
+def run(args: argparse.Namespace) -> int:
+    """Do the work of the tool; returns its exit status."""
+    from hpa_mmdet.inference.export import export_model
+    from hpa_mmdet.inference.model_files import load_model
+    from hpa_mmdet.inference.thresholds import read_thresholds
 
-        thresholds = None if args.thresholds is None else read_thresholds(args.thresholds)
-        loaded = load_model(args.config, args.checkpoint, options=args.cfg_options)
-        paths = export_model(loaded, args.out, thresholds, args.cell_diameter)
-    except InputError as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 2
+    thresholds = None if args.thresholds is None else read_thresholds(args.thresholds)
+    loaded = load_model(args.config, args.checkpoint, options=args.cfg_options)
+    paths = export_model(loaded, args.out, thresholds, args.cell_diameter)
     print(f"export: wrote {paths[1]} and {paths[0]}")
     print(f"next: python tools/infer.py {paths[0]} {paths[1]} IMAGES --out DIR")
     return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)

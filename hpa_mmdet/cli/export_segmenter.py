@@ -1,4 +1,4 @@
-r"""Turn pickled weights of the HPA segmenter into plain ones, once.
+r"""Convert pickled weights of the HPA segmenter into plain tensors.
 
 Example:
     python tools/export_segmenter.py dpn_unet_nuclei_v1.pth --out nuclei.safetensors --trust-pickle
@@ -10,21 +10,17 @@ Exit status: 0 written; 2 bad arguments or input, nothing written.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.segment.weights import export_plain
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        prog="export_segmenter",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser("export_segmenter", __doc__)
     add = parser.add_argument
     add("weights", type=Path, help="file of weights as published")
     add("--out", type=Path, required=True, help="file to write: .safetensors, .pt or .pth")
@@ -33,15 +29,15 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, call the package, say where the result is."""
-    args = build_parser().parse_args(argv)
-    try:
-        if args.out.exists() and not args.overwrite:
-            raise InputError(args.out, "a file", "none yet", "give --overwrite")
-        tensors = export_plain(args.weights, args.out, trust_pickle=args.trust_pickle)
-    except InputError as error:
-        print(f"export_segmenter: {error}", file=sys.stderr)
-        return 2
+def run(args: argparse.Namespace) -> int:
+    """Do the work of the tool; returns its exit status."""
+    if args.out.exists() and not args.overwrite:
+        raise InputError(args.out, "a file", "none yet", "give --overwrite")
+    tensors = export_plain(args.weights, args.out, trust_pickle=args.trust_pickle)
     print(f"{tensors} tensors: {args.out}")
     return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)

@@ -9,11 +9,10 @@ with an empty row in the submission); 2 bad arguments or input.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpa_mmdet.errors import InputError
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.inference.arguments import add_run_arguments, run_options
 
 
@@ -21,9 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
     from mmengine.config import DictAction
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("infer", __doc__)
     add = parser.add_argument
     add("config", type=Path, help="the model's config, or the .json of tools/export.py")
     add("checkpoint", type=Path, help="the .pth of training, or the .safetensors of the export")
@@ -59,32 +56,32 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, call the package, say where the result is."""
-    args = build_parser().parse_args(argv)
-    try:
-        options = run_options(args)
-        from hpa_mmdet.inference.predictor import Predictor
-        from hpa_mmdet.inference.run import run_inference
+def run(args: argparse.Namespace) -> int:
+    """Do the work of the tool; returns its exit status."""
+    options = run_options(args)
+    from hpa_mmdet.inference.predictor import Predictor
+    from hpa_mmdet.inference.run import run_inference
 
-        predictor = Predictor(
-            args.config,
-            args.checkpoint,
-            device=args.device,
-            amp=args.amp,
-            batch_size=args.batch_size,
-            tta=args.tta,
-            tile_px=args.tile,
-            overlap_px=args.overlap,
-            input_scale=args.input_scale,
-            min_cell_score=args.min_cell_score,
-            options=args.cfg_options,
-        )
-        report = run_inference(predictor, args.images, options)
-    except InputError as error:
-        print(f"infer: {error}", file=sys.stderr)
-        return 2
+    predictor = Predictor(
+        args.config,
+        args.checkpoint,
+        device=args.device,
+        amp=args.amp,
+        batch_size=args.batch_size,
+        tta=args.tta,
+        tile_px=args.tile,
+        overlap_px=args.overlap,
+        input_scale=args.input_scale,
+        min_cell_score=args.min_cell_score,
+        options=args.cfg_options,
+    )
+    report = run_inference(predictor, args.images, options)
     report.write(args.out / "infer_report.json")
     print(report.summary())
     print(f"infer: results in {args.out}")
     return report.exit_status
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)

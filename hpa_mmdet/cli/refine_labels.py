@@ -1,4 +1,4 @@
-r"""Deal an image's labels out to its cells: re-label a data set by out-of-fold predictions.
+r"""Relabel the cells of a data set by out-of-fold predictions within their image's labels.
 
 Example:
     python tools/refine_labels.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py \
@@ -16,10 +16,10 @@ Exit status: 0 done; 2 bad arguments or input, nothing written.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
 
 
@@ -27,11 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
     from mmengine.config import DictAction
 
-    parser = argparse.ArgumentParser(
-        prog="refine_labels",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser("refine_labels", __doc__)
     add = parser.add_argument
     add("config", type=Path, help="a file of configs/, whose model and loss are used")
     add("json", type=Path, help="COCO JSON of the training set")
@@ -56,21 +52,21 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, refine, print the table of changes."""
-    args = build_parser().parse_args(argv)
-    try:
-        for path in (args.config, args.json):
-            if not path.is_file():
-                raise InputError(path, "no file", "a file", "check the path")
-        if args.out.exists() and not args.overwrite:
-            raise InputError(args.out, "a file", "none", "say --overwrite or name another")
-        _refine(args)
-    except InputError as error:
-        print(f"refine_labels: {error}", file=sys.stderr)
-        return 2
+def run(args: argparse.Namespace) -> int:
+    """Refine, print the table of changes."""
+    for path in (args.config, args.json):
+        if not path.is_file():
+            raise InputError(path, "no file", "a file", "check the path")
+    if args.out.exists() and not args.overwrite:
+        raise InputError(args.out, "a file", "none", "say --overwrite or name another")
+    _refine(args)
     print(f"refined labels in {args.out}, changes in {args.out.with_suffix('.changes.csv')}")
     return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)
 
 
 def _refine(args: argparse.Namespace) -> None:

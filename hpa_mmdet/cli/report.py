@@ -1,4 +1,4 @@
-r"""One page about a run: training curves, cells true and predicted, scores, versions.
+r"""Write a page about a training run: curves, predicted and true cells, scores, versions.
 
 Example:
     python tools/report.py work_dirs/demo/train --images work_dirs/demo/data/test \
@@ -18,15 +18,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.reports.run_report import RunFiles, build_report
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("report", __doc__)
     add = parser.add_argument
     add("work_dir", type=Path, help="work folder of the training")
     add("--images", type=Path, help="folder of the images (default: the truth's images_root)")
@@ -47,30 +46,30 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, put the page together, say where it is and what is absent."""
-    args = build_parser().parse_args(argv)
-    try:
-        if not args.work_dir.is_dir():
-            raise InputError(args.work_dir, "no folder", "a work folder", "check the path")
-        files = RunFiles(
-            work_dir=args.work_dir,
-            images=args.images,
-            truth=args.truth,
-            submission=args.submission,
-            evaluation=args.evaluation,
-            marks=dict(_parse_mark(text) for text in args.mark),
-            facts=_read_facts(args.facts) if args.facts else {},
-        )
-        page, absent = build_report(files, title=args.title, limit=args.limit)
-        page.write(args.out)
-    except InputError as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 2
+def run(args: argparse.Namespace) -> int:
+    """Put the page together, say where it is and what is absent."""
+    if not args.work_dir.is_dir():
+        raise InputError(args.work_dir, "no folder", "a work folder", "check the path")
+    files = RunFiles(
+        work_dir=args.work_dir,
+        images=args.images,
+        truth=args.truth,
+        submission=args.submission,
+        evaluation=args.evaluation,
+        marks=dict(_parse_mark(text) for text in args.mark),
+        facts=_read_facts(args.facts) if args.facts else {},
+    )
+    page, absent = build_report(files, title=args.title, limit=args.limit)
+    page.write(args.out)
     print(f"report: wrote {args.out}")
     for line in absent:
         print(f"  absent: {line}", file=sys.stderr)
     return 1 if absent else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)
 
 
 def _parse_mark(text: str) -> tuple[str, Path]:

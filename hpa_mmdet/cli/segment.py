@@ -1,4 +1,4 @@
-r"""Segment a folder of images into one label image of cells each.
+r"""Find the cells of each image of a folder and write them as label images.
 
 Example:
     python tools/segment.py data/train --out work_dirs/masks --nuclei-out work_dirs/nuclei \
@@ -12,11 +12,10 @@ arguments or input, no mask written.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpa_mmdet.errors import InputError
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.io.channels import DEFAULT_PATTERN
 from hpa_mmdet.jobs.engines import ENGINES
 from hpa_mmdet.jobs.shards import parse_shard
@@ -28,9 +27,7 @@ from hpa_mmdet.segment.methods import METHODS, MethodOptions, build_segmenter
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        prog="segment", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("segment", __doc__)
     add = parser.add_argument
     add("images", type=Path, help="folder of <id>_<channel>.png files")
     add("--out", type=Path, required=True, help="folder for the cell masks, <id>_mask.png")
@@ -80,26 +77,26 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     add("--overwrite", action="store_true", help="redo images whose masks exist")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, call the package, say where the result is."""
-    args = build_parser().parse_args(argv)
+def run(args: argparse.Namespace) -> int:
+    """Do the work of the tool; returns its exit status."""
     channels = ("blue",) if args.nuclei_only else ("red", "blue", "yellow")
-    try:
-        report = segment_folder(
-            Source(args.images, tuple(args.channels or channels), args.pattern),
-            Outputs(args.out, args.nuclei_out, args.format, args.border == "keep", args.qc),
-            build_segmenter(args.method, _options(args)),
-            workers=args.workers,
-            engine=args.engine,
-            shard=parse_shard(args.shard) if args.shard else None,
-            overwrite=args.overwrite,
-        )
-    except InputError as error:
-        print(f"segment: {error}", file=sys.stderr)
-        return 2
+    report = segment_folder(
+        Source(args.images, tuple(args.channels or channels), args.pattern),
+        Outputs(args.out, args.nuclei_out, args.format, args.border == "keep", args.qc),
+        build_segmenter(args.method, _options(args)),
+        workers=args.workers,
+        engine=args.engine,
+        shard=parse_shard(args.shard) if args.shard else None,
+        overwrite=args.overwrite,
+    )
     print(report.summary())
     print(f"masks: {args.out}")
     return report.exit_status
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)
 
 
 def _options(args: argparse.Namespace) -> MethodOptions:

@@ -1,4 +1,4 @@
-r"""A COCO JSON into training and validation files, alike in labels, groups kept together.
+r"""Split a COCO JSON into training and validation files or folds, stratified and grouped.
 
 Example:
     python tools/split_coco.py work_dirs/train.json --val-share 0.2 \
@@ -8,21 +8,16 @@ Exit status: 0 all done; 2 bad arguments or input, nothing written.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.coco.split import Grouping, split
-from hpa_mmdet.errors import InputError
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        prog="split_coco",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser("split_coco", __doc__)
     add = parser.add_argument
     add("json", type=Path, help="COCO JSON of convert_coco or merge_coco")
     add("--val-share", type=float, default=0.2, help="of the images (default: %(default)s)")
@@ -33,24 +28,20 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, call the package, say what came out."""
-    args = build_parser().parse_args(argv)
-    try:
-        report = split(
-            args.json,
-            val_share=args.val_share,
-            folds=args.folds,
-            grouping=Grouping(Path(args.group[0]), args.group[1]) if args.group else None,
-            seed=args.seed,
-            overwrite=args.overwrite,
-        )
-    except InputError as error:
-        print(f"split_coco: {error}", file=sys.stderr)
-        return 2
+def run(args: argparse.Namespace) -> int:
+    """Call the package, say what came out."""
+    report = split(
+        args.json,
+        val_share=args.val_share,
+        folds=args.folds,
+        grouping=Grouping(Path(args.group[0]), args.group[1]) if args.group else None,
+        seed=args.seed,
+        overwrite=args.overwrite,
+    )
     print(report.summary())
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)

@@ -1,4 +1,4 @@
-r"""What is in a dataset: labels, combinations, cells, crop sizes, brightness, examples.
+r"""Describe a data set on one page: labels, cells, crop sizes, brightness, examples.
 
 Example:
     python tools/stats.py work_dirs/demo/train.json --out work_dirs/demo/stats.html
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hpa_mmdet.errors import InputError
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.io.channels import CHANNELS, DEFAULT_PATTERN
 from hpa_mmdet.jobs import Report
@@ -30,9 +30,7 @@ from hpa_mmdet.reports.statistics import build_statistics, read_dataset
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("stats", __doc__)
     add = parser.add_argument
     add("source", type=Path, help="COCO JSON, or CSV with columns ID,Label or Id,Target")
     add("--out", type=Path, required=True, help="HTML page; numbers go to the same name, .json")
@@ -47,33 +45,33 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, count, say where the page is."""
-    args = build_parser().parse_args(argv)
+def run(args: argparse.Namespace) -> int:
+    """Count, say where the page is."""
     report = Report("stats")
-    try:
-        data = read_dataset(
-            args.source,
-            images=args.images,
-            channels=args.channels,
-            pattern=args.pattern,
-            scheme=args.label_scheme,
-            to_19=args.to_19,
-        )
-        page, numbers = build_statistics(
-            data, report, examples=args.examples, sample=args.sample, workers=args.workers
-        )
-        page.write(args.out)
-        with atomic_path(args.out.with_suffix(".json")) as temporary:
-            text = json.dumps(_without_nan(numbers), indent=1, allow_nan=False)
-            temporary.write_text(text, encoding="utf-8")
-    except InputError as error:
-        print(f"stats: {error}", file=sys.stderr)
-        return 2
+    data = read_dataset(
+        args.source,
+        images=args.images,
+        channels=args.channels,
+        pattern=args.pattern,
+        scheme=args.label_scheme,
+        to_19=args.to_19,
+    )
+    page, numbers = build_statistics(
+        data, report, examples=args.examples, sample=args.sample, workers=args.workers
+    )
+    page.write(args.out)
+    with atomic_path(args.out.with_suffix(".json")) as temporary:
+        text = json.dumps(_without_nan(numbers), indent=1, allow_nan=False)
+        temporary.write_text(text, encoding="utf-8")
     print(f"stats: {len(data.image_labels)} images; wrote {args.out}")
     for failure in report.failures:
         print(f"  failed {failure.item_id}: {failure.message}", file=sys.stderr)
     return 1 if report.failures else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)
 
 
 def _without_nan(value: Any) -> Any:

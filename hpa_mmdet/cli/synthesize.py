@@ -1,4 +1,4 @@
-"""Draw a synthetic data set: 4-channel images of cells in the contest's layout, with truth.
+"""Draw synthetic images of cells in the contest's layout, with their truth.
 
 Examples:
     python tools/synthesize.py work_dirs/demo/data --images 400 --test-images 160
@@ -16,15 +16,13 @@ written.
 
 import argparse
 import os
-import shlex
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.coco.convert import convert
 from hpa_mmdet.coco.plan import Sources
-from hpa_mmdet.errors import InputError
 from hpa_mmdet.jobs import Report
 from hpa_mmdet.synth.dataset import SPLITS, check_target, plan_items, render_item, write_dataset
 from hpa_mmdet.synth.image import check_size
@@ -35,16 +33,12 @@ from hpa_mmdet.synth.layout import (
     write_groups,
 )
 from hpa_mmdet.synth.shares import LabelModel
-from hpa_mmdet.synth.sheet import write_contact_sheet
+from hpa_mmdet.synth.sheet import write_class_sheet
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        prog="synthesize",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser("synthesize", __doc__)
     add = parser.add_argument
     add("out", type=Path, nargs="?", help="folder to write to")
     add("--images", type=int, default=400, help="training images (default 400)")
@@ -61,24 +55,23 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, call the package, say where the result is."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    args = build_parser().parse_args(words)
+def run(args: argparse.Namespace) -> int:
+    """Do the work of the tool; returns its exit status."""
     report = Report("synthesize")
-    try:
-        if args.contact_sheet:
-            write_contact_sheet(args.contact_sheet, args.seed)
-            print(f"synthetic cells in {args.contact_sheet}")
-            return 0
-        check_target(args.out, args.images, args.test_images, overwrite=args.overwrite)
-        _write(args, report, shlex.join(["synthesize", *words]))
-    except InputError as error:
-        print(f"synthesize: {error}", file=sys.stderr)
-        return 2
+    if args.contact_sheet:
+        write_class_sheet(args.contact_sheet, args.seed)
+        print(f"synthetic cells in {args.contact_sheet}")
+        return 0
+    check_target(args.out, args.images, args.test_images, overwrite=args.overwrite)
+    _write(args, report, args.command_line)
     print(report.summary())
     print(f"synthetic images in {args.out}")
     return report.exit_status
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)
 
 
 def _write(args: argparse.Namespace, report: Report, command: str) -> None:
@@ -107,7 +100,3 @@ def _write(args: argparse.Namespace, report: Report, command: str) -> None:
             truth_json = truth / "cells.json"
             converted = convert(sources, truth_json, workers=args.workers, overwrite=True)
             report.failures.extend(converted.failures)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,11 +10,11 @@ Exit status: 0 trained; 2 bad arguments or input, nothing trained.
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
 
 
@@ -22,9 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the options, mmdet's own where it has one."""
     from mmengine.config import DictAction
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("train", __doc__)
     add = parser.add_argument
     add("config", type=Path, help="a file of configs/")
     add("--data-root", type=Path, help="folder of the JSON files and train/ (default: $HPA_DATA)")
@@ -52,19 +50,19 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, train, say what to run next."""
-    args = build_parser().parse_args(argv)
+def run(args: argparse.Namespace) -> int:
+    """Train, say what to run next."""
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    try:
-        runner = build_runner(args)
-        runner.train()
-    except InputError as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 2
+    runner = build_runner(args)
+    runner.train()
     if runner.rank == 0:
         print(f"next: {next_command(args, Path(runner.work_dir))}")
     return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)
 
 
 def build_runner(args: argparse.Namespace) -> Any:
@@ -80,7 +78,7 @@ def build_runner(args: argparse.Namespace) -> Any:
     from mmengine.config import Config
     from mmengine.registry import RUNNERS
 
-    from hpa_mmdet.hooks import run_options
+    from hpa_mmdet.cli import train_options
 
     config = Config.fromfile(args.config)
     if args.cfg_options:
@@ -88,9 +86,9 @@ def build_runner(args: argparse.Namespace) -> Any:
     config.launcher = args.launcher
     config.work_dir = str(args.work_dir or Path("work_dirs") / args.config.stem)
     if args.instances == "masks":
-        run_options.use_given_cells(config)
+        train_options.use_given_cells(config)
     if args.amp:
-        run_options.use_mixed_precision(config)
+        train_options.use_mixed_precision(config)
     if args.auto_scale_lr:
         config.auto_scale_lr.enable = True
     if args.seed is not None:
@@ -101,7 +99,7 @@ def build_runner(args: argparse.Namespace) -> Any:
     if args.resume:
         config.resume = True
         config.load_from = None if args.resume == "auto" else args.resume
-    run_options.check_annotation_files(config)
+    train_options.check_annotation_files(config)
     return RUNNERS.build(config)
 
 

@@ -1,4 +1,4 @@
-r"""Check a COCO JSON: its schema, its meaning, and what readers would silently drop.
+r"""Check a COCO JSON: schema, masks, labels, files, and what other readers would drop.
 
 Example:
     python tools/validate_coco.py work_dirs/train.json --json work_dirs/train.check.json
@@ -8,21 +8,16 @@ Exit status: 0 no errors (warnings may be there); 1 errors; 2 no COCO JSON at al
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.coco.validate import validate
-from hpa_mmdet.errors import InputError
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        prog="validate_coco",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser("validate_coco", __doc__)
     add = parser.add_argument
     add("json", type=Path, help="COCO JSON to check")
     add("--images", type=Path, help="the images' folder (default: the one in the JSON)")
@@ -37,16 +32,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, call the package, say what was found."""
-    args = build_parser().parse_args(argv)
-    try:
-        findings = validate(args.json, args.images, check_files=not args.no_files)
-        if args.json_out is not None and str(args.json_out) != "-":
-            findings.write(args.json_out)
-    except InputError as error:
-        print(f"validate_coco: {error}", file=sys.stderr)
-        return 2
+def run(args: argparse.Namespace) -> int:
+    """Call the package, say what was found."""
+    findings = validate(args.json, args.images, check_files=not args.no_files)
+    if args.json_out is not None and str(args.json_out) != "-":
+        findings.write(args.json_out)
     if str(args.json_out) == "-":
         print(json.dumps(findings.to_json(), indent=1))
     else:
@@ -54,5 +44,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if findings.errors else 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)

@@ -1,4 +1,1 @@
-"""Label images and labels to COCO JSON and back; runs without torch.
-
-`runs` encodes a label image, `convert` makes the dataset, `read` and `draw` give it back.
-"""
+"""The COCO JSON of cells and labels: written, read, checked, merged, split; runs without torch."""

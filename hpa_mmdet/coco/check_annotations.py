@@ -11,9 +11,9 @@ import numpy as np
 
 from hpa_mmdet.coco.findings import Findings
 from hpa_mmdet.coco.lines import CocoLines
-from hpa_mmdet.coco.runs import boxes_of_runs
-from hpa_mmdet.io.run_lengths import decode_counts
 from hpa_mmdet.localizations import NEGATIVE
+from hpa_mmdet.masks.encode import boxes_of_runs
+from hpa_mmdet.masks.rle import decode_counts
 
 Entry = Mapping[str, Any]
 Keys = Mapping[str, type | tuple[type, ...]]

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from hpa_mmdet.coco.filters import Dropped, filter_cells, measure_focus
 from hpa_mmdet.coco.options import ConvertOptions
 from hpa_mmdet.coco.plan import ImageTask, Sources
-from hpa_mmdet.coco.runs import EncodedCell, encode_cells
 from hpa_mmdet.coco.schema import build_annotations, build_image, to_line
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import check_channels, read_channels
@@ -18,6 +17,7 @@ from hpa_mmdet.io.label_images import read_label_image
 from hpa_mmdet.io.label_tables import LabelSet
 from hpa_mmdet.io.naming import Template, parse_channels, split_plane
 from hpa_mmdet.jobs.parts import Lines
+from hpa_mmdet.masks.encode import EncodedCell, encode_cells
 
 IMAGE, ANNOTATION, DROPPED = "I", "A", "D"
 ANNOTATED: tuple[str, ...] = ("cells", "nuclei", "cytoplasm")

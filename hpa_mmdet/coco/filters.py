@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.coco.options import ConvertOptions
-from hpa_mmdet.coco.runs import EncodedCell
+from hpa_mmdet.masks.encode import EncodedCell
 
 DROPPED_COLUMNS: tuple[str, ...] = ("ID", "cell_id", "reason", "value")
 

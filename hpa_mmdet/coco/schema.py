@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hpa_mmdet import __version__
-from hpa_mmdet.coco.runs import EncodedCell
 from hpa_mmdet.localizations import LOCALIZATIONS
+from hpa_mmdet.masks.encode import EncodedCell
 
 Json = dict[str, Any]
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)  # made once: faster

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from torch import distributed
+from mmengine.model import is_model_wrapper
+from torch import distributed, nn
 
 from hpa_mmdet.errors import InputError
 
@@ -66,3 +67,9 @@ def wrapper_config(given: Mapping[str, Any] | None) -> dict[str, Any]:
     if not torch.cuda.is_available():
         config["device_ids"] = None  # torch wants none for a model on the CPU
     return config
+
+
+def bare_model(runner: Any) -> nn.Module:
+    """Take the model out of the wrapper that distributed training puts around it."""
+    model: nn.Module = runner.model
+    return model.module if is_model_wrapper(model) else model  # type: ignore[return-value]

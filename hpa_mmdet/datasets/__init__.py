@@ -10,7 +10,6 @@ from hpa_mmdet.datasets.channel_substitution import SubstituteChannel  # noqa: E
 from hpa_mmdet.datasets.fill_cache import FillImageCache  # noqa: E402
 from hpa_mmdet.datasets.loading import LoadCells, LoadHpaChannels  # noqa: E402
 from hpa_mmdet.datasets.packing import PackCells  # noqa: E402
-from hpa_mmdet.datasets.samplers import RepeatFactorSampler  # noqa: E402
 
 __all__ = [
     "AlbumentationsBridge",
@@ -19,6 +18,5 @@ __all__ = [
     "LoadCells",
     "LoadHpaChannels",
     "PackCells",
-    "RepeatFactorSampler",
     "SubstituteChannel",
 ]

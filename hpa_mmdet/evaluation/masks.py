@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from hpa_mmdet.coco.paste import paste_masks as paste_runs
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.masks.paste import paste_masks as paste_runs
 
 Rle = dict[str, Any]
 

@@ -1,13 +1,11 @@
-"""mmengine loops and hooks of ours, registered in mmdet's registries."""
+"""mmengine hooks of ours, registered in mmdet's registries."""
 
 from hpa_mmdet.hooks.class_counts import MeasureClasses
-from hpa_mmdet.hooks.fit_loop import DetectThenFitLoop
 from hpa_mmdet.hooks.prediction_pictures import PredictionPictures
 from hpa_mmdet.hooks.progress import ProgressBar
 from hpa_mmdet.hooks.start_up_checks import StartUpChecks
 
 __all__ = [
-    "DetectThenFitLoop",
     "MeasureClasses",
     "PredictionPictures",
     "ProgressBar",

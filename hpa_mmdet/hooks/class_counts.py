@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop
 from torch import Tensor
 
-from hpa_mmdet.hooks.detector_weights import bare_model
+from hpa_mmdet.compat.processes import bare_model
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.mask_runs import MaskRuns, runs_of_crop
-from hpa_mmdet.coco.paste import paste_masks
 from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.inference.merge import FoundCell, merge_sources
 from hpa_mmdet.inference.seams import EDGE_PX, merge_tiles
 from hpa_mmdet.inference.tiles import Tile
 from hpa_mmdet.inference.views import Detections, ImageRequest
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.masks.paste import paste_masks
+from hpa_mmdet.masks.runs import MaskRuns, runs_of_crop
 
 
 def assemble(

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hpa_mmdet.coco.mask_runs import runs_from_counts
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.assemble import as_cell
 from hpa_mmdet.inference.cells import ImagePrediction
@@ -18,6 +17,7 @@ from hpa_mmdet.inference.merge import MATCH_IOU, FoundCell, merge_sources
 from hpa_mmdet.inference.store import read_folder
 from hpa_mmdet.io.submission import SubmissionRow, read_submission
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.masks.runs import runs_from_counts
 
 ImageCells = tuple[str, int, int, list[FoundCell]]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from hpa_mmdet.coco.mask_runs import MaskRuns
+from hpa_mmdet.masks.runs import MaskRuns
 
 MATCH_IOU = 0.5
 Scores = NDArray[np.float32]

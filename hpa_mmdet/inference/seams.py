@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.mask_runs import MaskRuns, clip_runs
 from hpa_mmdet.inference.merge import FoundCell, union_runs, weighted_mean
 from hpa_mmdet.inference.tiles import Tile
+from hpa_mmdet.masks.runs import MaskRuns, clip_runs
 
 EDGE_PX = 4
 """A box that ends this near to a tile's edge may go on behind it."""

@@ -26,8 +26,8 @@ import numpy as np
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
-from hpa_mmdet.io.run_lengths import measure_counts
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.masks.rle import measure_counts
 
 COLUMNS = ("ID", "ImageWidth", "ImageHeight", "PredictionString")
 Prediction = tuple[int, float, str]

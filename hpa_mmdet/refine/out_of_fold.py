@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.hooks.feature_cache import FeatureCache
-from hpa_mmdet.hooks.fit_heads import fit_heads
+from hpa_mmdet.fit.feature_cache import FeatureCache
+from hpa_mmdet.fit.heads import fit_heads
 
 
 def part_in_folds(groups: Sequence[str], folds: int, seed: int) -> NDArray[np.intp]:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.run_lengths import measure_counts
 from hpa_mmdet.io.submission import SubmissionRow
+from hpa_mmdet.masks.rle import measure_counts
 from hpa_mmdet.scoring.cells import CellCollector, CellResult, CellTable, score_cells
 from hpa_mmdet.scoring.contest import IOU_THRESHOLD, ContestResult, ContestScorer, check_overlap
 from hpa_mmdet.scoring.detection import DetectionCollector, DetectionResult

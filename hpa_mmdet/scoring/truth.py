@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.run_lengths import measure_counts
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.masks.rle import measure_counts
 
 Rle = dict[str, Any]
 

@@ -11,13 +11,13 @@ from make_dataset import SHAPE_HW, Dataset, label_image_of, make_dataset, option
 from PIL import Image
 
 from hpa_mmdet.coco.convert import convert
-from hpa_mmdet.coco.draw import label_image_from_rles
 from hpa_mmdet.coco.filters import measure_focus
 from hpa_mmdet.coco.plan import Sources
 from hpa_mmdet.coco.read import read_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.label_images import read_label_image
 from hpa_mmdet.jobs import Report
+from hpa_mmdet.masks.label_image import label_image_from_rles
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from mmdet.registry import HOOKS, LOOPS, METRICS, MODELS
 from mmengine.config import Config
 
 import hpa_mmdet.evaluation
+import hpa_mmdet.fit
 import hpa_mmdet.hooks  # noqa: F401
 
 CONFIGS = Path(__file__).parents[2] / "configs"

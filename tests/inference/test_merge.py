@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hpa_mmdet.coco.mask_runs import runs_of_crop
 from hpa_mmdet.inference.merge import FoundCell, iou_matrix, merge_sources, union_runs, vote_runs
+from hpa_mmdet.masks.runs import runs_of_crop
 
 SHAPE_HW = (30, 44)
 

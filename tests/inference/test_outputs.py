@@ -9,7 +9,6 @@ import pytest
 import tifffile
 from cell_images import cell_image
 
-from hpa_mmdet.coco.mask_runs import runs_of_crop
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.assemble import as_cell
 from hpa_mmdet.inference.cells import ImagePrediction
@@ -25,6 +24,7 @@ from hpa_mmdet.inference.outputs.table import COLUMNS, write_table
 from hpa_mmdet.inference.store import StoredImage
 from hpa_mmdet.io.submission import decode_mask, read_submission
 from hpa_mmdet.localizations import NAMES
+from hpa_mmdet.masks.runs import runs_of_crop
 
 SHAPE_HW = (60, 90)
 CHANNELS = ("red", "green", "blue", "yellow")

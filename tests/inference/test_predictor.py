@@ -10,9 +10,9 @@ from skimage.draw import ellipse
 from stand_in import StandInCells
 
 import hpa_mmdet
-from hpa_mmdet.coco.mask_runs import runs_from_counts
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.views import ImageRequest
+from hpa_mmdet.masks.runs import runs_from_counts
 
 
 @pytest.fixture

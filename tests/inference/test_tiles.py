@@ -5,11 +5,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hpa_mmdet.coco.mask_runs import clip_runs, runs_of_crop
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.merge import FoundCell
 from hpa_mmdet.inference.seams import merge_tiles
 from hpa_mmdet.inference.tiles import Tile, cut_tiles
+from hpa_mmdet.masks.runs import clip_runs, runs_of_crop
 
 SHAPE_HW = (60, 100)
 

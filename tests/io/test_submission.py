@@ -10,7 +10,6 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.run_lengths import decode_counts
 from hpa_mmdet.io.submission import (
     SubmissionRow,
     decode_mask,
@@ -18,6 +17,7 @@ from hpa_mmdet.io.submission import (
     read_submission,
     write_submission,
 )
+from hpa_mmdet.masks.rle import decode_counts
 
 SHAPE_HW = (23, 40)
 HEADER = "ID,ImageWidth,ImageHeight,PredictionString\n"

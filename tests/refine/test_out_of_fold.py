@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from hpa_mmdet.hooks.feature_cache import FeatureCache
+from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.models import LocalizationBranch
 from hpa_mmdet.refine.out_of_fold import predict_out_of_fold
 

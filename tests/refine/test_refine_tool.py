@@ -13,7 +13,7 @@ from hpa_mmdet.cli.convert_coco import main as convert
 from hpa_mmdet.cli.refine_labels import main
 from hpa_mmdet.coco.read import read_coco
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.hooks.feature_cache import FeatureCache
+from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.refine import run
 from hpa_mmdet.refine.out_of_fold import predict_out_of_fold
 from hpa_mmdet.refine.rewrite import rewrite_labels

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpa_mmdet.coco.mask_runs import MaskRuns, clip_runs, runs_from_counts
 from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.inference.merge import union_runs
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.masks.runs import MaskRuns, clip_runs, runs_from_counts
 
 # a cell of which surer cells cover more than this is one of them, seen twice
 _MOST_COVERED = 0.5

@@ -8,11 +8,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.mask_runs import runs_from_counts
 from hpa_mmdet.inference.cells import ImagePrediction
 from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.io import large_images
 from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.masks.runs import runs_from_counts
 
 _TILE_PX = 512
 

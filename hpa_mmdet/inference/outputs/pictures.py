@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hpa_mmdet.coco.mask_runs import runs_from_counts
 from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.io.large_images import LargeImage
 from hpa_mmdet.localizations import LOCALIZATIONS
+from hpa_mmdet.masks.runs import runs_from_counts
 from hpa_mmdet.pages.compose import compose_rgb, shrink
 from hpa_mmdet.pages.draw import NO_LABEL_COLOUR, DrawnCell, draw_cells, named, outline
 

@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hpa_mmdet.coco.mask_runs import runs_from_counts
 from hpa_mmdet.inference.cells import ImagePrediction
 from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.localizations import NAMES
+from hpa_mmdet.masks.runs import runs_from_counts
 
 _ROWS_PER_GROUP = 2_000
 _SHAPE_COLUMNS = (

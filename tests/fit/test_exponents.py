@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from hpa_mmdet.hooks.choose_exponents import choose_exponents
-from hpa_mmdet.hooks.feature_cache import FeatureCache
+from hpa_mmdet.fit.exponents import choose_exponents
+from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.models.localization_branch import LocalizationBranch
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hpa_mmdet.hooks.feature_cache import FeatureCache
+from hpa_mmdet.fit.feature_cache import FeatureCache
 
 
 def fit_heads(

@@ -11,10 +11,10 @@ from typing import Any
 
 from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import CheckpointHook, EMAHook
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from hpa_mmdet.compat.checkpoints import load_checkpoint_strict
+from hpa_mmdet.compat.processes import bare_model
 
 
 def take_best_weights(runner: Any) -> str:
@@ -57,12 +57,6 @@ def send_weights(model: nn.Module) -> None:
     """Copy the main process's parameters and buffers to the other processes."""
     for tensor in model.state_dict().values():
         broadcast(tensor)
-
-
-def bare_model(runner: Any) -> nn.Module:
-    """Take the model out of the wrapper that several processes put around it."""
-    model: nn.Module = runner.model
-    return model.module if is_model_wrapper(model) else model  # type: ignore[return-value]
 
 
 def best_checkpoint(runner: Any) -> Path | None:

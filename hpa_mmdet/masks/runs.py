@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.run_lengths import decode_counts
+from hpa_mmdet.masks.rle import decode_counts
 
 Ints = NDArray[np.int64]
 

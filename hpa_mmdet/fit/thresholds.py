@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpa_mmdet.hooks.feature_cache import FeatureCache
+from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.localizations import NEGATIVE
 from hpa_mmdet.scoring.ranking import best_threshold
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from mmengine.dist import collect_results_cpu, get_world_size
 
-from hpa_mmdet.hooks.feature_cache import FeatureCache, join_caches
+from hpa_mmdet.fit.feature_cache import FeatureCache, join_caches
 
 
 def gather_cache(part: FeatureCache, size: int, folder: Path) -> FeatureCache | None:

@@ -12,10 +12,10 @@ from mmengine.runner import BaseLoop
 from torch import nn
 
 from hpa_mmdet.compat.processes import wrapper_config
+from hpa_mmdet.fit.detector_weights import share_weights, take_best_weights
+from hpa_mmdet.fit.feature_cache import FeatureCache, join_caches
+from hpa_mmdet.fit.gather import gather_cache, split_cache
 from hpa_mmdet.hooks.class_counts import MeasureClasses, count_classes
-from hpa_mmdet.hooks.detector_weights import share_weights, take_best_weights
-from hpa_mmdet.hooks.feature_cache import FeatureCache, join_caches
-from hpa_mmdet.hooks.gather import gather_cache, split_cache
 from hpa_mmdet.models import BagLoss
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hpa_mmdet.hooks.feature_cache import FeatureCache
+from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.scoring.resampling import class_average_precisions, mean_of_known
 
 IMAGE_EXPONENTS = (0.0, 0.25, 0.5, 1.0)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from hpa_mmdet.coco.mask_runs import MaskRuns, merge_runs, runs_from_counts, runs_of_crop
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.masks.runs import MaskRuns, merge_runs, runs_from_counts, runs_of_crop
 
 SHAPE_HW = (23, 40)  # never square: swapped axes must fail
 

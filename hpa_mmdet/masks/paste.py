@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.mask_runs import MaskRuns, merge_runs
+from hpa_mmdet.masks.runs import MaskRuns, merge_runs
 
 MASK_THRESHOLD = 0.5
 Floats = NDArray[np.float64]

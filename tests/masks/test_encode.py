@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from pycocotools import mask as coco_mask
 
-from hpa_mmdet.coco.runs import encode_cells
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.masks.encode import encode_cells
 
 SHAPE_HW = (23, 40)  # never square: swapped axes must fail
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from hpa_mmdet.hooks.choose_thresholds import choose_thresholds
-from hpa_mmdet.hooks.feature_cache import FeatureCache
+from hpa_mmdet.fit.feature_cache import FeatureCache
+from hpa_mmdet.fit.thresholds import choose_thresholds
 from hpa_mmdet.models.localization_branch import LocalizationBranch
 
 

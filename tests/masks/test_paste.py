@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from hpa_mmdet.coco.mask_runs import runs_of_crop
-from hpa_mmdet.coco.paste import paste_masks
+from hpa_mmdet.masks.paste import paste_masks
+from hpa_mmdet.masks.runs import runs_of_crop
 
 SHAPE_HW = (61, 90)
 BOXES = {

@@ -17,17 +17,17 @@ from mmengine.dist import is_main_process
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
-from hpa_mmdet.hooks.choose_exponents import choose_exponents
-from hpa_mmdet.hooks.choose_thresholds import choose_thresholds
-from hpa_mmdet.hooks.detector_weights import (
-    bare_model,
+from hpa_mmdet.compat.processes import bare_model
+from hpa_mmdet.fit.detector_weights import (
     best_checkpoint,
     share_weights,
     take_best_weights,
 )
-from hpa_mmdet.hooks.feature_cache import FeatureCache, cache_features, join_caches
-from hpa_mmdet.hooks.fit_heads import fit_heads
-from hpa_mmdet.hooks.gather import gather_cache
+from hpa_mmdet.fit.exponents import choose_exponents
+from hpa_mmdet.fit.feature_cache import FeatureCache, cache_features, join_caches
+from hpa_mmdet.fit.gather import gather_cache
+from hpa_mmdet.fit.heads import fit_heads
+from hpa_mmdet.fit.thresholds import choose_thresholds
 from hpa_mmdet.io.atomic import atomic_path
 
 FITTED_CHECKPOINT = "fitted.pth"

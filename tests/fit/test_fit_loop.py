@@ -11,8 +11,8 @@ import torch
 
 from hpa_mmdet.cli.convert_coco import main as convert
 from hpa_mmdet.cli.train import main as train
-from hpa_mmdet.hooks.feature_cache import FeatureCache
-from hpa_mmdet.hooks.fit_heads import fit_heads
+from hpa_mmdet.fit.feature_cache import FeatureCache
+from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.models import LocalizationBranch
 from hpa_mmdet.testing import TINY_BACKBONE, TINY_CHANNELS, write_discs
 

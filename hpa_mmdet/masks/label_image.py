@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.run_lengths import decode_counts
+from hpa_mmdet.masks.rle import decode_counts
 
 Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
 

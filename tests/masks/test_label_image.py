@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from hpa_mmdet.coco.draw import label_image_from_rles
-from hpa_mmdet.coco.runs import encode_cells
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.masks.encode import encode_cells
+from hpa_mmdet.masks.label_image import label_image_from_rles
 
 
 @settings(max_examples=150, deadline=None)
