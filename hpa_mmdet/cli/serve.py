@@ -14,12 +14,13 @@ Exit status: 0 stopped by the user (Ctrl-C); 2 bad arguments, no model, or the p
 import argparse
 import os
 import secrets
-import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
 
 DEMO_CONFIG = Path("configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py")
@@ -30,9 +31,7 @@ _FEWEST_TOKEN_LETTERS = 16
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
-    parser = argparse.ArgumentParser(
-        prog="serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser("serve", __doc__)
     add = parser.add_argument
     add(
         "--model",
@@ -60,7 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--images", type=Path, metavar="DIR", help="the images that were predicted")
     add("--labels", type=Path, metavar="CSV", help="where decisions are appended: cells.csv")
     add("--image-labels", type=Path, metavar="CSV", help="ID,Label of the images, shown beside")
-    add("--queue", type=Path, metavar="CSV", help="ID,cell_id in the order of tools/choose_cells.py")
+    add(
+        "--queue", type=Path, metavar="CSV", help="ID,cell_id in the order of tools/choose_cells.py"
+    )
     add = parser.add_argument_group("limits").add_argument
     add("--max-upload-mb", type=int, default=256, help="bytes of an upload (default: 256)")
     add("--max-file-mb", type=int, default=128, help="bytes of one file (default: 128)")
@@ -71,17 +72,16 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse, load the model, serve until stopped."""
-    args = build_parser().parse_args(argv)
-    try:
+def run(args: argparse.Namespace) -> int:
+    """Load the model and serve until stopped; returns the exit status."""
+    with suppress(KeyboardInterrupt):
         _serve(args)
-    except InputError as error:
-        print(f"serve: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        pass
     return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)
 
 
 def _serve(args: argparse.Namespace) -> None:
@@ -91,11 +91,12 @@ def _serve(args: argparse.Namespace) -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "tools/serve.py", f"no package {error.name}", "the extra `serve`",
-            "pip install 'hpa-mmdet[serve]'",
-        ) from error  # fmt: skip
+            "serve",
+            problem=f"the package {error.name} is not installed",
+            remedy="pip install 'hpa-mmdet[serve]'",
+        ) from error
     from hpa_mmdet.serve.app import create_app
-    from hpa_mmdet.serve.run import listen, run_server
+    from hpa_mmdet.serve.run import listen, make_server
     from hpa_mmdet.serve.security import Access, is_loopback
 
     token = _token(args.token, is_loopback(args.host), args.host)
@@ -116,7 +117,7 @@ def _serve(args: argparse.Namespace) -> None:
             print(f"serve: open {address}{access.new_link()} (works once)", flush=True)
             if not args.token and TOKEN_VARIABLE not in os.environ:
                 print(f"serve: the token is {token}", flush=True)
-        run_server(app, opened)
+        make_server(app).run(sockets=[opened])
     finally:
         if queue is not None:
             queue.shut_down()
@@ -127,18 +128,16 @@ def _token(given: str | None, loopback: bool, host: str) -> str | None:
         if not loopback:
             raise InputError(
                 f"--host {host}",
-                "an address that other machines reach",
-                "a token with it",
-                "add --token, or leave --host out",
+                problem="other machines reach this address, which needs a token",
+                remedy="add --token, or leave --host out",
             )
         return None
     token = given or os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)
     if len(token) < _FEWEST_TOKEN_LETTERS:
         raise InputError(
             "--token",
-            f"{len(token)} letters",
-            f"at least {_FEWEST_TOKEN_LETTERS}",
-            "give a longer one, or --token alone to have one made",
+            problem=f"is shorter than {_FEWEST_TOKEN_LETTERS} letters",
+            remedy="give a longer one, or --token alone to have one made",
         )
     return token
 
@@ -153,22 +152,23 @@ def _model(args: argparse.Namespace) -> tuple[Path, Path] | None:
         return DEMO_CONFIG, DEMO_CHECKPOINT
     raise InputError(
         "--model",
-        f"none, and no demo model in {DEMO_CHECKPOINT}",
-        "a config and a checkpoint",
-        "give --model CONFIG CHECKPOINT, or train the demo's with `make demo` (some minutes)",
+        problem=f"is missing, and there is no demo model in {DEMO_CHECKPOINT}",
+        remedy="give --model CONFIG CHECKPOINT, or train the demo's model with `make demo`",
     )
 
 
 def _limits(args: argparse.Namespace) -> Any:
-    from hpa_mmdet.serve.limits import Limits
+    from hpa_mmdet.serve.limits import ServerLimits
 
     for name in ("max_upload_mb", "max_file_mb", "max_megapixels", "max_queue",
                  "upload_seconds", "predict_seconds"):  # fmt: skip
         if not 0 < getattr(args, name) < 1e9:
             raise InputError(
-                f"--{name.replace('_', '-')}", getattr(args, name), "more than 0", "correct it"
+                f"--{name.replace('_', '-')}",
+                problem=f"{getattr(args, name)} is not above 0",
+                remedy="give a larger number",
             )
-    return Limits(
+    return ServerLimits(
         request_bytes=args.max_upload_mb * 2**20,
         file_bytes=args.max_file_mb * 2**20,
         pixels=int(args.max_megapixels * 2**20),
@@ -180,14 +180,14 @@ def _limits(args: argparse.Namespace) -> Any:
 
 def _queue(model: tuple[Path, Path], args: argparse.Namespace, limits: Any) -> Any:
     from hpa_mmdet.serve.analysis import load_analyser
+    from hpa_mmdet.serve.call_process import CallProcess
     from hpa_mmdet.serve.helper import build_helper
     from hpa_mmdet.serve.queue import JobQueue
-    from hpa_mmdet.serve.worker import Worker
 
     print("serve: loading the model ...", flush=True)
     options = {"device": args.device, "tile_px": args.tile, "input_scale": args.input_scale}
-    worker = Worker(partial(load_analyser, *model, options), "model")
-    helper = Worker(build_helper, "helper", limits.decode_bytes)
+    worker = CallProcess(partial(load_analyser, *model, options), "model")
+    helper = CallProcess(build_helper, "helper", limits.decode_bytes)
     facts = worker.start()
     helper.start()
     return JobQueue(worker, helper, facts, limits)

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.mask_runs import runs_from_counts
 from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.masks.runs import runs_from_counts
 
 INSTANCES = ("model", "segmenter")
 MASKS = ("rle", "polygon")

@@ -5,18 +5,21 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from hpa_mmdet.serve import schema
-from hpa_mmdet.serve.limits import Limits, Refusal
-from hpa_mmdet.serve.predict_routes import invalid, predict_router
+from hpa_mmdet.serve.job_routes import JobRoutes
+from hpa_mmdet.serve.limits import Refusal, ServerLimits
+from hpa_mmdet.serve.predict_routes import PredictRoutes
 from hpa_mmdet.serve.queue import JobQueue
-from hpa_mmdet.serve.replies import refusal_response
+from hpa_mmdet.serve.replies import invalid_request, refusal_response
 from hpa_mmdet.serve.security import SIGN_IN, Access, Guard
 from hpa_mmdet.serve.uploads import Body
 
@@ -35,7 +38,7 @@ def create_app(
     *,
     access: Access | None = None,
     any_host: bool = False,
-    limits: Limits = Limits(),  # noqa: B008 (immutable)
+    limits: ServerLimits = ServerLimits(),  # noqa: B008 (immutable)
 ) -> Guard:
     """Put the server together.
 
@@ -75,7 +78,9 @@ def create_app(
         return schema.Health(status="ok", jobs=busy, queue_length=limits.queue_length)
 
     if queue is not None:
-        app.include_router(predict_router(queue), tags=["cells"])
+        app.include_router(PredictRoutes(queue).router(), tags=["cells"])
+        app.include_router(JobRoutes(queue).router(), tags=["jobs"])
+        _describe(app, schema.ExportRequest)
     if review is not None:
         app.include_router(review, tags=["review"])
     if access is not None:
@@ -106,7 +111,23 @@ def _add_pages(app: FastAPI, looks: bool, reviews: bool) -> None:
             return FileResponse(STATIC / "review.html")
 
 
-def _sign_in_router(access: Access, limits: Limits) -> APIRouter:
+def _describe(app: FastAPI, model: type[BaseModel]) -> None:
+    """Add a model that is read from the stream, not by FastAPI, to the description."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        description = made()
+        schemas = description["components"]["schemas"]
+        extra = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        for name, part in extra.pop("$defs", {}).items():
+            schemas.setdefault(name, part)
+        schemas[model.__name__] = extra
+        return description
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _sign_in_router(access: Access, limits: ServerLimits) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/enter/{key}")
@@ -141,7 +162,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return refusal_response(invalid(error.errors()))
+    return refusal_response(invalid_request(error.errors()))
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

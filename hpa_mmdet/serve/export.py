@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hpa_mmdet.coco.mask_runs import runs_from_counts
+from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.inference.outputs.coco import write_coco_results
 from hpa_mmdet.inference.outputs.labels import write_labels
 from hpa_mmdet.inference.outputs.table import write_table
+from hpa_mmdet.masks.runs import runs_from_counts
 from hpa_mmdet.serve.limits import Refusal
 
 
@@ -30,7 +31,7 @@ class ExportKind(NamedTuple):
     write: Callable[[Path, ImagePrediction, Calls], Any]
 
 
-KINDS: dict[str, ExportKind] = {
+EXPORTS: dict[str, ExportKind] = {
     "table": ExportKind(
         "cells.csv",
         "text/csv",
@@ -53,7 +54,7 @@ def export_cells(kind: str, content: dict[str, Any], thresholds: tuple[float, ..
     """Write the cells of one image into a file of that kind.
 
     Args:
-        kind: a name of `KINDS`.
+        kind: a name of `EXPORTS`.
         content: a checked `ExportRequest`.
         thresholds: (19,) p(k | cell) from which on a class is called.
 
@@ -61,8 +62,7 @@ def export_cells(kind: str, content: dict[str, Any], thresholds: tuple[float, ..
         The bytes of the file.
 
     Raises:
-        Refusal: a cell has no mask, or one of another size.
-        InputError: a mask is damaged.
+        Refusal: a cell comes twice, or has no mask, or a damaged one or one of another size.
     """
     shape_hw = (content["height"], content["width"])
     ids = [cell["cell_id"] for cell in content["cells"]]
@@ -70,7 +70,7 @@ def export_cells(kind: str, content: dict[str, Any], thresholds: tuple[float, ..
         raise Refusal(422, "cell_twice", "Two cells have the same cell_id. Give each its own.")
     cells = tuple(_cell(cell, shape_hw) for cell in content["cells"])
     image = ImagePrediction(content["image_id"], shape_hw[1], shape_hw[0], cells)
-    chosen = KINDS[kind]
+    chosen = EXPORTS[kind]
     with tempfile.TemporaryDirectory(prefix="hpa-mmdet-export-") as folder:
         chosen.write(Path(folder), image, Calls(thresholds, 0.0))
         return (Path(folder) / chosen.file_name).read_bytes()
@@ -83,12 +83,15 @@ def _cell(cell: dict[str, Any], shape_hw: tuple[int, int]) -> CellPrediction:
         raise Refusal(
             422,
             "wrong_mask",
-            f"{where[:1].upper()}{where[1:]} has no segmentation of the image's height and width. "
+            f"The segmentation of {where} is missing or has not the image's height and width. "
             "Ask for the prediction with masks=rle.",
         )
-    runs = runs_from_counts(mask["counts"], shape_hw)
-    if not runs.area:
-        raise Refusal(422, "wrong_mask", f"The mask of {where} has no pixel.")
+    try:
+        runs = runs_from_counts(mask["counts"], shape_hw)
+    except InputError:
+        runs = None
+    if runs is None or not runs.area:
+        raise Refusal(422, "wrong_mask", f"The mask of {where} is damaged or has no pixel.")
     return CellPrediction(
         bbox_xywh=runs.bbox_xywh,
         counts=mask["counts"],

@@ -7,20 +7,11 @@ and memory.
 from collections.abc import Callable
 from typing import Any
 
-from hpa_mmdet.errors import InputError
 from hpa_mmdet.serve.export import export_cells
-from hpa_mmdet.serve.limits import Refusal
 from hpa_mmdet.serve.pictures import decode_files
 
 
 def build_helper() -> Callable[..., Any]:
     """Give the function of the helper process; its first argument names the task."""
-    tasks: dict[str, Callable[..., Any]] = {"decode": decode_files, "export": _export}
+    tasks: dict[str, Callable[..., Any]] = {"decode": decode_files, "export": export_cells}
     return lambda task, *arguments: tasks[task](*arguments)
-
-
-def _export(*arguments: Any) -> bytes:
-    try:
-        return export_cells(*arguments)
-    except InputError as error:
-        raise Refusal(422, "wrong_mask", str(error)) from None

@@ -17,9 +17,9 @@ from hpa_mmdet.io.naming import with_plane
 from hpa_mmdet.io.pictures import Header, check_complete, read_header
 from hpa_mmdet.serve.limits import Refusal
 
-WHOLE = "image"
+ALL_CHANNELS = "image"
 """The form field of one file that holds all channels."""
-FIELDS = (*CHANNELS, WHOLE)
+FIELDS = (*CHANNELS, ALL_CHANNELS)
 OPTIONAL = "yellow"
 _KINDS = ("png", "tiff", "jpeg")
 _BLACK_NOTE = (
@@ -44,9 +44,7 @@ class DecodedImage(NamedTuple):
     sha256: str
 
 
-def decode_files(
-    paths: Mapping[str, Path], wanted: Sequence[str], max_pixels: int
-) -> DecodedImage:
+def decode_files(paths: Mapping[str, Path], wanted: Sequence[str], max_pixels: int) -> DecodedImage:
     """Decode the files of one upload.
 
     Args:
@@ -100,14 +98,14 @@ def _planes(
     paths: Mapping[str, Path], headers: Mapping[str, Header], wanted: Sequence[str]
 ) -> dict[str, Path]:
     """Find for each channel its file, or the plane of the one file."""
-    if WHOLE in paths:
+    if ALL_CHANNELS in paths:
         if len(paths) > 1:
             raise Refusal(
                 422,
                 "too_many_files",
                 "Send either one file with all channels or one file for each channel.",
             )
-        return _planes_of_one(paths[WHOLE], headers[WHOLE], wanted)
+        return _planes_of_one(paths[ALL_CHANNELS], headers[ALL_CHANNELS], wanted)
     missing = [name for name in wanted if name not in paths]
     if missing and (missing != [OPTIONAL] or len(wanted) == 1):
         raise Refusal(

@@ -13,9 +13,9 @@ from typing import Any
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.serve.analysis import ModelFacts
-from hpa_mmdet.serve.limits import Limits, Refusal
+from hpa_mmdet.serve.call_process import CallProcess, CallTimeout, ProcessDied
+from hpa_mmdet.serve.limits import Refusal, ServerLimits
 from hpa_mmdet.serve.pictures import DecodedImage
-from hpa_mmdet.serve.worker import Worker, WorkerDied, WorkerTimeout
 
 _LOG = logging.getLogger(__name__)
 _FINISHED = ("done", "failed", "cancelled")
@@ -78,7 +78,9 @@ class JobQueue:
         limits: of the server.
     """
 
-    def __init__(self, model: Worker, helper: Worker, facts: ModelFacts, limits: Limits) -> None:
+    def __init__(
+        self, model: CallProcess, helper: CallProcess, facts: ModelFacts, limits: ServerLimits
+    ) -> None:
         self.facts, self.limits = facts, limits
         self._model, self._helper = model, helper
         self._jobs: dict[str, Job] = {}
@@ -170,7 +172,7 @@ class JobQueue:
                 return await self._in_thread(
                     lambda: self._helper.call(*arguments, timeout_s=self.limits.decode_s)
                 )
-            except (MemoryError, WorkerDied) as error:
+            except (MemoryError, ProcessDied) as error:
                 _LOG.warning("the helper failed: %r", error)
                 raise Refusal(
                     422,
@@ -178,7 +180,7 @@ class JobQueue:
                     "The files could not be decoded: they are damaged or too large. "
                     "Export them again.",
                 ) from None
-            except WorkerTimeout:
+            except CallTimeout:
                 raise Refusal(
                     422, "too_slow", "Decoding the files took too long. Export them again."
                 ) from None
@@ -230,15 +232,17 @@ class JobQueue:
             )
         except InputError as error:
             _LOG.warning("the model refused an image: %s", error)
-            raise Refusal(422, "not_predicted", f"The model cannot use this image: {error}.") from None
-        except WorkerTimeout:
+            raise Refusal(
+                422, "not_predicted", f"The model cannot use this image: {error}."
+            ) from None
+        except CallTimeout:
             raise Refusal(
                 504,
                 "too_slow",
                 f"The model took more than {self.limits.predict_s:g} seconds. "
                 "Cut the image into smaller parts.",
             ) from None
-        except (MemoryError, WorkerDied) as error:
+        except (MemoryError, ProcessDied) as error:
             _LOG.error("the model failed: %r", error)
             raise Refusal(
                 500, "model_failed", "The model failed on this image. Try a smaller one."

@@ -1,6 +1,7 @@
 """Answers that several routes give."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -32,13 +33,11 @@ class _LingeringResponse(JSONResponse):
         }
         await send(start)
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(_LINGER_S):
                 message = await receive()
                 while message["type"] == "http.request" and message.get("more_body"):
                     message = await receive()
-        except TimeoutError:
-            pass
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
@@ -55,3 +54,15 @@ def refusal_response(refusal: Refusal, unread: bool = False) -> JSONResponse:
     content = {"error": {"code": refusal.code, "message": refusal.message}}
     kind = _LingeringResponse if unread else JSONResponse
     return kind(content, refusal.status, headers)
+
+
+def invalid_request(errors: Any) -> Refusal:
+    """Say what is wrong with a request's values, without repeating them.
+
+    Args:
+        errors: as pydantic and FastAPI list them; the first is told.
+    """
+    first = errors[0]
+    steps = [str(step) for step in first["loc"] if step not in ("body", "query", "path")]
+    where = f"The value of {'.'.join(steps)[:80]}" if steps else "The request"
+    return Refusal(422, "invalid", f"{where} is not valid: {first['msg']}."[:300])

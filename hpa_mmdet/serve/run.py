@@ -1,7 +1,6 @@
 """Running the application: the socket, and clients that open it and say nothing."""
 
 import asyncio
-import logging
 import socket
 from typing import Any
 
@@ -58,16 +57,14 @@ def listen(host: str, port: int) -> socket.socket:
         opened.close()
         raise InputError(
             f"--port {port}",
-            f"{host}: {error.strerror or error}",
-            "a free port of this machine",
-            "give another one, or 0 for any free one",
+            problem=f"cannot be opened on {host} ({error.strerror or error})",
+            remedy="give another one, or 0 for any free one",
         ) from error
     return opened
 
 
-def run_server(app: ASGIApp, opened: socket.socket) -> None:
-    """Serve until the process is told to stop."""
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+def make_server(app: ASGIApp) -> uvicorn.Server:
+    """Prepare a server; `run(sockets=[...])` serves until `should_exit` is set."""
     config = uvicorn.Config(
         app,
         http=_ImpatientProtocol,
@@ -79,4 +76,4 @@ def run_server(app: ASGIApp, opened: socket.socket) -> None:
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=3,
     )
-    uvicorn.Server(config).run(sockets=[opened])
+    return uvicorn.Server(config)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Pixels = Annotated[int, Field(ge=0, le=2**31)]
+PixelCount = Annotated[int, Field(ge=0, le=2**31)]
 _MOST_CELLS = 20_000
 _COLOUR = r"^#[0-9a-f]{6}$"
 
@@ -65,7 +65,7 @@ class ModelReply(Strict):
 class RunLengths(Strict):
     """A mask as COCO's compressed run lengths over the whole image."""
 
-    size: tuple[Pixels, Pixels] = Field(description="height, width")
+    size: tuple[PixelCount, PixelCount] = Field(description="height, width")
     counts: str = Field(max_length=2**20)
 
 
@@ -73,8 +73,10 @@ class CellReply(Strict):
     """One cell."""
 
     cell_id: int = Field(ge=1, le=2**31 - 1, description="its value in the label image")
-    bbox: tuple[Pixels, Pixels, Pixels, Pixels] = Field(description="x, y, width, height")
-    area: Pixels
+    bbox: tuple[PixelCount, PixelCount, PixelCount, PixelCount] = Field(
+        description="x, y, width, height"
+    )
+    area: PixelCount
     touches_border: bool = False
     cell_score: Probability = Field(description="p(cell); 1 for the segmenter's cells")
     scores: list[Probability] = Field(
@@ -91,7 +93,7 @@ class CellReply(Strict):
     )
 
 
-class Prediction(Strict):
+class PredictionReply(Strict):
     """One image and its cells."""
 
     width: int
@@ -118,7 +120,7 @@ class JobReply(Strict):
     depth_bits: int | None = None
     channels: list[str] = []
     error: ErrorDetail | None = None
-    prediction: Prediction | None = None
+    prediction: PredictionReply | None = None
 
 
 class ExportRequest(Strict):

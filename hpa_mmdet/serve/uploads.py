@@ -15,13 +15,13 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from hpa_mmdet.serve.limits import Limits, Refusal, megabytes
+from hpa_mmdet.serve.limits import Refusal, ServerLimits, megabytes
 
 _BOUNDARY_LENGTH = 200
 
 
 async def receive_files(
-    body: "Body", folder: Path, names: tuple[str, ...], limits: Limits
+    body: "Body", folder: Path, names: tuple[str, ...], limits: ServerLimits
 ) -> dict[str, Path]:
     """Store the files of a multipart/form-data request.
 
@@ -58,7 +58,7 @@ class Body:
         Refusal: while it is read, where it is too large, pauses too long or takes too long.
     """
 
-    def __init__(self, request: Request, most_bytes: int, limits: Limits) -> None:
+    def __init__(self, request: Request, most_bytes: int, limits: ServerLimits) -> None:
         self.request, self.complete = request, False
         self._most_bytes, self._limits = most_bytes, limits
 
@@ -115,7 +115,7 @@ class _Parser:
     """Feeds the pieces of a form into files."""
 
     def __init__(
-        self, boundary: bytes, folder: Path, names: tuple[str, ...], limits: Limits
+        self, boundary: bytes, folder: Path, names: tuple[str, ...], limits: ServerLimits
     ) -> None:
         self.paths: dict[str, Path] = {}
         self._folder, self._names, self._limits = folder, names, limits

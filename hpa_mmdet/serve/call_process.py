@@ -22,15 +22,15 @@ _LOG = logging.getLogger(__name__)
 _START_S = 600.0  # a model on a slow disk
 
 
-class WorkerDied(RuntimeError):
+class ProcessDied(RuntimeError):
     """The process ended in the middle of a call."""
 
 
-class WorkerTimeout(RuntimeError):
+class CallTimeout(RuntimeError):
     """A call took longer than it may; its process was ended."""
 
 
-class Worker:
+class CallProcess:
     """Builds a function in a child process and calls it there, one call at a time.
 
     Args:
@@ -80,8 +80,8 @@ class Worker:
         Raises:
             InputError, Refusal: as the function raised it.
             MemoryError: the call needed more than `memory_bytes`.
-            WorkerTimeout: it took too long.
-            WorkerDied: the process crashed, or the function raised anything else.
+            CallTimeout: it took too long.
+            ProcessDied: the process crashed, or the function raised anything else.
         """
         with self._lock:
             if self._process is None or not self._process.is_alive():
@@ -90,10 +90,10 @@ class Worker:
             try:
                 self._connection.send(arguments)
                 return self._answer(timeout_s)
-            except (WorkerTimeout, WorkerDied, OSError) as error:
+            except (CallTimeout, ProcessDied, OSError) as error:
                 self.stop()
                 if isinstance(error, OSError):
-                    raise WorkerDied(f"the {self._name} process ended") from error
+                    raise ProcessDied(f"the {self._name} process ended") from error
                 raise
 
     def stop(self) -> None:
@@ -109,16 +109,16 @@ class Worker:
     def _answer(self, timeout_s: float) -> Any:
         assert self._connection is not None
         if not self._connection.poll(timeout_s):
-            raise WorkerTimeout(f"the {self._name} process took more than {timeout_s:g} s")
+            raise CallTimeout(f"the {self._name} process took more than {timeout_s:g} s")
         try:
             kind, value = self._connection.recv()
         except (EOFError, OSError) as error:
-            raise WorkerDied(f"the {self._name} process ended") from error
+            raise ProcessDied(f"the {self._name} process ended") from error
         if kind == "raise":
             raise value
         if kind == "failed":
             _LOG.error("%s: %s", self._name, value)
-            raise WorkerDied(f"the {self._name} process failed")
+            raise ProcessDied(f"the {self._name} process failed")
         return value
 
 
