@@ -22,6 +22,7 @@ TOOLS: tuple[str, ...] = (
     "extract_crops",
     "train",
     "infer",
+    "serve",
     "coco_to_submission",
     "evaluate",
     "report",
