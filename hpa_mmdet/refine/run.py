@@ -3,7 +3,7 @@
 N: cells of a data set; K = 19 localizations.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,10 +72,12 @@ def refine(
         InputError: the JSON, the features or a table cannot be used.
     """
     data = read_coco(source)
+    group_of = None if options.groups is None else read_column(options.groups, "antibody")
+    shown = None if options.truth is None else read_cell_labels(options.truth)
     torch.manual_seed(options.seed)  # of the heads' first weights
     model = _build_model(config, options.checkpoint)
     cache = _told(_features(model, config, source, options), data)
-    groups = _groups(cache, options.groups)
+    groups = _groups(cache, group_of, options.groups)
     fold_of = part_in_folds(groups, options.folds, options.seed)
     fit = {
         name: value
@@ -84,7 +86,7 @@ def refine(
     }
     probs = predict_out_of_fold(model, cache, fold_of, fit, options.seed, report)
     labels = _deal(data, cache, probs, options)
-    changes = _compare(data, labels, options.truth)
+    changes = _compare(data, labels, shown, options.truth)
     rewrite_labels(source, out, labels, options.soft)
     write_changes(out.with_suffix(".changes.csv"), changes)
     return changes
@@ -139,10 +141,11 @@ def _told(cache: FeatureCache, data: CocoData) -> FeatureCache:
     return cache._replace(cell_targets=targets, image_labels=labels)
 
 
-def _groups(cache: FeatureCache, table: Path | None) -> list[str]:
-    if table is None:
+def _groups(
+    cache: FeatureCache, group_of: Mapping[str, str] | None, table: Path | None
+) -> list[str]:
+    if group_of is None:
         return list(cache.hpa_ids)
-    group_of = read_column(table, "antibody")
     if missing := [hpa_id for hpa_id in cache.hpa_ids if hpa_id not in group_of]:
         raise InputError(table, f"no row for image {missing[0]}", "one per image", "add it")
     return [group_of[hpa_id] or f"image {hpa_id}" for hpa_id in cache.hpa_ids]
@@ -169,35 +172,37 @@ def _deal(
 
 
 def _compare(
-    data: CocoData, labels: Mapping[int, NDArray[np.float64]], truth: Path | None
+    data: CocoData,
+    labels: Mapping[int, NDArray[np.float64]],
+    shown: Mapping[str, Mapping[int, Sequence[int]]] | None,
+    table: Path | None,
 ) -> list[Change]:
-    shown = read_cell_labels(truth) if truth is not None else {}
     before: list[NDArray[np.bool_]] = []
     after: list[NDArray[np.bool_]] = []
     true: list[NDArray[np.bool_]] = []
     for image in data.images:
+        true_sets = (shown or {}).get(image.hpa_id, {})
         for cell in image.cells:
             if cell.annotation_id not in labels:
                 continue
-            if truth is not None and cell.cell_id not in shown.get(image.hpa_id, {}):
+            if shown is not None and cell.cell_id not in true_sets:
                 raise InputError(
-                    truth,
+                    table,
                     f"no row for cell {cell.cell_id} of image {image.hpa_id}",
                     "one per cell",
                     "add it, or leave --truth out",
                 )
-            before.append(_marks(cell.hpa_indices))
+            before.append(_multi_hot(cell.hpa_indices))
             after.append(labels[cell.annotation_id] >= 0.5)
-            true.append(_marks(shown.get(image.hpa_id, {}).get(cell.cell_id, ())))
-    wide = np.zeros((0, NUM_LOCALIZATIONS), bool)
-    return count_changes(
-        np.stack(before) if before else wide,
-        np.stack(after) if after else wide,
-        None if truth is None else np.stack(true) if true else wide,
+            true.append(_multi_hot(true_sets.get(cell.cell_id, ())))
+    stacked = (
+        np.array(rows, bool).reshape(-1, NUM_LOCALIZATIONS) for rows in (before, after, true)
     )
+    cells_before, cells_after, cells_true = stacked
+    return count_changes(cells_before, cells_after, None if shown is None else cells_true)
 
 
-def _marks(hpa_indices: Any) -> NDArray[np.bool_]:
-    marks = np.zeros(NUM_LOCALIZATIONS, bool)
-    marks[list(hpa_indices)] = True
-    return marks
+def _multi_hot(hpa_indices: Sequence[int]) -> NDArray[np.bool_]:
+    multi_hot = np.zeros(NUM_LOCALIZATIONS, bool)
+    multi_hot[list(hpa_indices)] = True
+    return multi_hot
