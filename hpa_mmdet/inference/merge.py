@@ -1,34 +1,24 @@
 """One cell out of several opinions: matched by overlap, scores averaged, masks by vote.
 
-S: sources (turns of an image, models, submissions); K = 19.
+S: sources (augmented views of an image, models, submissions); K = 19.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.masks.overlap import iou_matrix, vote_runs
-from hpa_mmdet.masks.runs import MaskRuns
+from hpa_mmdet.predictions.cells import CellPrediction
 
 MATCH_IOU = 0.5
-Scores = NDArray[np.float32]
-
-
-class FoundCell(NamedTuple):
-    """A cell on its way: its mask over the whole image, p(cell), (19,) p(k | cell)."""
-
-    runs: MaskRuns
-    cell_score: float
-    localization_scores: Scores
 
 
 def merge_sources(
-    sources: Sequence[Sequence[FoundCell]],
+    sources: Sequence[Sequence[CellPrediction]],
     weights: Sequence[float] | None = None,
     match_iou: float = MATCH_IOU,
-) -> list[FoundCell]:
+) -> list[CellPrediction]:
     """Match the cells of several sources and average them.
 
     Cells are taken by falling score; each joins the group whose first cell it overlaps
@@ -52,8 +42,10 @@ def merge_sources(
     shares = np.ones(len(sources)) if weights is None else np.asarray(weights, np.float64)
     shares = shares / shares.sum()
     cells = [(number, cell) for number, source in enumerate(sources) for cell in source]
-    cells.sort(key=lambda each: -each[1].cell_score)  # stable: ties by source, then place
-    overlap = iou_matrix([cell.runs for _, cell in cells])
+    cells.sort(key=lambda pair: -pair[1].cell_score)  # stable: ties by source, then place
+    if not cells:
+        return []
+    overlap = iou_matrix([cell.counts for _, cell in cells], cells[0][1].shape_hw)
     groups: list[list[int]] = []
     for place, (source, _) in enumerate(cells):
         open_to_it = [
@@ -69,15 +61,19 @@ def merge_sources(
     return [_average([cells[member] for member in group], shares) for group in groups]
 
 
-def _average(members: list[tuple[int, FoundCell]], shares: NDArray[np.float64]) -> FoundCell:
+def _average(
+    members: list[tuple[int, CellPrediction]], shares: NDArray[np.float64]
+) -> CellPrediction:
     own = np.array([shares[source] for source, _ in members])
     weighted = own * [cell.cell_score for _, cell in members]
     runs = vote_runs([cell.runs for _, cell in members], own)
     scores = [cell.localization_scores for _, cell in members]
-    return FoundCell(runs, min(float(weighted.sum()), 1.0), weighted_mean(scores, weighted))
+    return CellPrediction.of_runs(runs, float(weighted.sum()), weighted_mean(scores, weighted))
 
 
-def weighted_mean(rows: Sequence[Scores], weights: NDArray[np.float64]) -> Scores:
+def weighted_mean(
+    rows: Sequence[NDArray[np.float32]], weights: NDArray[np.float64]
+) -> NDArray[np.float32]:
     """Average rows of scores; weights that are all 0 count as equal."""
     shares = weights if weights.sum() > 0 else np.ones(len(rows))
     mean = np.average(np.asarray(rows, np.float64), axis=0, weights=shares)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.masks.runs import read_masks
+from hpa_mmdet.masks.runs import masks_from_counts
 
 
 def label_image_from_rles(
@@ -41,7 +41,7 @@ def label_image_from_rles(
     values = range(1, len(all_counts) + 1) if cell_ids is None else cell_ids
     columns = np.zeros((width, height), np.int32)
     flat = columns.ravel()
-    masks = read_masks(all_counts, shape_hw, where)
+    masks = masks_from_counts(all_counts, shape_hw, where)
     for value, mask in zip(values, masks, strict=True):
         for start, end in zip(mask.starts.tolist(), mask.ends.tolist(), strict=True):
             flat[start:end] = value

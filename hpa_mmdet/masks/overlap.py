@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from hpa_mmdet.masks.rle import Rle
+from hpa_mmdet.masks.rle import Rle, as_bytes
 from hpa_mmdet.masks.runs import MaskRuns
 
 
@@ -29,9 +29,13 @@ def mask_iou(detected: Sequence[Rle], truth: Sequence[Rle]) -> NDArray[np.float6
     return np.nan_to_num(np.asarray(iou, dtype=np.float64))
 
 
-def iou_matrix(masks: Sequence[MaskRuns]) -> NDArray[np.float64]:
-    """Intersection over union of every pair of masks of one image: (U, U)."""
-    rles = [mask.to_rle() for mask in masks]
+def iou_matrix(all_counts: Sequence[str], shape_hw: tuple[int, int]) -> NDArray[np.float64]:
+    """Compute intersection over union of every pair of masks of one image, from their counts.
+
+    Returns:
+        (U, U) in [0, 1].
+    """
+    rles = [{"size": list(shape_hw), "counts": as_bytes(counts)} for counts in all_counts]
     return mask_iou(rles, rles)
 
 

@@ -127,10 +127,10 @@ def runs_from_counts(
         array([[0, 1],
                [1, 0]])
     """
-    return read_masks([counts], shape_hw, where)[0]
+    return masks_from_counts([counts], shape_hw, where)[0]
 
 
-def read_masks(
+def masks_from_counts(
     all_counts: Sequence[str | bytes], shape_hw: tuple[int, int], where: object = "mask"
 ) -> list[MaskRuns]:
     """Read the COCO compressed RLE strings of one image in one pass.
