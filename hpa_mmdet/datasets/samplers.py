@@ -43,9 +43,13 @@ class RepeatFactorSampler(Sampler[int]):
         self.seed = sync_random_seed() if seed is None else seed
         assert isinstance(dataset, Sized)
         look_up = getattr(dataset, "get_image_info", None) or dataset.get_data_info  # type: ignore[attr-defined]
-        labels = [look_up(each)["image_labels"] for each in range(len(dataset))]
-        self.factors = repeat_factors(labels, threshold)
+        self.threshold = threshold
+        self.use_labels([look_up(index)["image_labels"] for index in range(len(dataset))])
         self._indices = self._draw()
+
+    def use_labels(self, labels: Sequence[Sequence[int]]) -> None:
+        """Take the items' labels before the first draw."""
+        self.factors = repeat_factors(labels, self.threshold)
 
     def __iter__(self) -> Iterator[int]:
         """Give this process's images of the epoch."""
@@ -94,10 +98,10 @@ def repeat_factors(image_labels: Sequence[Sequence[int]], threshold: float) -> T
     """
     counts: dict[int, int] = {}
     for labels in image_labels:
-        for each in set(labels):
-            counts[each] = counts.get(each, 0) + 1
+        for hpa_index in set(labels):
+            counts[hpa_index] = counts.get(hpa_index, 0) + 1
     factor = {
-        each: max(1.0, math.sqrt(threshold * len(image_labels) / count))
-        for each, count in counts.items()
+        hpa_index: max(1.0, math.sqrt(threshold * len(image_labels) / count))
+        for hpa_index, count in counts.items()
     }
     return torch.tensor([max([1.0, *(factor[k] for k in labels)]) for labels in image_labels])
