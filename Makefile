@@ -16,9 +16,9 @@ SEED := 0
 DATA ?=
 
 # the first interpreter of a fitting version whose venv module works
-PYTHON ?= $(shell for each in python3.12 python3.11 python3 python; do \
-	if $$each -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
-		>/dev/null 2>&1; then echo $$each; break; fi; done)
+PYTHON ?= $(shell for name in python3.12 python3.11 python3 python; do \
+	if $$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+		>/dev/null 2>&1; then echo $$name; break; fi; done)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check constraints clean \
@@ -104,10 +104,10 @@ real-truth: real-data ## DATA=folder: every cell given its image's labels, score
 		--labels $(DATA)/hpa_manual/images.csv --out $(REAL)/truth/inherited.json --overwrite
 	$(PY) tools/convert_coco.py --masks $(DATA)/hpa_manual/truth --labels $(DATA)/hpa_manual/images.csv \
 		--cell-labels $(DATA)/hpa_manual/cells.csv --out $(REAL)/truth/truth.json --overwrite
-	for each in one share; do $(PY) tools/coco_to_submission.py $(REAL)/truth/inherited.json \
-		--confidence $$each --out $(REAL)/truth/inherited_$$each.csv --overwrite && \
-		$(PY) tools/evaluate.py $(REAL)/truth/inherited_$$each.csv $(REAL)/truth/truth.json \
-		--json $(REAL)/truth/inherited_$$each.json || exit 1; done
+	for confidence in one share; do $(PY) tools/coco_to_submission.py $(REAL)/truth/inherited.json \
+		--confidence $$confidence --out $(REAL)/truth/inherited_$$confidence.csv --overwrite && \
+		$(PY) tools/evaluate.py $(REAL)/truth/inherited_$$confidence.csv $(REAL)/truth/truth.json \
+		--json $(REAL)/truth/inherited_$$confidence.json || exit 1; done
 
 real-nuclei: real-data ## DATA=folder: train on 7 hand-drawn pictures of nuclei, score on 3 held out
 	mkdir -p $(REAL)/nuclei/train $(REAL)/nuclei/test $(REAL)/nuclei/masks_train $(REAL)/nuclei/masks_test
@@ -115,9 +115,9 @@ real-nuclei: real-data ## DATA=folder: train on 7 hand-drawn pictures of nuclei,
 	cp $(DATA)/coelho2009/ic100/images/dna-[7-9].png $(REAL)/nuclei/test
 	cp $(DATA)/coelho2009/ic100/labels/dna-[0-6].png $(REAL)/nuclei/masks_train
 	cp $(DATA)/coelho2009/ic100/labels/dna-[7-9].png $(REAL)/nuclei/masks_test
-	for each in train test; do $(PY) tools/convert_coco.py $(REAL)/nuclei/$$each --pattern '{id}.png' \
-		--channels blue --masks $(REAL)/nuclei/masks_$$each --default-labels 0 \
-		--out $(REAL)/nuclei/$$each.json --overwrite || exit 1; done
+	for part in train test; do $(PY) tools/convert_coco.py $(REAL)/nuclei/$$part --pattern '{id}.png' \
+		--channels blue --masks $(REAL)/nuclei/masks_$$part --default-labels 0 \
+		--out $(REAL)/nuclei/$$part.json --overwrite || exit 1; done
 	$(PY) tools/train.py $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_nuclei-cpu.py \
 		--data-root $(REAL)/nuclei --work-dir $(REAL)/nuclei/train_log
 	$(PY) tools/infer.py $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_nuclei-cpu.py \

@@ -34,7 +34,7 @@ if how == "imports":
 images = read_coco(path).images if how == "whole" else CocoIndex(path)
 opened = time.process_time()
 chosen = random.Random(0).sample(range(len(images)), len(images) // 10)
-cells = sum(len(images[each].cells) for each in chosen)
+cells = sum(len(images[at].cells) for at in chosen)
 assert cells == len(chosen) * int(sys.argv[3])
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(opened - begun, time.process_time() - opened, peak / 1024)
@@ -53,7 +53,8 @@ def write_json(path: Path, images: int) -> None:
                 "height": 2048,
                 "hpa_id": name,
                 "channel_files": {
-                    each: f"{name}_{each}.png" for each in ("red", "green", "blue", "yellow")
+                    channel: f"{name}_{channel}.png"
+                    for channel in ("red", "green", "blue", "yellow")
                 },
                 "labels": [number % NUM_LOCALIZATIONS],
             }
@@ -80,7 +81,7 @@ def measure(path: Path, how: str) -> tuple[float, ...]:
     """Give seconds to open, seconds to read a tenth, and MiB."""
     words = [sys.executable, "-c", MEASURE, str(path), how, str(CELLS)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return tuple(float(each) for each in done.stdout.split())
+    return tuple(float(word) for word in done.stdout.split())
 
 
 def main() -> None:

@@ -63,7 +63,9 @@ def one_mask_per_cell(label_image: NDArray[np.integer]) -> list[tuple[str, int, 
 def ours(label_image: NDArray[np.integer]) -> list[tuple[str, int, list[float]]]:
     """Encode all cells in one pass, in the same form."""
     cells = encode_cells(label_image)
-    return [(cell.counts, cell.area, [float(each) for each in cell.bbox_xywh]) for cell in cells]
+    return [
+        (cell.counts, cell.area, [float(number) for number in cell.bbox_xywh]) for cell in cells
+    ]
 
 
 def least_times(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
@@ -96,7 +98,9 @@ def bench_image(folder: Path, repeats: int) -> None:
         },
         10 * repeats,
     )
-    slow = least_times({"each": lambda: one_mask_per_cell(label_image)}, repeats)["each"]
+    slow = least_times({"one by one": lambda: one_mask_per_cell(label_image)}, repeats)[
+        "one by one"
+    ]
     print(f"{SIDE}x{SIDE}, {CELLS} cells, {path.stat().st_size / 1e3:.0f} kB PNG, one core")
     print(f"  one mask per cell (pycocotools)   {1e3 * slow:8.1f} ms")
     print(f"  all cells in one pass (ours)      {1e3 * fast['encode']:8.1f} ms")
@@ -113,7 +117,7 @@ def bench_image(folder: Path, repeats: int) -> None:
 def bench_manual(folder: Path, repeats: int) -> None:
     """All real pairs: encoding alone, since both need the same decoding."""
     paths = sorted(folder.glob("truth/*.png")) + sorted(folder.glob("segmenter/*.png"))
-    least = {"ours": 0.0, "each": 0.0, "decode": 0.0}
+    least = {"ours": 0.0, "one by one": 0.0, "decode": 0.0}
     cells = 0
     for path in paths:
         begun = time.process_time()
@@ -122,15 +126,15 @@ def bench_manual(folder: Path, repeats: int) -> None:
         assert ours(label_image) == one_mask_per_cell(label_image), f"{path}: results differ"
         cells += len(encode_cells(label_image))
         fast = least_times({"ours": lambda image=label_image: encode_cells(image)}, repeats)
-        slow = least_times({"each": lambda image=label_image: one_mask_per_cell(image)}, 1)
+        slow = least_times({"one by one": lambda image=label_image: one_mask_per_cell(image)}, 1)
         least["ours"] += fast["ours"]
-        least["each"] += slow["each"]
+        least["one by one"] += slow["one by one"]
     print(f"{len(paths)} real label images ({len(paths) // 2} pairs), {cells} cells")
     print(f"  decode the PNGs                   {least['decode']:8.2f} s")
-    print(f"  one mask per cell (pycocotools)   {least['each']:8.2f} s")
+    print(f"  one mask per cell (pycocotools)   {least['one by one']:8.2f} s")
     print(f"  all cells in one pass (ours)      {least['ours']:8.2f} s")
     print(
-        f"  -> {least['each'] / least['ours']:.0f} times as fast, all strings, areas, boxes equal"
+        f"  -> {least['one by one'] / least['ours']:.0f} times as fast, all strings, areas, boxes equal"
     )
 
 

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = args.work_dir / name.replace(" ", "_")
         _train_and_predict(name, args.data, folder, detector, args.seed)
         own, given = (
-            json.loads((folder / f"{each}.json").read_text()) for each in ("own", "given")
+            json.loads((folder / f"{kind}.json").read_text()) for kind in ("own", "given")
         )
         lines.append(
             f"| {name} | {own['contest_map']:.3f} | {given['contest_map']:.3f} "
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train_and_predict(name: str, data: Path, folder: Path, detector: Path, seed: int) -> None:
     """Run the tools, unless both evaluations are there."""
-    if all((folder / f"{each}.json").is_file() for each in ("own", "given")):
+    if all((folder / f"{kind}.json").is_file() for kind in ("own", "given")):
         return
     truth = data / "truth"
     train, test = data / "train", data / "test"
@@ -102,7 +102,7 @@ def _train_and_predict(name: str, data: Path, folder: Path, detector: Path, seed
 
 def _copy_last_epoch(detector: Path, log: Path) -> None:
     log.mkdir(parents=True, exist_ok=True)
-    last = max(detector.glob("epoch_*.pth"), key=lambda each: int(each.stem.split("_")[1]))
+    last = max(detector.glob("epoch_*.pth"), key=lambda path: int(path.stem.split("_")[1]))
     shutil.copyfile(last, log / last.name)
     (log / "last_checkpoint").write_text(str(log / last.name))
 

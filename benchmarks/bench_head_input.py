@@ -127,8 +127,8 @@ def write_table(results: Mapping[str, Any]) -> str:
     for row in ROWS:
         if row.name in results:
             of_seeds = results[row.name].values()
-            cells = [np.array([each[kind] for each in of_seeds]) for kind in ("image", "cell")]
-            numbers = " | ".join(f"{each.mean():.3f} | {np.ptp(each):.3f}" for each in cells)
+            cells = [np.array([scores[kind] for scores in of_seeds]) for kind in ("image", "cell")]
+            numbers = " | ".join(f"{values.mean():.3f} | {np.ptp(values):.3f}" for values in cells)
             lines.append(f"| {row.name} | {numbers} |")
     return "\n".join(lines) + "\n"
 
@@ -174,7 +174,7 @@ def _fit_and_score(
     assert test.cell_targets is not None
     bags = zip(test.cells.split(test.counts.tolist()), test.images, strict=True)
     with torch.no_grad():
-        scores = torch.cat([branch.predict(*each)[0] for each in bags]).double().numpy()
+        scores = torch.cat([branch.predict(*bag)[0] for bag in bags]).double().numpy()
     ap = class_average_precisions(test.cell_targets.numpy() > 0, scores)[0]
     return round(mean_of_known(ap), 4)
 

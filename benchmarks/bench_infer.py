@@ -159,14 +159,14 @@ def time_of_parts(worker: Any, items: Any) -> dict[str, float]:
 
     channels = predictor.channels
     requests = timed("read", lambda: [read_item(item, channels) for item in items])
-    images = timed("prepare", lambda: [predictor.prepare(each) for each in requests])
-    answers = timed("network", lambda: [predictor.detect([each])[0] for each in images])
+    images = timed("prepare", lambda: [predictor.prepare(request) for request in requests])
+    answers = timed("network", lambda: [predictor.detect([image])[0] for image in images])
     triples = list(zip(items, images, answers, strict=True))
-    stored = timed("finish", lambda: [worker.finish(*each) for each in triples])
-    lines = timed("lines", lambda: [line_of(each) for each in stored])
+    stored = timed("finish", lambda: [worker.finish(*triple) for triple in triples])
+    lines = timed("lines", lambda: [line_of(image) for image in stored])
     store = PredictionStore(out / "predictions", len(items))
     store.write(0, lines)
-    found = [each.prediction for each in timed("read back", lambda: list(store.read([0])))]
+    found = [image.prediction for image in timed("read back", lambda: list(store.read([0])))]
     timed("submission", lambda: write_predictions(out / "s.csv", found, 0.01))
     timed("table", lambda: write_table(out, found, worker.calls))
     timed("coco", lambda: write_coco_results(out / "c.json", found))

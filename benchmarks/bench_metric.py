@@ -71,7 +71,7 @@ def compare(submission: Path, truth_path: Path, repeats: int) -> int:
     ours_s, result = _time(repeats, score)
     overlaps_s, _ = _time(repeats, lambda: overlaps(rows, truth))
     files_s, _ = _time(repeats, score_files)
-    difference = max(np.nanmax(np.abs(result.ap - each)) for each in (expected, again))
+    difference = max(np.nanmax(np.abs(result.ap - other)) for other in (expected, again))
     print(f"literal                   {literal_s:8.3f} s   mAP {np.nanmean(expected):.12f}")
     print(f"literal, batched          {batched_s:8.3f} s   mAP {np.nanmean(again):.12f}")
     print(f"ours                      {ours_s:8.3f} s   mAP {result.contest_map:.12f}")
@@ -170,8 +170,12 @@ def write_files(submission: Path, truth: Path, images: int, cells: int, height: 
     rng = np.random.default_rng(0)
     width = height * 7 // 8
     categories = [
-        {"id": each.hpa_index + 1, "name": each.name, "hpa_index": each.hpa_index}
-        for each in LOCALIZATIONS
+        {
+            "id": localization.hpa_index + 1,
+            "name": localization.name,
+            "hpa_index": localization.hpa_index,
+        }
+        for localization in LOCALIZATIONS
     ]
     content: dict = {"images": [], "annotations": [], "categories": categories}
     rows = []

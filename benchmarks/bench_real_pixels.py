@@ -42,7 +42,7 @@ from hpa_mmdet.fit.feature_cache import join_caches
 from hpa_mmdet.io.atomic import atomic_path
 
 SHIPPED = Preparation("stored", 1.0)
-HALF = tuple(Preparation(each, 0.5) for each in ("stored", "stretched", "root"))
+HALF = tuple(Preparation(brightness, 0.5) for brightness in ("stored", "stretched", "root"))
 RESOLUTIONS = (SHIPPED, Preparation("stored", 0.25))
 BAG = {"type": "BagLoss", "pooling": "log_sum_exp"}  # as in the configs
 FITS: dict[str, Fit] = {
@@ -58,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    names = [each.name for each in SETS]
+    names = [source.name for source in SETS]
     add("--data", type=Path, required=True, help="folder of the sets")
     add("--sets", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     add("--work-dir", type=Path, default=Path("work_dirs/real_pixels"))
@@ -106,9 +106,9 @@ def _collections(
             "all together",
             {
                 how: Features(
-                    join_caches([each[how].cache for each in found]),
-                    tuple(group for each in found for group in each[how].groups),
-                    sum(each[how].found for each in found),
+                    join_caches([source[how].cache for source in found]),
+                    tuple(group for source in found for group in source[how].groups),
+                    sum(source[how].found for source in found),
                 )
                 for how in HALF[:2]
             },
@@ -123,9 +123,9 @@ def _is_fine(which: PictureSet) -> bool:
 def _rows(name: str, how: Preparation, of_set: Features, args: argparse.Namespace) -> Iterator[str]:
     truth, cells = of_set.truth(), mean_of_cells(of_set.cache)
     folds = [folds_of(of_set, seed) for seed in range(args.seeds)]
-    base = [retrieve(cells[:, LAST_MAP], truth, each) for each in folds]
+    base = [retrieve(cells[:, LAST_MAP], truth, fold) for fold in folds]
     rows: dict[str, list[Scores]] = {"nearest neighbour": base}
-    rows["nearest neighbour, all maps"] = [retrieve(cells, truth, each) for each in folds]
+    rows["nearest neighbour, all maps"] = [retrieve(cells, truth, fold) for fold in folds]
     if how in HALF[:2]:
         for of_fit, fit in FITS.items():
             by_seed = [
@@ -134,9 +134,9 @@ def _rows(name: str, how: Preparation, of_set: Features, args: argparse.Namespac
             ]
             for pooling in ("mean", "max", "image head"):
                 label = "image head alone" if pooling == "image head" else f"{pooling} of the cells"
-                rows[f"{of_fit}; {label}"] = [each[pooling] for each in by_seed]
+                rows[f"{of_fit}; {label}"] = [scores[pooling] for scores in by_seed]
             rows[f"{of_fit}; mean of the cells times likeness"] = [
-                mix(each["mean"], other) for each, other in zip(by_seed, base, strict=True)
+                mix(scores["mean"], other) for scores, other in zip(by_seed, base, strict=True)
             ]
     for row, scores in rows.items():
         own, gain = compare(truth, scores, None if scores is base else base, args.resamples)

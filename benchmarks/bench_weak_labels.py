@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # forked processes would share torch's threads
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(args.workers, context, initializer=_start) as pool:
-        parts = [pool.submit(compute_part, each, part) for each in folders for part in PARTS]
+        parts = [pool.submit(compute_part, folder, part) for folder in folders for part in PARTS]
         for part in parts:
             part.result()
         print(f"features: {time.monotonic() - started:.0f} s", flush=True)
@@ -108,9 +108,9 @@ def _run(name: str, seed: int, folder: Path) -> dict[str, Any]:
     if name == UNTRAINED:
         return _without_training(test)
     start = time.monotonic()
-    (row,) = (each for each in ROWS if each.name == name)
+    (row,) = (row for row in ROWS if row.name == name)
     ap, note = fit_and_score(row, train, test, seed)
-    scores = [None if np.isnan(each) else round(float(each), 4) for each in ap]
+    scores = [None if np.isnan(score) else round(float(score), 4) for score in ap]
     return {"ap": scores, "seconds": round(time.monotonic() - start, 1), **note}
 
 

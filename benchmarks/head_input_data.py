@@ -17,8 +17,8 @@ from hpa_mmdet.fit.feature_cache import FeatureCache, load_cache, save_cache
 from hpa_mmdet.models.cell_pooling import (
     coverage_from_boxes,
     coverage_from_masks,
-    pool_cells,
     pool_image,
+    pool_maps_in_cells,
 )
 from hpa_mmdet.models.timm_features import TimmFeatures
 
@@ -62,7 +62,7 @@ def features(
     source: Source, split: str, data: Path, work_dir: Path, count: int, checkpoint: Path | None
 ) -> dict[str, FeatureCache]:
     """The caches of a source by pooling, from the work dir where they are there."""
-    paths = {each: work_dir / f"{source.name}_{each}_{split}.npz" for each in POOLINGS}
+    paths = {pooling: work_dir / f"{source.name}_{pooling}_{split}.npz" for pooling in POOLINGS}
     if not all(path.is_file() for path in paths.values()):
         start = time.process_time()
         found = _compute(_network(source, checkpoint), source.scale, _samples(data, split, count))
@@ -70,7 +70,7 @@ def features(
         for pooling, cache in found.items():
             save_cache(paths[pooling], cache)
         print(f"{source.name:24} {split:5} {seconds:.2f} s an image (process time)", flush=True)
-    return {each: load_cache(path) for each, path in paths.items()}
+    return {pooling: load_cache(path) for pooling, path in paths.items()}
 
 
 def _network(source: Source, checkpoint: Path | None) -> TimmFeatures:
@@ -120,7 +120,7 @@ def _samples(data: Path, split: str, count: int) -> Iterator[tuple[Tensor, Any]]
 def _compute(
     network: TimmFeatures, scale: float, samples: Iterator[tuple[Tensor, Any]]
 ) -> dict[str, FeatureCache]:
-    cells: dict[str, list[Tensor]] = {each: [] for each in POOLINGS}
+    cells: dict[str, list[Tensor]] = {pooling: [] for pooling in POOLINGS}
     images: list[Tensor] = []
     labels: list[Tensor] = []
     targets: list[Tensor] = []
@@ -132,15 +132,15 @@ def _compute(
             picture = F.interpolate(picture, scale_factor=scale, mode="bilinear")
         height, width = picture.shape[-2:]
         padding = (0, -width % 64, 0, -height % 64)
-        maps = [each[0] for each in network(F.pad(picture, padding, value=-127 / 128))]
+        maps = [level[0] for level in network(F.pad(picture, padding, value=-127 / 128))]
         for pooling, of_pooling in cells.items():
             of_pooling.append(_pooled(maps, sample.gt_instances, scale, pooling))
         images.append(pool_image(maps))
         labels.append(torch.as_tensor(sample.image_labels))
         targets.append(torch.as_tensor(sample.gt_instances.localizations))
-    counts = torch.tensor([len(each) for each in targets])
+    counts = torch.tensor([len(masks) for masks in targets])
     rest = (counts, torch.stack(images), torch.stack(labels), torch.cat(targets))
-    return {each: FeatureCache(torch.cat(found), *rest) for each, found in cells.items()}
+    return {pooling: FeatureCache(torch.cat(found), *rest) for pooling, found in cells.items()}
 
 
 def _pooled(maps: Sequence[Tensor], instances: Any, scale: float, pooling: str) -> Tensor:
@@ -156,5 +156,5 @@ def _pooled(maps: Sequence[Tensor], instances: Any, scale: float, pooling: str) 
             if scale > 1:
                 masks = masks.repeat_interleave(round(scale), 1).repeat_interleave(round(scale), 2)
             coverage = coverage_from_masks(masks, round(stride / min(scale, 1)), shape_hw)
-        parts.append(pool_cells(maps[first:last], coverage))
+        parts.append(pool_maps_in_cells(maps[first:last], coverage))
     return torch.cat(parts, dim=1)

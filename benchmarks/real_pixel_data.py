@@ -18,7 +18,7 @@ from hpa_mmdet.fit.feature_cache import FeatureCache, load_cache, save_cache
 from hpa_mmdet.io.channels import find_images, read_channels
 from hpa_mmdet.io.label_tables import read_image_labels
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
-from hpa_mmdet.models.cell_pooling import coverage_from_masks, pool_cells, pool_image
+from hpa_mmdet.models.cell_pooling import coverage_from_masks, pool_image, pool_maps_in_cells
 from hpa_mmdet.models.timm_features import TimmFeatures
 from hpa_mmdet.segment import WatershedSegmenter
 from hpa_mmdet.segment.artefacts import without_scale_bars
@@ -145,18 +145,18 @@ def features(
 ) -> dict[Preparation, Features]:
     """Features of one set, each preparation in a file of the work dir."""
     paths = {
-        each: work_dir / f"{which.name}_{each.brightness}_{each.scale:g}.npz"
-        for each in preparations
+        preparation: work_dir / f"{which.name}_{preparation.brightness}_{preparation.scale:g}.npz"
+        for preparation in preparations
     }
-    missing = [each for each, path in paths.items() if not path.is_file()]
+    missing = [preparation for preparation, path in paths.items() if not path.is_file()]
     if missing:
         pictures = list(read_set(which, data))
         network = TimmFeatures("tf_efficientnet_lite0", (0,), weights="lite0", frozen=True)
         network.init_weights()
         network.eval()
-        for each in missing:
-            save_cache(paths[each], _compute(network, pictures, each, which.scale))
-    return {each: _load(path) for each, path in paths.items()}
+        for preparation in missing:
+            save_cache(paths[preparation], _compute(network, pictures, preparation, which.scale))
+    return {preparation: _load(path) for preparation, path in paths.items()}
 
 
 def _load(path: Path) -> Features:
@@ -176,22 +176,22 @@ def _compute(
     images: list[torch.Tensor] = []
     labels = np.zeros((len(pictures), NUM_LOCALIZATIONS), np.uint8)
     names: list[str] = []
-    for row, each in enumerate(pictures):
-        pixels = torch.from_numpy(prepare_green(each.green, how, how.scale * set_scale))
+    for row, picture in enumerate(pictures):
+        pixels = torch.from_numpy(prepare_green(picture.green, how, how.scale * set_scale))
         height, width = pixels.shape
         size_wh = (width, height)
-        small = cv2.resize(each.label_image, size_wh, interpolation=cv2.INTER_NEAREST_EXACT)
+        small = cv2.resize(picture.label_image, size_wh, interpolation=cv2.INTER_NEAREST_EXACT)
         batch = (pixels[None, None] - 127) / 128
         padded = F.pad(batch, (0, -width % 64, 0, -height % 64), value=-127 / 128)
         maps = [of_level[0] for of_level in network(padded)]
         masks = torch.from_numpy(small[None] == np.unique(small[small > 0])[:, None, None])
         coverage = coverage_from_masks(masks, 4, (maps[0].shape[1], maps[0].shape[2]))
-        cells.append(pool_cells(maps, coverage))
+        cells.append(pool_maps_in_cells(maps, coverage))
         images.append(pool_image(maps))
-        labels[row, list(each.labels)] = 1
-        digest = hashlib.sha256(each.green.tobytes()).hexdigest()[:16]
-        names.append(f"{each.image_id} {digest} {int(each.has_cells)}")
-    counts = torch.tensor([len(each) for each in cells])
+        labels[row, list(picture.labels)] = 1
+        digest = hashlib.sha256(picture.green.tobytes()).hexdigest()[:16]
+        names.append(f"{picture.image_id} {digest} {int(picture.has_cells)}")
+    counts = torch.tensor([len(boxes) for boxes in cells])
     return FeatureCache(
         torch.cat(cells),
         counts,

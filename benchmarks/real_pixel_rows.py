@@ -43,7 +43,7 @@ class Fit:
 
 def folds_of(features: Features, seed: int) -> NDArray[np.intp]:
     """(B,) folds with every label shared out; equal pictures stay together."""
-    label_sets = [np.flatnonzero(each).tolist() for each in features.truth()]
+    label_sets = [np.flatnonzero(row).tolist() for row in features.truth()]
     return assign_folds(label_sets, features.groups, [1 / FOLDS] * FOLDS, seed)
 
 
@@ -74,7 +74,7 @@ def retrieve(pictures: torch.Tensor, truth: NDArray[np.bool_], fold_of: NDArray[
 
 def mean_of_cells(cache: FeatureCache) -> torch.Tensor:
     """(B, D) mean over the instances of each picture."""
-    return torch.stack([each.mean(0) for each in cache.cells.split(cache.counts.tolist())])
+    return torch.stack([cells.mean(0) for cells in cache.cells.split(cache.counts.tolist())])
 
 
 def fit_out_of_fold(
@@ -124,8 +124,8 @@ def compare(
     nothing: list[Scores] = []
 
     def mean_ap(of_seeds: list[Scores], weights: Any = None) -> NDArray[np.float64]:
-        each = [class_average_precisions(truth, one, weights) for one in of_seeds]
-        return np.array([mean_of_known(ap) for ap in np.mean(each, axis=0)])
+        by_seed = [class_average_precisions(truth, one, weights) for one in of_seeds]
+        return np.array([mean_of_known(ap) for ap in np.mean(by_seed, axis=0)])
 
     drawn: dict[str, list[float]] = {"own": [], "difference": []}
     other: Callable[[Any], Any] = lambda w: mean_ap(base, w) if base else 0.0  # noqa: E731
@@ -141,4 +141,6 @@ def compare(
 def nearest_right(truth: NDArray[np.bool_], scores: list[Scores]) -> float:
     """Share of pictures whose highest class is one of theirs, over the seeds."""
     rows = np.arange(len(truth))
-    return float(np.mean([truth[rows, each.argmax(axis=1)].mean() for each in scores]))
+    return float(
+        np.mean([truth[rows, seed_scores.argmax(axis=1)].mean() for seed_scores in scores])
+    )

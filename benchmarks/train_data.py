@@ -26,7 +26,7 @@ def draw_images(folder: Path, args: argparse.Namespace) -> None:
     numbers = {"--images": args.images, "--test-images": 1, "--workers": args.draw_workers}
     words = [str(folder), "--size", str(args.size), str(args.size)]
     words += ["--pixel-um", str(_FIELD_UM / args.size), "--overwrite"]
-    words += [str(each) for pair in numbers.items() for each in pair]
+    words += [str(word) for pair in numbers.items() for word in pair]
     assert synthesize(words) == 0
 
 
@@ -65,7 +65,7 @@ def stock_config(folder: Path, args: argparse.Namespace) -> Config:
         type="CocoDataset",
         ann_file=str(path),
         data_prefix=dict(img=str(folder / "rgb")),
-        metainfo=dict(classes=[each["name"] for each in content["categories"]]),
+        metainfo=dict(classes=[category["name"] for category in content["categories"]]),
         filter_cfg=dict(filter_empty_gt=True),
         pipeline=[
             dict(type="LoadImageFromFile"),

@@ -108,4 +108,4 @@ def _groups(path: Path, cache: FeatureCache) -> tuple[str, ...]:
         return cache.hpa_ids
     with path.open(newline="") as file:
         group_of = {row["ID"]: row["antibody"] for row in csv.DictReader(file)}
-    return tuple(group_of[each] for each in cache.hpa_ids)
+    return tuple(group_of[hpa_id] for hpa_id in cache.hpa_ids)

@@ -97,9 +97,9 @@ ROWS: tuple[Row, ...] = (
     replace(_BEST, name=f"{BEST}, refined", rounds=1, shares=None),
     replace(_BEST, name=f"{BEST}, exponents chosen", choose="cells"),
     replace(_BEST, name=f"{BEST}, exponents chosen by image labels", choose="images"),
-    *(replace(each, name=f"{each.name}, {head}", hidden=hidden)
+    *(replace(row, name=f"{row.name}, {head}", hidden=hidden)
       for head, hidden in HEADS.items()
-      for each in (Row(BOUND, CELLS), Row(BASE, INHERITED), _BEST)),
+      for row in (Row(BOUND, CELLS), Row(BASE, INHERITED), _BEST)),
 )  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def _choose(
 def _fitted(row: Row, loss: dict[str, Any], cache: FeatureCache, train: Split, seed: int) -> Any:
     if row.exact_weight and train.exact is not None:
         known = set(cache.hpa_ids)
-        chosen = [number for number, each in enumerate(train.exact.hpa_ids) if each in known]
+        chosen = [number for number, hpa_id in enumerate(train.exact.hpa_ids) if hpa_id in known]
         cache = join_caches([cache, train.exact.select(torch.tensor(chosen))])
     model = _model(row, loss, cache, seed)
     fit_heads(model, cache, seed=seed)
@@ -158,8 +158,10 @@ def _model(row: Row, loss: dict[str, Any], cache: FeatureCache, seed: int) -> An
 
 def _dealt(cache: FeatureCache, probs: NDArray[np.float64], row: Row) -> torch.Tensor:
     parts = np.split(probs, np.cumsum(cache.counts.numpy())[:-1])
-    labels = [np.flatnonzero(each) for each in cache.image_labels.numpy()]
-    dealt = [deal_labels(part, each, row.shares) for part, each in zip(parts, labels, strict=True)]
+    labels = [np.flatnonzero(present) for present in cache.image_labels.numpy()]
+    dealt = [
+        deal_labels(part, shown, row.shares) for part, shown in zip(parts, labels, strict=True)
+    ]
     return torch.from_numpy(np.concatenate(dealt)).float()
 
 
@@ -167,7 +169,7 @@ def _dealt(cache: FeatureCache, probs: NDArray[np.float64], row: Row) -> torch.T
 def predict(branch: LocalizationBranch, cache: FeatureCache) -> NDArray[np.float64]:
     """(N, K) scores of all cells."""
     bags = zip(cache.cells.split(cache.counts.tolist()), cache.images, strict=True)
-    return torch.cat([branch.predict(*each)[0] for each in bags]).double().numpy()
+    return torch.cat([branch.predict(*bag)[0] for bag in bags]).double().numpy()
 
 
 def inherited_scores(test: Split) -> dict[str, float]:
@@ -180,7 +182,8 @@ def inherited_scores(test: Split) -> dict[str, float]:
         "true image labels, confidence 1 / number": share,
     }
     return {
-        name: mean_ap(class_average_precisions(test.truth(), each)[0]) for name, each in ap.items()
+        name: mean_ap(class_average_precisions(test.truth(), scores)[0])
+        for name, scores in ap.items()
     }
 
 

@@ -18,15 +18,15 @@ def write_tables(results: Mapping[str, Any], untrained: str) -> str:
         untrained: name of the row of scores that need no training.
     """
     ap = {
-        row.name: np.array([each["ap"] for each in results[row.name].values()], dtype=float)
+        row.name: np.array([result["ap"] for result in results[row.name].values()], dtype=float)
         for row in ROWS
         if row.name in results
     }
-    mean = {name: np.nanmean(each, axis=1) for name, each in ap.items()}
+    mean = {name: np.nanmean(values, axis=1) for name, values in ap.items()}
     lines = ["| trained on | mAP | spread | share of the gap |", "|---|---|---|---|"]
     seeds = list(results.get(untrained, {}).values())
     for name in seeds[0] if seeds else ():
-        values = [each[name] for each in seeds]
+        values = [figures[name] for figures in seeds]
         lines.append(f"| *{name}* | {np.mean(values):.3f} | {np.ptp(values):.3f} | - |")
     alone = tuple(HEADS)
     for name, value in mean.items():
@@ -49,9 +49,9 @@ def _heads(mean: Mapping[str, NDArray[np.float64]]) -> list[str]:
     lines = [f"| heads | {BASE} | {BEST} | {BOUND} | share of the gap |", "|---|---|---|---|---|"]
     for head in ("both", *HEADS):
         tail = "" if head == "both" else f", {head}"
-        names = [f"{each}{tail}" for each in (BASE, BEST, BOUND)]
-        if all(each in mean for each in names):
-            values = " | ".join(f"{mean[each].mean():.3f}" for each in names)
+        names = [f"{way}{tail}" for way in (BASE, BEST, BOUND)]
+        if all(name in mean for name in names):
+            values = " | ".join(f"{mean[name].mean():.3f}" for name in names)
             lines.append(f"| {head} | {values} | {_share(mean, names[1], names[0], names[2])} |")
     return lines
 
@@ -60,9 +60,9 @@ def _classes(ap: Mapping[str, NDArray[np.float64]]) -> list[str]:
     wanted = (BASE, BEST, *(f"{BEST}, {head}" for head in HEADS), BOUND)
     shown = [name for name in wanted if name in ap]
     lines = [f"| class | {' | '.join(shown)} |", "|---|" + "---|" * len(shown)]
-    for each in LOCALIZATIONS:
-        columns = [ap[name][:, each.hpa_index] for name in shown]
+    for localization in LOCALIZATIONS:
+        columns = [ap[name][:, localization.hpa_index] for name in shown]
         known = [column[~np.isnan(column)] for column in columns]
         cells = " | ".join(f"{column.mean():.2f}" if len(column) else "-" for column in known)
-        lines.append(f"| {each.name} | {cells} |")
+        lines.append(f"| {localization.name} | {cells} |")
     return lines

@@ -44,7 +44,7 @@ LOCALIZATIONS: tuple[Localization, ...] = (
 )
 NUM_LOCALIZATIONS = len(LOCALIZATIONS)
 NEGATIVE = 18
-NAMES: tuple[str, ...] = tuple(each.name for each in LOCALIZATIONS)
+NAMES: tuple[str, ...] = tuple(localization.name for localization in LOCALIZATIONS)
 
 
 class Synonym(NamedTuple):

@@ -34,8 +34,8 @@ import importlib, pkgutil
 import hpa_mmdet, hpa_mmdet.cli
 for room in {LOWER_ROOMS!r}.split():
     package = importlib.import_module(f"hpa_mmdet.{{room}}")
-    for each in pkgutil.walk_packages(getattr(package, "__path__", ()), f"hpa_mmdet.{{room}}."):
-        importlib.import_module(each.name)
+    for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"hpa_mmdet.{{room}}."):
+        importlib.import_module(module.name)
 """
     assert modules_loaded_by(code) & MODEL_STACK == set()
 
@@ -73,7 +73,7 @@ def test_import_rules_hold() -> None:
 def test_every_room_has_its_layer() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     layers = " ".join(contracts["contracts"][0]["layers"]).replace("|", " ").split()
-    rooms = {f"hpa_mmdet.{each.name}" for each in pkgutil.iter_modules(hpa_mmdet.__path__)}
+    rooms = {f"hpa_mmdet.{module.name}" for module in pkgutil.iter_modules(hpa_mmdet.__path__)}
     assert rooms - set(layers) == set()
 
 

@@ -15,17 +15,17 @@ from hpa_mmdet.localizations import (
 
 
 def test_indices_count_from_0_and_nothing_comes_twice() -> None:
-    assert [each.hpa_index for each in LOCALIZATIONS] == list(range(19))
-    assert len(set(NAMES)) == len({each.colour_rgb for each in LOCALIZATIONS}) == 19
+    assert [localization.hpa_index for localization in LOCALIZATIONS] == list(range(19))
+    assert len(set(NAMES)) == len({localization.colour_rgb for localization in LOCALIZATIONS}) == 19
 
 
 def test_every_class_of_2018_has_one_of_the_19() -> None:
     mapped = [localization_labelled(str(at), "hpa28") for at in range(28)]
-    assert [each.hpa_index for each in mapped] == [
+    assert [label.hpa_index for label in mapped] == [
         *(0, 1, 2, 3, 4, 5, 6, 7),
         *(17, 17, 17, 8, 9, 9, 10, 10, 10, 11, 12, 12, 17, 13, 13, 14, 15, 16, 17, 16),
     ]
-    doubtful = [name for name, each in zip(HPA28_NAMES, mapped, strict=True) if each.doubt]
+    doubtful = [name for name, label in zip(HPA28_NAMES, mapped, strict=True) if label.doubt]
     assert doubtful == [
         "Microtubule ends",
         "Cytokinetic bridge",

@@ -40,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
         findings.append(finding)
         mark = "WRONG" if finding.is_broken else "-" if finding.fix else "ok"
         print(f"  {mark:5}  {finding.subject:32}  {finding.found}", flush=True)
-    broken = [each for each in findings if each.is_broken]
+    broken = [finding for finding in findings if finding.is_broken]
     _print_fixes("To mend:", broken)
-    _print_fixes("Optional:", [each for each in findings if each.fix and each.optional])
+    _print_fixes("Optional:", [finding for finding in findings if finding.fix and finding.optional])
     print("doctor: all is well" if not broken else f"doctor: {len(broken)} to mend")
     return 1 if broken else 0
 

@@ -33,7 +33,7 @@ from hpa_mmdet.synth.layout import (
     write_groups,
 )
 from hpa_mmdet.synth.shares import LabelModel
-from hpa_mmdet.synth.sheet import write_contact_sheet
+from hpa_mmdet.synth.sheet import write_class_sheet
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     """Do the work of the tool; returns its exit status."""
     report = Report("synthesize")
     if args.contact_sheet:
-        write_contact_sheet(args.contact_sheet, args.seed)
+        write_class_sheet(args.contact_sheet, args.seed)
         print(f"synthetic cells in {args.contact_sheet}")
         return 0
     check_target(args.out, args.images, args.test_images, overwrite=args.overwrite)

@@ -66,7 +66,7 @@ def convert(
     options = options or ConvertOptions()
     if engine == "ray":  # workers on other machines have other current folders
         sources, out = sources.absolute(), out.absolute()
-    files = OutputFiles(out, shard)
+    files = ConversionFiles(out, shard)
     out = files.of("cells")
     if out.exists() and not overwrite:
         raise InputError(out, "an older file", "a new path", "give --overwrite to replace it")
@@ -93,11 +93,11 @@ def report_path(out: Path) -> Path:
     return out.with_name(out.name + REPORT_ENDING)
 
 
-class OutputFiles(NamedTuple):
+class ConversionFiles(NamedTuple):
     """Names of the files of one conversion, or of one shard of it.
 
     Examples:
-        >>> OutputFiles(Path("train.json"), None).of("nuclei").name
+        >>> ConversionFiles(Path("train.json"), None).of("nuclei").name
         'train_nuclei.json'
     """
 
@@ -125,7 +125,7 @@ def _hpa_id(task: ImageTask) -> str:
 def _assemble(
     parts: Sequence[Path],
     sources: Sources,
-    files: OutputFiles,
+    files: ConversionFiles,
     options: ConvertOptions,
     report: Report,
 ) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpa_mmdet.coco.convert import REPORT_ENDING, OutputFiles, report_path
+from hpa_mmdet.coco.convert import REPORT_ENDING, ConversionFiles, report_path
 from hpa_mmdet.coco.lines import CocoLines, image_id_of
 from hpa_mmdet.coco.read import read_images_root
 from hpa_mmdet.coco.schema import Json, build_info, to_line
@@ -173,12 +173,12 @@ def _join_dropped(paths: Sequence[Path], out: Path) -> None:
         if fit is None:
             return
         whole = path.with_name(path.stem[: fit.start()] + path.suffix)
-        table = OutputFiles(whole, Shard(int(fit[1]), int(fit[2]))).dropped
+        table = ConversionFiles(whole, Shard(int(fit[1]), int(fit[2]))).dropped
         if table.exists():
             header, *rows = table.read_text(encoding="utf-8").splitlines(keepends=True)
             lines += rows if lines else [header, *rows]
     if lines:
-        with atomic_path(OutputFiles(out, None).dropped) as temporary:
+        with atomic_path(ConversionFiles(out, None).dropped) as temporary:
             temporary.write_text("".join(lines), encoding="utf-8")
 
 

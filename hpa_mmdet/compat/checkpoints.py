@@ -92,7 +92,9 @@ def load_from_http_strict(
 def _numpy_reconstruction() -> list[Any]:
     dtypes = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}
     functions = (multiarray.scalar, multiarray._reconstruct)
-    older_names = [(each, f"numpy.core.multiarray.{each.__name__}") for each in functions]
+    older_names = [
+        (function, f"numpy.core.multiarray.{function.__name__}") for function in functions
+    ]
     return [*functions, *older_names, np.ndarray, np.dtype, *dtypes]
 
 

@@ -44,11 +44,11 @@ def _convert(value: Any, where: str) -> tuple[bool, Any]:
     if type(value) in _KEEP or isinstance(value, torch.Tensor):
         return True, value
     if isinstance(value, Mapping):
-        pairs = [(key, *_convert(each, f"{where}[{key!r}]")) for key, each in value.items()]
-        return True, {key: each for key, kept, each in pairs if kept}
+        pairs = [(key, *_convert(item, f"{where}[{key!r}]")) for key, item in value.items()]
+        return True, {key: item for key, kept, item in pairs if kept}
     if isinstance(value, list | tuple | set | frozenset | np.ndarray):
-        items = [_convert(each, f"{where}[{i}]") for i, each in enumerate(value)]
-        plain = [each for kept, each in items if kept]
+        items = [_convert(item, f"{where}[{i}]") for i, item in enumerate(value)]
+        plain = [item for kept, item in items if kept]
         return True, tuple(plain) if isinstance(value, tuple) else plain
     print_log(
         f"{where} is a {type(value).__name__}, not plain data: not saved",

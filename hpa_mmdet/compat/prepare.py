@@ -8,7 +8,7 @@ from hpa_mmdet.errors import InputError
 
 TORCH_FLOOR = "2.10"
 
-# Said at import by packages that we cannot change; each by its own words and no wider.
+# Said at import by packages that we cannot change, matched by their exact text.
 KNOWN_WARNINGS: tuple[tuple[str, type[Warning]], ...] = (
     # mmengine reads versions through setuptools
     (r"pkg_resources is deprecated as an API", UserWarning),

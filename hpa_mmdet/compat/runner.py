@@ -188,7 +188,7 @@ def find_checkpoints(work_dir: Path) -> list[Path]:
     rising = [numbered[number] for number in sorted(numbered)]
     pointer = work_dir / "last_checkpoint"
     named = Path(pointer.read_text().strip()) if pointer.is_file() else Path()
-    newest = next((each for each in (named, work_dir / named.name) if each.is_file()), None)
+    newest = next((path for path in (named, work_dir / named.name) if path.is_file()), None)
     if newest is None:
         return rising[::-1]
     older = rising  # of a name without a number, such as that of a last stage

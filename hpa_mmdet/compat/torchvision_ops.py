@@ -204,7 +204,7 @@ def make_extension(name: str) -> Extension:
     """Make the module that stands in for mmcv's, under mmcv's name for it."""
     extension = Extension(name, "mmcv's operators from torchvision, made by hpa_mmdet.")
     extension.__spec__ = ModuleSpec(name, loader=None, origin=__file__)
-    vars(extension).update({each.__name__: each for each in (*_OPERATORS, *_REPORTS)})
+    vars(extension).update({function.__name__: function for function in (*_OPERATORS, *_REPORTS)})
     return extension
 
 
@@ -237,4 +237,4 @@ def _require_average(pool_mode: int) -> None:
 
 _OPERATORS = (nms, softnms, roi_align_forward, roi_align_backward)
 _REPORTS = (get_compiler_version, get_compiling_cuda_version)
-SUPPLIED = tuple(each.__name__ for each in _OPERATORS)
+SUPPLIED = tuple(operator.__name__ for operator in _OPERATORS)

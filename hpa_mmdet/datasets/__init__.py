@@ -12,7 +12,6 @@ from hpa_mmdet.datasets.crop_bags import CropBagDataset  # noqa: E402
 from hpa_mmdet.datasets.fill_cache import FillImageCache  # noqa: E402
 from hpa_mmdet.datasets.loading import LoadCells, LoadHpaChannels  # noqa: E402
 from hpa_mmdet.datasets.packing import PackCells  # noqa: E402
-from hpa_mmdet.datasets.samplers import RepeatFactorSampler  # noqa: E402
 
 __all__ = [
     "AlbumentationsBridge",
@@ -23,6 +22,5 @@ __all__ = [
     "LoadCells",
     "LoadHpaChannels",
     "PackCells",
-    "RepeatFactorSampler",
     "SubstituteChannel",
 ]

@@ -68,7 +68,7 @@ class HpaCellDataset(BaseDetDataset):
         """Leave images without cells out where `filter_cfg` says filter_empty_gt."""
         if self.test_mode or not (self.filter_cfg or {}).get("filter_empty_gt", False):
             return list(self.data_list)
-        kept = [each for each in self.data_list if self._has_cells(each)]
+        kept = [entry for entry in self.data_list if self._has_cells(entry)]
         if not kept:
             raise InputError(
                 self.ann_file,
@@ -97,6 +97,10 @@ class HpaCellDataset(BaseDetDataset):
             info |= _entry(self._images.without_cells(info.pop(_PLACE)), self._folder)
         del info["instances"]
         return info
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Give an image's weak labels, by which mmengine's `ClassBalancedDataset` repeats it."""
+        return list(self.get_image_info(idx)["image_labels"])
 
     def _has_cells(self, entry: dict[str, Any]) -> bool:
         if _PLACE not in entry:

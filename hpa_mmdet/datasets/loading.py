@@ -106,7 +106,7 @@ class LoadCells(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Decode one image's cells. Where two cells overlap the later one is on top."""
         instances = results["instances"]
-        counts = [each["mask"]["counts"] for each in instances]
+        counts = [instance["mask"]["counts"] for instance in instances]
         shape_hw = results.get("source_shape", results["img_shape"])
         label_image = label_image_from_rles(
             counts, shape_hw, where=f"image {results['hpa_id']}"
@@ -115,7 +115,7 @@ class LoadCells(BaseTransform):
             height, width = results["img_shape"]
             resized = cv2.resize(label_image, (width, height), interpolation=cv2.INTER_NEAREST)
             label_image = np.asarray(resized, np.uint16)
-        soft = any(each.get("localization_probs") for each in instances)
+        soft = any(instance.get("localization_probs") for instance in instances)
         localizations = np.zeros(
             (len(instances), NUM_LOCALIZATIONS), np.float32 if soft else np.uint8
         )
@@ -124,5 +124,5 @@ class LoadCells(BaseTransform):
             localizations[row, instance["localizations"]] = probs
         results["cell_label_image"] = label_image
         results["cell_localizations"] = localizations
-        results["cell_ids"] = np.array([each["cell_id"] for each in instances], np.int64)
+        results["cell_ids"] = np.array([instance["cell_id"] for instance in instances], np.int64)
         return results

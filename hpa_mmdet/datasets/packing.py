@@ -13,9 +13,8 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
-from scipy import ndimage
 
-from hpa_mmdet.datasets.cell_masks import CellMasks
+from hpa_mmdet.compat.cell_masks import cut_cells
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 
@@ -26,8 +25,9 @@ class PackCells(BaseTransform):
     `gt_instances` holds for each cell that is still in the picture its `bboxes` (N, 4),
     `labels` (0, a cell), `masks`, `localizations` (N, K) and `cell_ids` (N,). The metainfo
     holds `image_labels` (K,) of 0 and 1, `labels_are_exact` (they hold for each cell),
-    `hpa_id`, `img_id` and the shapes. Without
-    `cell_label_image` (prediction) there are no instances.
+    `hpa_id`, `img_id`, the shapes and `cells_left_out`: how many cells of the JSON are hidden
+    under others, cut off by a crop, or too small. Without `cell_label_image` (prediction)
+    there are no instances.
 
     Args:
         min_side_px: cells whose box is narrower or lower are left out, as slivers are that
@@ -58,32 +58,21 @@ class PackCells(BaseTransform):
         )
         if "cell_label_image" in results:
             sample.gt_instances = self._instances(results)
+            left_out = len(results["cell_ids"]) - len(sample.gt_instances)
+            sample.set_metainfo({"cells_left_out": left_out})
             if self.as_given:
-                sample.given_instances = self._instances(results)
+                sample.given_instances = sample.gt_instances.clone()
         return {"inputs": torch.from_numpy(image), "data_samples": sample}
 
     def _instances(self, results: dict[str, Any]) -> InstanceData:
-        label_image = results["cell_label_image"]
-        kept: list[int] = []
-        boxes: list[tuple[int, int, int, int]] = []
-        for row, place in enumerate(ndimage.find_objects(label_image)):
-            if place is None:
-                continue
-            rows, columns = place
-            if min(rows.stop - rows.start, columns.stop - columns.start) >= self.min_side_px:
-                kept.append(row)
-                boxes.append((columns.start, rows.start, columns.stop, rows.stop))
-        crops = [
-            (label_image[y1:y2, x1:x2] == row + 1).astype(np.uint8)
-            for row, (x1, y1, x2, y2) in zip(kept, boxes, strict=True)
-        ]
-        corners = [(x1, y1) for x1, y1, _, _ in boxes]
+        values, boxes_xyxy, masks = cut_cells(results["cell_label_image"], self.min_side_px)
+        rows = [value - 1 for value in values]
         return InstanceData(
-            bboxes=HorizontalBoxes(np.array(boxes, np.float32).reshape(-1, 4)),
-            labels=torch.zeros(len(kept), dtype=torch.long),
-            masks=CellMasks(crops, corners, *label_image.shape),
-            localizations=torch.from_numpy(results["cell_localizations"][kept]),
-            cell_ids=torch.from_numpy(results["cell_ids"][kept]),
+            bboxes=HorizontalBoxes(boxes_xyxy),
+            labels=torch.zeros(len(rows), dtype=torch.long),
+            masks=masks,
+            localizations=torch.from_numpy(results["cell_localizations"][rows]),
+            cell_ids=torch.from_numpy(results["cell_ids"][rows]),
         )
 
 

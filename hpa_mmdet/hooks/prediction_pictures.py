@@ -61,7 +61,7 @@ class PredictionPictures(Hook):
     def _draw_all(self, runner: Any) -> None:
         if self._items is None:
             dataset = DATASETS.build(self.dataset_config)
-            self._items = [dataset[each] for each in range(min(self.count, len(dataset)))]
+            self._items = [dataset[index] for index in range(min(self.count, len(dataset)))]
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         was_training = model.training
         model.eval()
@@ -115,7 +115,7 @@ def paste_outline(
     Returns:
         None where no pixel of the picture is at least 0.5.
     """
-    left, top = (max(int(np.floor(each)), 0) for each in box_xyxy[:2])
+    left, top = (max(int(np.floor(start)), 0) for start in box_xyxy[:2])
     right = min(int(np.ceil(box_xyxy[2])), shape_hw[1])
     bottom = min(int(np.ceil(box_xyxy[3])), shape_hw[0])
     if right <= left or bottom <= top:

@@ -33,31 +33,35 @@ def atomic_path(path: Path) -> Iterator[Path]:
         ...     out.read_text()
         'whole'
     """
-    temporary = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(4)}.tmp{path.suffix}")
+    # short, since a name may have 255 bytes and the user's may be that long
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp{path.suffix[-16:]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     try:
         yield temporary
         try:
             temporary.replace(path)
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
     except OSError as error:
         if error.errno in _NO_ROOM + _NOT_ALLOWED:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _unwritable(path: Path, error: OSError) -> InputError:
+def unwritable(path: Path, error: OSError) -> InputError:
+    """Say of an output that it cannot be written, and what the user can do."""
     if error.errno in _NO_ROOM:
         return InputError(
             path, "a full disk", "room for the output", "free space and run the same command again"
         )
     return InputError(
-        path, error.strerror or str(error), "a place that can be written", "choose another path"
+        path,
+        problem=f"cannot be written ({error.strerror or error})",
+        remedy="choose another path",
     )

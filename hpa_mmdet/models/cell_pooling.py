@@ -79,7 +79,7 @@ def coverage_from_probs(
     return (pasted[:, 0] >= 0.5).float()
 
 
-def pool_cells(maps: Sequence[Tensor], coverage: Tensor) -> Tensor:
+def pool_maps_in_cells(maps: Sequence[Tensor], coverage: Tensor) -> Tensor:
     """Pool each map inside each cell, by mean and by maximum.
 
     Args:
@@ -94,17 +94,17 @@ def pool_cells(maps: Sequence[Tensor], coverage: Tensor) -> Tensor:
         gives zeros.
     """
     parts: list[Tensor] = []
-    for each in maps:
-        height, width = each.shape[1:]
-        if coverage.shape[1:] != each.shape[1:]:
+    for feature_map in maps:
+        height, width = feature_map.shape[1:]
+        if coverage.shape[1:] != feature_map.shape[1:]:
             coverage = F.adaptive_avg_pool2d(coverage[:, None], (height, width))[:, 0]
         flat = coverage.flatten(1)
         weight = flat / flat.sum(1, keepdim=True).clamp(min=1e-6)
-        parts.append(weight @ each.flatten(1).t())
+        parts.append(weight @ feature_map.flatten(1).t())
         parts.append(
-            torch.stack([_peak(each, cell) for cell in coverage])
+            torch.stack([_peak(feature_map, cell) for cell in coverage])
             if len(coverage)
-            else each.new_zeros(0, each.shape[0])
+            else feature_map.new_zeros(0, feature_map.shape[0])
         )
     return torch.cat(parts, dim=1)
 
@@ -118,7 +118,7 @@ def pool_image(maps: Sequence[Tensor]) -> Tensor:
     Returns:
         (2 * sum of C_l,) float.
     """
-    return torch.cat([part for each in maps for part in (each.mean((1, 2)), each.amax((1, 2)))])
+    return torch.cat([pooled for m in maps for pooled in (m.mean((1, 2)), m.amax((1, 2)))])
 
 
 def _peak(feature_map: Tensor, coverage: Tensor) -> Tensor:

@@ -15,30 +15,21 @@ class HpaDataPreprocessor(DetDataPreprocessor):
     This is the one place where pixels become what the network sees:
     (pixel - mean) / std, with pixels of 0..255 (`LoadHpaChannels` brings 16 bit to that).
 
+    Padding is black in every channel: images are padded before they are scaled.
+
     Args:
-        mean: one value for each channel, in pixel units.
+        mean: one value for each channel, or one for all, in pixel units.
         std: likewise.
-        pad_value: what padding holds after scaling; black by default.
         kwargs: of `DetDataPreprocessor`.
     """
 
-    def __init__(
-        self,
-        mean: Sequence[float],
-        std: Sequence[float],
-        pad_value: float | None = None,
-        **kwargs: Any,
-    ) -> None:
-        black = -mean[0] / std[0] if pad_value is None else pad_value
-        # one value passes the parent's check on the number of channels; ours replace it
-        super().__init__(mean=[0.0], std=[1.0], pad_value=black, **kwargs)
+    def __init__(self, mean: Sequence[float], std: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(pad_value=0, **kwargs)
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), False)
-        # its normalization asserts three channels where there are three means: do ours first
-        self._enable_normalize = False
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Scale and batch.
+        """Batch and scale.
 
         Args:
             data: `inputs`, a list of (C, H, W) tensors, and `data_samples`.
@@ -47,6 +38,6 @@ class HpaDataPreprocessor(DetDataPreprocessor):
         Returns:
             `inputs` (B, C, H, W) float and `data_samples` with their padded shapes.
         """
-        data = dict(self.cast_data(data))
-        data["inputs"] = [(each.float() - self.mean) / self.std for each in data["inputs"]]
-        return dict(super().forward(data, training))
+        batch = dict(super().forward(data, training))
+        batch["inputs"] = (batch["inputs"] - self.mean) / self.std
+        return batch

@@ -3,7 +3,7 @@
 B: images of a batch; N: cells of an image; K = 19; C, H, W: channels and size in pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,12 +14,17 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from hpa_mmdet.compat.cell_masks import CellMasks
 from hpa_mmdet.models.cell_pooling import (
     coverage_from_boxes,
     coverage_from_masks,
     coverage_from_probs,
+    pool_image,
+    pool_maps_in_cells,
 )
 from hpa_mmdet.models.localization_branch import LocalizationBranch
+
+_CELLS_AT_ONCE = 16  # that are pooled together: 16 MB of coverage at 2048 pixels
 
 
 @MODELS.register_module()
@@ -33,10 +38,10 @@ class HpaMaskRCNN(TwoStageDetector):
         kwargs: of mmdet's `TwoStageDetector`.
 
     Each predicted instance has `bboxes`, `scores` (p(cell)), `labels` (0), `mask_probs`
-    and, with a branch, `localization_scores` and `image_activation` (N, K: the image head's
-    answer inside each cell); each sample has `image_probs` (K,).
+    and, with a branch, `localization_scores` (N, K); the sample has `image_probs` (K,).
     A sample that carries `given_instances` (`bboxes`, `masks`) gets exactly those cells
-    named, in their order, with a score of 1 and their own `masks`.
+    named, in their order, with a score of 1 and their own `masks`; the other samples of the
+    same batch are searched for cells.
     """
 
     localization: LocalizationBranch | None
@@ -89,7 +94,7 @@ class HpaMaskRCNN(TwoStageDetector):
         batch_data_samples: list[DetDataSample],
     ) -> dict[str, Tensor]:
         assert self.localization is not None
-        instances = [each.gt_instances for each in batch_data_samples]
+        instances = [sample.gt_instances for sample in batch_data_samples]
         cells, bag_index, images = self._describe(batch_inputs, maps, instances)
         labels = _image_labels(batch_data_samples, images.device)
         targets = _cell_targets(instances, images.device)
@@ -100,22 +105,24 @@ class HpaMaskRCNN(TwoStageDetector):
         self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], rescale: bool = True
     ) -> list[DetDataSample]:
         """Find and name the cells; see the class for what each sample then holds."""
-        given = [each.get("given_instances") for each in batch_data_samples]
-        assert self.detect or all(each is not None for each in given), "no cells are given"
-        maps = self.backbone(batch_inputs) if self._needs_detector(given) else ()
-        if all(each is not None for each in given):
-            results = [_as_results(each) for each in given]
-        else:
-            results = self._find(maps, batch_data_samples)
+        given = [sample.get("given_instances") for sample in batch_data_samples]
+        lacking = [number for number, cells in enumerate(given) if cells is None]
+        assert self.detect or not lacking, "no cells are given"
+        shares_maps = self.localization is not None and self.localization.backbone is None
+        maps = self.backbone(batch_inputs) if lacking or shares_maps else ()
+        found: Iterator[InstanceData] = iter(())
+        if lacking:
+            searched = [batch_data_samples[number] for number in lacking]
+            found = iter(self._find([level[lacking] for level in maps], searched))
+        results = [next(found) if cells is None else _as_results(cells) for cells in given]
         if self.localization is not None:
             own_maps = self.localization.maps(batch_inputs, maps)
             for number, (sample, instances) in enumerate(
                 zip(batch_data_samples, results, strict=True)
             ):
-                cells, image = self._describe_one([each[number] for each in own_maps], instances)
+                cells, image = self._describe_one([level[number] for level in own_maps], instances)
                 scores, image_probs = self.localization.predict(cells, image)
                 instances.localization_scores = scores
-                instances.image_activation = self.localization.activation(cells)
                 sample.image_probs = image_probs
         for sample, instances in zip(batch_data_samples, results, strict=True):
             if rescale and "given_instances" not in sample and "scale_factor" in sample:
@@ -141,14 +148,10 @@ class HpaMaskRCNN(TwoStageDetector):
         assert self.localization is not None, "the model has no localization branch"
         needs_maps = self.localization.backbone is None
         maps = self.backbone(batch_inputs) if needs_maps else ()
-        instances = [each.gt_instances for each in batch_data_samples]
+        instances = [sample.gt_instances for sample in batch_data_samples]
         cells, bag_index, images = self._describe(batch_inputs, maps, instances)
         counts = torch.bincount(bag_index, minlength=len(instances)).tolist()
         return list(cells.split(counts)), images, _image_labels(batch_data_samples, images.device)
-
-    def _needs_detector(self, given: Sequence[InstanceData | None]) -> bool:
-        shares_maps = self.localization is not None and self.localization.backbone is None
-        return shares_maps or any(each is None for each in given)
 
     def _find(
         self, maps: Sequence[Tensor], batch_data_samples: list[DetDataSample]
@@ -164,8 +167,8 @@ class HpaMaskRCNN(TwoStageDetector):
         assert self.localization is not None
         own_maps = self.localization.maps(batch_inputs, maps)
         pairs = [
-            self._describe_one([level[number] for level in own_maps], each)
-            for number, each in enumerate(instances)
+            self._describe_one([level[number] for level in own_maps], cells)
+            for number, cells in enumerate(instances)
         ]
         counts = torch.tensor([len(cells) for cells, _ in pairs], device=batch_inputs.device)
         bag_index = torch.repeat_interleave(
@@ -180,35 +183,49 @@ class HpaMaskRCNN(TwoStageDetector):
     def _describe_one(
         self, image_maps: Sequence[Tensor], instances: InstanceData
     ) -> tuple[Tensor, Tensor]:
+        """Pool one image's maps in its cells, some at a time, and over the whole image."""
+        parts = [
+            pool_maps_in_cells(image_maps, self._coverage(image_maps[0], chosen))
+            for chosen in _chunks(instances)
+        ]
+        return torch.cat(parts), pool_image(image_maps)
+
+    def _coverage(self, finest: Tensor, instances: InstanceData) -> Tensor:
+        """(N, h, w) what each cell covers of the finest map, (C, h, w)."""
         assert self.localization is not None
         source = self.localization.backbone or self.backbone
-        stride, shape_hw = source.strides[0], (image_maps[0].shape[1], image_maps[0].shape[2])
-        device = image_maps[0].device
+        stride, shape_hw = source.strides[0], (finest.shape[1], finest.shape[2])
         if self.localization.pooling == "box":
-            boxes_xyxy = get_box_tensor(instances.bboxes).to(device)
-            coverage = coverage_from_boxes(boxes_xyxy, stride, shape_hw)
-        elif "mask_probs" in instances:
-            coverage = coverage_from_probs(instances.mask_probs, instances.bboxes, stride, shape_hw)
-        else:
-            masks = torch.from_numpy(instances.masks.masks).to(device)
-            coverage = coverage_from_masks(masks, stride, shape_hw)
-        return self.localization.describe(image_maps, coverage)
+            boxes_xyxy = get_box_tensor(instances.bboxes).to(finest.device)
+            return coverage_from_boxes(boxes_xyxy, stride, shape_hw)
+        if "mask_probs" in instances:
+            return coverage_from_probs(instances.mask_probs, instances.bboxes, stride, shape_hw)
+        if isinstance(instances.masks, CellMasks):
+            return instances.masks.sample(stride, shape_hw).to(finest.device)
+        masks = torch.from_numpy(instances.masks.masks).to(finest.device)
+        return coverage_from_masks(masks, stride, shape_hw)
+
+
+def _chunks(instances: InstanceData) -> list[InstanceData]:
+    """Part instances into groups of a few; one empty group where there are none."""
+    starts = range(0, max(len(instances), 1), _CELLS_AT_ONCE)
+    return [instances[start : start + _CELLS_AT_ONCE] for start in starts]
 
 
 def _image_labels(samples: Sequence[DetDataSample], device: torch.device) -> Tensor:
-    return torch.stack([torch.as_tensor(each.image_labels) for each in samples]).to(device)
+    return torch.stack([torch.as_tensor(sample.image_labels) for sample in samples]).to(device)
 
 
 def _cell_targets(instances: Sequence[InstanceData], device: torch.device) -> Tensor | None:
     """(N, K) what the data set says of each cell, where it says so of all."""
-    if not all("localizations" in each for each in instances):
+    if not all("localizations" in cells for cells in instances):
         return None
-    return torch.cat([torch.as_tensor(each.localizations) for each in instances]).to(device)
+    return torch.cat([torch.as_tensor(cells.localizations) for cells in instances]).to(device)
 
 
 def _exact(samples: Sequence[DetDataSample], device: torch.device) -> Tensor | None:
     """(B,) bool, images whose labels hold for each cell; None without any (`SubstituteChannel`)."""
-    marks = [bool(each.get("labels_are_exact", False)) for each in samples]
+    marks = [bool(sample.get("labels_are_exact", False)) for sample in samples]
     return torch.tensor(marks, device=device) if any(marks) else None
 
 

@@ -1,4 +1,4 @@
-"""Which localizations each cell shows: the network's second eye, beside the detector.
+"""Which localizations each cell shows: a classification branch beside the detector.
 
 N: cells of an image; B: images; D: length of a feature vector; K = 19 localizations, of
 which the last is Negative.
@@ -13,7 +13,6 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from hpa_mmdet.localizations import NEGATIVE, NUM_LOCALIZATIONS
-from hpa_mmdet.models.cell_pooling import pool_cells, pool_image
 from hpa_mmdet.models.localization_head import LocalizationHead
 
 
@@ -89,18 +88,6 @@ class LocalizationBranch(BaseModule):
             detector_maps: (B, C_l, h_l, w_l), of the detector's backbone.
         """
         return tuple(detector_maps) if self.backbone is None else tuple(self.backbone(image))
-
-    def describe(self, image_maps: Sequence[Tensor], coverage: Tensor) -> tuple[Tensor, Tensor]:
-        """Pool one image's maps.
-
-        Args:
-            image_maps: (C_l, h_l, w_l), finest first.
-            coverage: (N, h, w) at the finest map's resolution.
-
-        Returns:
-            (N, D) features of the cells and (D,) of the image.
-        """
-        return pool_cells(image_maps, coverage), pool_image(image_maps)
 
     def loss(
         self,
@@ -191,27 +178,13 @@ class LocalizationBranch(BaseModule):
         weighed = (shown * evidence) ** (1 / (1 + image_exponent + cells_exponent))
         return torch.cat([weighed, negative[self.negative]], dim=1)
 
-    def activation(self, cells: Tensor) -> Tensor:
-        """Read the image head inside each cell: its answer to the cell's maps alone.
-
-        The heads of images and cells take features of the same form, so this is the class
-        activation of the image head, summed up over the cell instead of the image.
-
-        Args:
-            cells: (N, D).
-
-        Returns:
-            (N, K) in 0..1.
-        """
-        return self.image_head.probabilities(cells)
-
 
 def _cross_entropy(parts: Tensor, targets: Tensor) -> Tensor:
     """Binary cross-entropy of (P, rows, K) logits, summed over K: (rows,), the parts' mean."""
-    each = nn.functional.binary_cross_entropy_with_logits(
+    by_class = nn.functional.binary_cross_entropy_with_logits(
         parts, targets.expand_as(parts), reduction="none"
     )
-    return each.sum(2).mean(0)
+    return by_class.sum(2).mean(0)
 
 
 def _mean(values: Tensor, left_out: Tensor | None) -> Tensor:

@@ -79,7 +79,7 @@ class LocalizationHead(nn.Module):
     def linear_parameters(self) -> list[nn.Parameter]:
         """Parameters of the linear parts, which bear a far higher learning rate."""
         pairs = zip(self.widths, self.parts, strict=True)
-        return [each for width, part in pairs if width == 0 for each in part.parameters()]
+        return [weight for width, part in pairs if width == 0 for weight in part.parameters()]
 
 
 def _part(feature_dim: int, width: int, dropout: float) -> nn.Sequential:

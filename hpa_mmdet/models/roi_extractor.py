@@ -29,6 +29,6 @@ class FloatRoIExtractor(SingleRoIExtractor):
         Returns:
             (R, C, S, S) of the maps' type.
         """
-        exact_maps = tuple(each.float() for each in feats)
+        exact_maps = tuple(feature_map.float() for feature_map in feats)
         pooled: Tensor = super().forward(exact_maps, rois.float(), roi_scale_factor)
         return pooled.to(feats[0].dtype)

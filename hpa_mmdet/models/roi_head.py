@@ -37,8 +37,8 @@ class CellRoIHead(StandardRoIHead):
             rescale: must be False: boxes stay in input pixels until cells are named.
         """
         assert not rescale, "the detector rescales boxes after cells are named"
-        counts = [len(each) for each in results_list]
-        rois = bbox2roi([each.bboxes for each in results_list])
+        counts = [len(instances) for instances in results_list]
+        rois = bbox2roi([instances.bboxes for instances in results_list])
         if len(rois):
             probs = self._mask_forward(x, rois)["mask_preds"][:, 0].sigmoid()
         else:

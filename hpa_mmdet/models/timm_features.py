@@ -68,7 +68,7 @@ class TimmFeatures(BaseModule):
         # transformers give their channels last
         self.channels_last = str(getattr(self.network, "output_fmt", "NCHW")).endswith("NHWC")
         self.out_channels: list[int] = self.network.feature_info.channels()
-        self.strides = [each * input_stride for each in self.network.feature_info.reduction()]
+        self.strides = [stride * input_stride for stride in self.network.feature_info.reduction()]
         if frozen:
             self.requires_grad_(False)
 
@@ -104,7 +104,9 @@ class TimmFeatures(BaseModule):
         if self.input_stride > 1:
             image = F.avg_pool2d(image, self.input_stride)
         maps = tuple(self.network(image))
-        return tuple(each.permute(0, 3, 1, 2) for each in maps) if self.channels_last else maps
+        if self.channels_last:
+            maps = tuple(feature_map.permute(0, 3, 1, 2) for feature_map in maps)
+        return maps
 
     def train(self, mode: bool = True) -> "TimmFeatures":
         """Set the mode, but keep frozen parts and fixed statistics in evaluation mode."""

@@ -78,7 +78,7 @@ def compose_picture(image: ImageFiles, longest_side_px: int) -> NDArray[np.uint8
     Raises:
         InputError: a file is missing or cannot be read.
     """
-    channels = tuple(each for each in CHANNELS if each in image.paths)
+    channels = tuple(channel for channel in CHANNELS if channel in image.paths)
     small, _ = shrink(read_channels(image, channels), longest_side_px)
     return compose_rgb(small, channels)
 

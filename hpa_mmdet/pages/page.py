@@ -105,11 +105,11 @@ class Page:
         """Add pictures side by side, in rows of `columns` on a wide screen."""
         shown = [
             {
-                "uri": picture_data_uri(each.pixels, lossless=lossless),
-                "caption": each.caption,
-                "size": (each.pixels.shape[1], each.pixels.shape[0]),
+                "uri": picture_data_uri(picture.pixels, lossless=lossless),
+                "caption": picture.caption,
+                "size": (picture.pixels.shape[1], picture.pixels.shape[0]),
             }
-            for each in pictures
+            for picture in pictures
         ]
         self._add("pictures", pictures=shown, columns=columns)
 

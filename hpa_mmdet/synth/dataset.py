@@ -28,7 +28,7 @@ from hpa_mmdet.io.submission import SubmissionRow, write_submission
 from hpa_mmdet.jobs import Report, run_items
 from hpa_mmdet.localizations import NEGATIVE
 from hpa_mmdet.synth.image import SyntheticImage, render_image
-from hpa_mmdet.synth.shares import LabelModel, LabelSet
+from hpa_mmdet.synth.shares import LabelModel, LocalizationSet
 
 SPLITS = ("train", "test")
 # run-length matching only: on noise twice as fast as zlib level 1, and smaller
@@ -45,7 +45,7 @@ made by: {command}
 
 
 @dataclass(frozen=True)
-class Item:
+class SyntheticItem:
     """One image to make: its split, its place in the split, its id."""
 
     split: str
@@ -58,11 +58,11 @@ class Made:
     """What the tables need of an image that was written."""
 
     size_wh: tuple[int, int]
-    image_labels: LabelSet
-    localizations: dict[int, LabelSet]
+    image_labels: LocalizationSet
+    localizations: dict[int, LocalizationSet]
 
 
-ItemT = TypeVar("ItemT", bound=Item)
+ItemT = TypeVar("ItemT", bound=SyntheticItem)
 
 
 def check_target(out: Path | None, images: int, test_images: int, *, overwrite: bool) -> None:
@@ -98,17 +98,17 @@ def check_target(out: Path | None, images: int, test_images: int, *, overwrite: 
         (out / table).unlink(missing_ok=True)
 
 
-def plan_items(seed: int, images: int, test_images: int) -> list[Item]:
+def plan_items(seed: int, images: int, test_images: int) -> list[SyntheticItem]:
     """List the images of both splits; their ids look like the contest's and follow the seed."""
     return [
-        Item(split, index, make_image_id(seed, place, index))
+        SyntheticItem(split, index, make_image_id(seed, place, index))
         for place, (split, number) in enumerate(zip(SPLITS, (images, test_images), strict=True))
         for index in range(number)
     ]
 
 
 def render_item(
-    item: Item, seed: int, shape_hw: tuple[int, int], pixel_um: float, labels: LabelModel
+    item: SyntheticItem, seed: int, shape_hw: tuple[int, int], pixel_um: float, labels: LabelModel
 ) -> SyntheticImage:
     """Draw one image of a data set; it depends on the seed, the split and the index alone."""
     return render_image([seed, SPLITS.index(item.split), item.index], shape_hw, pixel_um, labels)
@@ -143,21 +143,21 @@ def write_dataset(
         )
     )
     for split in SPLITS:
-        part = [(item.image_id, each) for item, each in made if item.split == split]
+        part = [(item.image_id, written) for item, written in made if item.split == split]
         if not part:
             continue
         rows = [
             (image_id, cell_id, bars(shown))
-            for image_id, each in part
-            for cell_id, shown in sorted(each.localizations.items())
+            for image_id, written in part
+            for cell_id, shown in sorted(written.localizations.items())
         ]
         _write_csv(out / "truth" / split / "cells.csv", ("ID", "cell_id", "cell_labels"), rows)
-        labels = [(image_id, bars(each.image_labels)) for image_id, each in part]
+        labels = [(image_id, bars(written.image_labels)) for image_id, written in part]
         _write_csv(out / "truth" / split / "images.csv", ("ID", "Label"), labels)
         if split == "train":
             _write_csv(out / "train.csv", ("ID", "Label"), labels)
         if split == "test":
-            empty = [SubmissionRow(image_id, *each.size_wh, []) for image_id, each in part]
+            empty = [SubmissionRow(image_id, *written.size_wh, []) for image_id, written in part]
             write_submission(out / "sample_submission.csv", empty)
     with atomic_path(out / NOTICE) as temporary:
         temporary.write_text(_NOTICE.format(command=command), encoding="utf-8")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.synth.cell_line import CellLine
-from hpa_mmdet.synth.texture import Plane, blur, noise, soft_step
+from hpa_mmdet.synth.texture import Field, gaussian_blur, noise, soft_step
 
 Mask = NDArray[np.bool_]
 
@@ -49,36 +49,36 @@ class CellGeometry:
         """Micrometres to pixels."""
         return length_um / self.pixel_um
 
-    def noise(self, grain_um: float) -> Plane:
+    def noise(self, grain_um: float) -> Field:
         """(h, w) smooth noise, mean 0, deviation 1, with grains of about `grain_um`."""
         return noise(self.rng, self.shape_hw, max(grain_um / 3 / self.pixel_um, 0.35))
 
-    def blur(self, plane: Plane, sigma_um: float) -> Plane:
+    def blur(self, plane: Field, sigma_um: float) -> Field:
         """Gaussian blur by micrometres."""
-        return blur(plane, sigma_um / self.pixel_um)
+        return gaussian_blur(plane, sigma_um / self.pixel_um)
 
     @cached_property
-    def depth_um(self) -> Plane:
+    def depth_um(self) -> Field:
         """(h, w) distance to the cell's border from inside; 0 outside the cell."""
         return _distance(self.cell) * np.float32(self.pixel_um)
 
     @cached_property
-    def outside_um(self) -> Plane:
+    def outside_um(self) -> Field:
         """(h, w) distance to the cell from outside; 0 in it."""
         return _distance(~self.cell) * np.float32(self.pixel_um)
 
     @cached_property
-    def nucleus_depth_um(self) -> Plane:
+    def nucleus_depth_um(self) -> Field:
         """(h, w) distance to the nucleus's border from inside; 0 outside the nucleus."""
         return _distance(self.nucleus) * np.float32(self.pixel_um)
 
     @cached_property
-    def from_nucleus_um(self) -> Plane:
+    def from_nucleus_um(self) -> Field:
         """(h, w) distance to the nucleus from outside; 0 in it."""
         return _distance(~self.nucleus) * np.float32(self.pixel_um)
 
     @cached_property
-    def body(self) -> Plane:
+    def body(self) -> Field:
         """(h, w) 0..1: the cell with a soft border, thin near its free edge."""
         thin_um = np.float32(self.line.edge_um * self.rng.uniform(0.8, 1.25))
         free_um = self.depth_um
@@ -89,12 +89,12 @@ class CellGeometry:
         return self.blur(thickness * seam * self.cell, 0.15)
 
     @cached_property
-    def cytoplasm(self) -> Plane:
+    def cytoplasm(self) -> Field:
         """(h, w) 0..1: `body` without the nucleus, whose border is soft."""
         return self.body * (1 - self.nuclear)
 
     @cached_property
-    def nuclear(self) -> Plane:
+    def nuclear(self) -> Field:
         """(h, w) 0..1: the nucleus with a soft border."""
         return soft_step(self.nucleus_depth_um - self.from_nucleus_um, 0.25)
 
@@ -122,7 +122,7 @@ class CellGeometry:
         return self.points(room, 1)[0]
 
     @cached_property
-    def nucleoli(self) -> Plane:
+    def nucleoli(self) -> Field:
         """(h, w) 0..1: one to five nucleoli."""
         plane = np.zeros(self.shape_hw, np.float32)
         deep = np.clip(self.nucleus_depth_um - 1.2, 0, None)
@@ -135,14 +135,14 @@ class CellGeometry:
             plane = np.maximum(plane, self.disc(y, x, radius, wobble * 0.25 * radius))
         return plane * self.nuclear
 
-    def disc(self, y: float, x: float, radius_um: float, wobble_um: Plane | float = 0.0) -> Plane:
+    def disc(self, y: float, x: float, radius_um: float, wobble_um: Field | float = 0.0) -> Field:
         """(h, w) 0..1: a soft disc, its rim moved by `wobble_um`."""
         height, width = self.shape_hw
         rows, columns = np.ogrid[:height, :width]
         far = np.sqrt((rows - y) ** 2 + (columns - x) ** 2).astype(np.float32) * self.pixel_um
         return soft_step((radius_um - far + wobble_um).astype(np.float32), 0.2)
 
-    def points(self, weight: Plane, number: int) -> NDArray[np.float64]:
+    def points(self, weight: Field, number: int) -> NDArray[np.float64]:
         """Draw points where `weight` (h, w) is high.
 
         Returns:
@@ -170,7 +170,7 @@ def spread_of(mask: Mask) -> tuple[float, float]:
     return 0.5 * float(np.arctan2(2 * xy, xx - yy)), 1 - ratio**0.5
 
 
-def _distance(mask: Mask) -> Plane:
+def _distance(mask: Mask) -> Field:
     if mask.all():  # no border in sight: far from it everywhere
         return np.full(mask.shape, max(mask.shape), np.float32)
     out = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)

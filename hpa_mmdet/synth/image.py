@@ -18,7 +18,7 @@ from hpa_mmdet.synth.microscope import draw_optics, take_picture
 from hpa_mmdet.synth.outlines import paint_outlines, scatter_outlines
 from hpa_mmdet.synth.protein import draw_protein, draw_stain
 from hpa_mmdet.synth.references import draw_references
-from hpa_mmdet.synth.shares import LabelModel, LabelSet
+from hpa_mmdet.synth.shares import LabelModel, LocalizationSet
 
 _SPINDLE = 11
 _PAD_UM = 2.5  # light may fall this far outside a cell
@@ -39,8 +39,8 @@ class SyntheticImage:
     channels: NDArray[np.uint8]
     cells: NDArray[np.uint16]
     nuclei: NDArray[np.uint16]
-    localizations: Mapping[int, LabelSet]
-    image_labels: LabelSet
+    localizations: Mapping[int, LocalizationSet]
+    image_labels: LocalizationSet
 
 
 def render_image(
@@ -74,8 +74,8 @@ def render_image(
     outlines = scatter_outlines(rng, size_um, line)
     sets = model.draw_cell_labels(rng, image_labels, len(outlines))
     outlines = [
-        each.dividing(rng) if _SPINDLE in shown else each
-        for each, shown in zip(outlines, sets, strict=True)
+        cell.dividing(rng) if _SPINDLE in shown else cell
+        for cell, shown in zip(outlines, sets, strict=True)
     ]
     cells, nuclei = paint_outlines(outlines, shape_hw, pixel_um)
     localizations = {k: sets[k - 1] for k in np.unique(cells[cells > 0]).tolist()}
@@ -87,7 +87,7 @@ def render_cells(
     rng: np.random.Generator,
     cells: NDArray[np.integer],
     nuclei: NDArray[np.integer],
-    localizations: Mapping[int, LabelSet],
+    localizations: Mapping[int, LocalizationSet],
     pixel_um: float,
     line: CellLine | None = None,
 ) -> NDArray[np.uint8]:

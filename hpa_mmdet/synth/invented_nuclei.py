@@ -12,7 +12,7 @@ from scipy.ndimage import find_objects
 
 from hpa_mmdet.synth.geometry import Mask, spread_of
 from hpa_mmdet.synth.outlines import make_plate, paint_profile, wobbly_ellipse
-from hpa_mmdet.synth.shares import LabelSet
+from hpa_mmdet.synth.shares import LocalizationSet
 
 _SPINDLE = 11
 _CLEAR_UM = 0.7  # cytoplasm between a nucleus and the cell's border
@@ -21,7 +21,7 @@ _CLEAR_UM = 0.7  # cytoplasm between a nucleus and the cell's border
 def invent_nuclei(
     rng: np.random.Generator,
     cells: NDArray[np.integer],
-    localizations: Mapping[int, LabelSet],
+    localizations: Mapping[int, LocalizationSet],
     pixel_um: float,
 ) -> NDArray[np.uint16]:
     """Put a nucleus into every cell, deep inside and along the cell's long axis.

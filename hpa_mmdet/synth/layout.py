@@ -21,10 +21,10 @@ from hpa_mmdet.io.label_images import find_masks, read_label_image
 from hpa_mmdet.io.label_tables import read_cell_labels, read_image_labels
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.synth.cell_line import draw_cell_line
-from hpa_mmdet.synth.dataset import SPLITS, Item, make_image_id
+from hpa_mmdet.synth.dataset import SPLITS, SyntheticItem, make_image_id
 from hpa_mmdet.synth.image import SyntheticImage, render_cells
 from hpa_mmdet.synth.invented_nuclei import invent_nuclei
-from hpa_mmdet.synth.shares import LabelSet
+from hpa_mmdet.synth.shares import LocalizationSet
 
 HPA_PIXEL_UM = 0.08  # of the pictures that the layout's masks belong to
 MIN_CELL_PX = 60  # after scaling; smaller cells cannot be drawn
@@ -44,13 +44,13 @@ class LayoutImage:
 
     image_id: str
     mask: Path
-    image_labels: LabelSet
-    cell_sets: Mapping[int, LabelSet]
+    image_labels: LocalizationSet
+    cell_sets: Mapping[int, LocalizationSet]
     antibody: str
 
 
 @dataclass(frozen=True)
-class LayoutItem(Item):
+class LayoutItem(SyntheticItem):
     """One image to draw: the labels of one real image in the outlines of one."""
 
     labels: LayoutImage
@@ -99,10 +99,12 @@ def split_by_antibody(
     counts = np.zeros((2, NUM_LOCALIZATIONS + 1))  # the last column counts images
     half: dict[str, int] = {}
     having = {
-        label: [name for name in order if any(label in each.image_labels for each in stained[name])]
+        label: [
+            name for name in order if any(label in image.image_labels for image in stained[name])
+        ]
         for label in range(NUM_LOCALIZATIONS)
     }
-    for label in sorted(having, key=lambda each: len(having[each])):
+    for label in sorted(having, key=lambda label: len(having[label])):
         for name in having[label]:
             if name in half:
                 continue
@@ -185,7 +187,7 @@ def _read_scaled(path: Path, shape_hw: tuple[int, int]) -> tuple[NDArray[np.uint
 
 def _deal_sets(
     rng: np.random.Generator, item: LayoutItem, cells: NDArray[np.uint16]
-) -> dict[int, LabelSet]:
+) -> dict[int, LocalizationSet]:
     """Say what each cell shows: its own set, or sets of another image's cells by chance."""
     ids = np.unique(cells[cells > 0]).tolist()
     if item.labels is item.outlines or item.labels.image_id == item.outlines.image_id:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.synth.texture import Plane, blur, noise, splat, white
+from hpa_mmdet.synth.texture import Field, gaussian_blur, noise, splat, white
 
 _RED, _GREEN, _BLUE, _YELLOW = range(4)
 
@@ -76,12 +76,12 @@ def take_picture(
     for channel in range(4):
         plane = mixed[channel]
         plane += optics.haze * (_wide_blur(plane, 2.0 / pixel_um) + _wide_blur(plane, 9 / pixel_um))
-        plane = blur(plane * light, optics.blur_um / pixel_um)
+        plane = gaussian_blur(plane * light, optics.blur_um / pixel_um)
         picture[..., channel] = _expose(rng, plane, optics)
     return picture
 
 
-def _expose(rng: np.random.Generator, plane: Plane, optics: Optics) -> NDArray[np.uint8]:
+def _expose(rng: np.random.Generator, plane: Field, optics: Optics) -> NDArray[np.uint8]:
     """Photon and read noise; the black level is taken off, as HPA's pictures have it."""
     per_grey = optics.photons / 255
     grain = white(rng, plane.shape)
@@ -92,17 +92,19 @@ def _expose(rng: np.random.Generator, plane: Plane, optics: Optics) -> NDArray[n
     return np.clip(plane + read - 1.0, 0, 255).astype(np.uint8)
 
 
-def _wide_blur(plane: Plane, sigma_px: float) -> Plane:
+def _wide_blur(plane: Field, sigma_px: float) -> Field:
     """A wide blur at reduced size."""
     step = max(int(sigma_px / 2), 1)
     height, width = plane.shape
     size_wh = (max(width // step, 1), max(height // step, 1))
     small = np.asarray(cv2.resize(plane, size_wh, interpolation=cv2.INTER_AREA), np.float32)
-    wide = cv2.resize(blur(small, sigma_px / step), (width, height), interpolation=cv2.INTER_LINEAR)
+    wide = cv2.resize(
+        gaussian_blur(small, sigma_px / step), (width, height), interpolation=cv2.INTER_LINEAR
+    )
     return np.asarray(wide, np.float32)
 
 
-def _illumination(rng: np.random.Generator, shape_hw: tuple[int, int], tilt: float) -> Plane:
+def _illumination(rng: np.random.Generator, shape_hw: tuple[int, int], tilt: float) -> Field:
     rows = np.linspace(-1, 1, shape_hw[0], dtype=np.float32)[:, None]
     columns = np.linspace(-1, 1, shape_hw[1], dtype=np.float32)[None, :]
     y, x = rng.uniform(-0.6, 0.6, 2).astype(np.float32)
@@ -119,7 +121,7 @@ def _add_debris(
         places = rng.uniform(0, 1, (number, 2)) * (height, width)
         sigma_px = max(rng.uniform(0.15, 0.45) / pixel_um, 0.5)
         glow = rng.uniform(20, 220, number) * 2 * np.pi * sigma_px**2
-        scene[channel] += blur(splat((height, width), places, glow), sigma_px)
+        scene[channel] += gaussian_blur(splat((height, width), places, glow), sigma_px)
     if rng.random() < 0.12:
         side = min(int(rng.uniform(5, 12) / pixel_um), height, width)
         y, x = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))

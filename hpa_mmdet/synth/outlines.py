@@ -103,8 +103,8 @@ def scatter_outlines(
                 break
         if covered > cover * field:
             break
-    for each in placed:
-        each.cell_um = each.cell_um * line.squeeze
+    for cell in placed:
+        cell.cell_um = cell.cell_um * line.squeeze
     return placed
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from hpa_mmdet.synth.compartments import DRAWERS
 from hpa_mmdet.synth.geometry import CellGeometry
 from hpa_mmdet.synth.references import References
-from hpa_mmdet.synth.texture import Plane
+from hpa_mmdet.synth.texture import Field
 
 _RETICULUM, _MICROTUBULES, _SPINDLE, _NEGATIVE = 6, 10, 11, 18
 
@@ -48,7 +48,7 @@ def draw_stain(rng: np.random.Generator) -> Stain:
 
 def draw_protein(
     cell: CellGeometry, localizations: frozenset[int], references: References, stain: Stain
-) -> Plane:
+) -> Field:
     """Draw the protein of one cell.
 
     A pattern that fills the cell gets a low peak and one that is a dot a high one, and what
@@ -86,7 +86,7 @@ def draw_protein(
     return np.asarray(peak * pattern + fog * (level / fog_mean), np.float32)
 
 
-def _draw(cell: CellGeometry, hpa_index: int, references: References) -> Plane:
+def _draw(cell: CellGeometry, hpa_index: int, references: References) -> Field:
     if hpa_index == _MICROTUBULES or (hpa_index == _SPINDLE and cell.mitotic):
         return references.microtubules * np.clip(0.9 + 0.15 * cell.noise(1.0), 0.2, None)
     if hpa_index == _RETICULUM:
@@ -94,6 +94,6 @@ def _draw(cell: CellGeometry, hpa_index: int, references: References) -> Plane:
     return DRAWERS[hpa_index](cell)
 
 
-def _top(plane: Plane) -> float:
+def _top(plane: Field) -> float:
     """A robust brightest value: half-way from the 99.5th percentile to the maximum."""
     return max(0.5 * float(plane.max()) + 0.5 * float(np.quantile(plane, 0.995)), 1e-6)

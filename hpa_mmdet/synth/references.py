@@ -7,15 +7,15 @@ import numpy as np
 from hpa_mmdet.synth.compartments.cytoplasm import draw_reticulum
 from hpa_mmdet.synth.compartments.filaments import draw_microtubules
 from hpa_mmdet.synth.geometry import CellGeometry
-from hpa_mmdet.synth.texture import Plane
+from hpa_mmdet.synth.texture import Field
 
 
 class References(NamedTuple):
     """Planes (h, w), each about 1 where it is bright."""
 
-    microtubules: Plane
-    chromatin: Plane
-    reticulum: Plane
+    microtubules: Field
+    chromatin: Field
+    reticulum: Field
 
 
 def draw_references(cell: CellGeometry) -> References:
@@ -24,7 +24,7 @@ def draw_references(cell: CellGeometry) -> References:
     return References(red, _chromatin(cell), scaled(draw_reticulum(cell), 0.985))
 
 
-def scaled(plane: Plane, quantile: float) -> Plane:
+def scaled(plane: Field, quantile: float) -> Field:
     """Divide by a high quantile of the lit pixels, so that bright parts are about 1."""
     lit = plane[plane > 0.02 * plane.max(initial=0)]
     if not lit.size:
@@ -32,7 +32,7 @@ def scaled(plane: Plane, quantile: float) -> Plane:
     return (plane / np.quantile(lit, quantile)).astype(np.float32)
 
 
-def _chromatin(cell: CellGeometry) -> Plane:
+def _chromatin(cell: CellGeometry) -> Field:
     """DNA: grained, nucleoli dark; a bright lumpy plate in a dividing cell."""
     rng = cell.rng
     if cell.mitotic:

@@ -35,7 +35,7 @@ SPREAD = 1.6  # of a share from image to image: a + b of its beta distribution
 _NUCLEAR = frozenset({0, 1, 2, 3, 4, 5})
 _SPINDLE = 11
 
-LabelSet = frozenset[int]
+LocalizationSet = frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ class LabelModel:
 
     share: float | None = None
     evenness: float = 0.5
-    always: LabelSet | None = None
+    always: LocalizationSet | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("--share", self.share), ("--evenness", self.evenness)):
             if value is not None and not 0 <= value <= 1:
                 raise InputError(name, value, "0 to 1", "give a share, such as 0.7")
 
-    def draw_image_labels(self, rng: np.random.Generator) -> LabelSet:
+    def draw_image_labels(self, rng: np.random.Generator) -> LocalizationSet:
         """Draw the label set of one image: one to three labels, or Negative alone."""
         if self.always is not None:
             return self.always
@@ -79,8 +79,8 @@ class LabelModel:
         return frozenset({first, *map(int, others)})
 
     def draw_cell_labels(
-        self, rng: np.random.Generator, image_labels: LabelSet, number: int
-    ) -> list[LabelSet]:
+        self, rng: np.random.Generator, image_labels: LocalizationSet, number: int
+    ) -> list[LocalizationSet]:
         """Draw what each of an image's cells shows.
 
         Args:
@@ -103,7 +103,7 @@ class LabelModel:
         if self.share is None:
             for cell in np.flatnonzero(rng.random(number) < STRAY_SHARE):
                 _add_stray(rng, shown[cell], image_labels)
-        return [frozenset(_possible(each) or {NEGATIVE}) for each in shown]
+        return [frozenset(_possible(labels) or {NEGATIVE}) for labels in shown]
 
     def _who_shows(
         self, rng: np.random.Generator, label: int, keen: NDArray[np.float64]
@@ -122,7 +122,7 @@ class LabelModel:
         return shows
 
 
-def _add_stray(rng: np.random.Generator, shown: set[int], image_labels: LabelSet) -> None:
+def _add_stray(rng: np.random.Generator, shown: set[int], image_labels: LocalizationSet) -> None:
     weight = np.array(LABEL_FREQUENCY)
     weight[[*image_labels, _SPINDLE, NEGATIVE]] = 0
     shown.add(int(rng.choice(NUM_LOCALIZATIONS, p=weight / weight.sum())))

@@ -16,12 +16,14 @@ _TILE_PX, _PIXEL_UM, _COLUMNS, _BAND_PX = 168, 0.2, 4, 18
 _FIELD_PX, _TRIES = 400, 3
 
 
-def write_contact_sheet(path: Path, seed: int) -> None:
+def write_class_sheet(path: Path, seed: int) -> None:
     """Write a picture: for each class a cell in colour and its protein channel alone.
 
     Colour is red for microtubules, green for the protein, blue for nuclei.
     """
-    blocks = [_block(each.hpa_index, each.name, seed) for each in LOCALIZATIONS]
+    blocks = [
+        _block(localization.hpa_index, localization.name, seed) for localization in LOCALIZATIONS
+    ]
     blocks.append(_title(blocks[0].shape))
     rows = [np.hstack(blocks[at : at + _COLUMNS]) for at in range(0, len(blocks), _COLUMNS)]
     with atomic_path(path) as temporary:
@@ -29,7 +31,7 @@ def write_contact_sheet(path: Path, seed: int) -> None:
 
 
 def _block(hpa_index: int, name: str, seed: int) -> NDArray[np.uint8]:
-    tiles = [_tile(hpa_index, [seed, hpa_index, each]) for each in range(_TRIES)]
+    tiles = [_tile(hpa_index, [seed, hpa_index, attempt]) for attempt in range(_TRIES)]
     tile = max(tiles, key=_sharpness)
     bright = np.maximum(np.quantile(tile, 0.998, axis=(0, 1)), 90)
     colour = np.clip(tile * (235 / bright), 0, 255).astype(np.uint8)
@@ -63,7 +65,9 @@ def _middle_cell(nuclei: NDArray[np.uint16]) -> tuple[int, int]:
         return (_FIELD_PX - _TILE_PX) // 2, (_FIELD_PX - _TILE_PX) // 2
     nearest = np.hypot(rows - middle, columns - middle).argmin()
     mine = np.nonzero(nuclei == nuclei[rows[nearest], columns[nearest]])
-    corner = [int(np.clip(each.mean() - _TILE_PX / 2, 0, _FIELD_PX - _TILE_PX)) for each in mine]
+    corner = [
+        int(np.clip(pixels.mean() - _TILE_PX / 2, 0, _FIELD_PX - _TILE_PX)) for pixels in mine
+    ]
     return corner[0], corner[1]
 
 

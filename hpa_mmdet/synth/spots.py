@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.synth.geometry import CellGeometry
-from hpa_mmdet.synth.texture import Plane, splat
+from hpa_mmdet.synth.texture import Field, splat
 
 _SIZES = 3
 
@@ -14,7 +14,7 @@ def draw_spots(
     places_yx: NDArray[np.float64],
     sigma_um: NDArray[np.float64],
     weights: NDArray[np.float64] | None = None,
-) -> Plane:
+) -> Field:
     """(h, w) light of Gaussian spots, each about as high as its weight.
 
     Args:
@@ -30,8 +30,8 @@ def draw_spots(
         return plane
     edges = np.quantile(sigma_um, np.linspace(0, 1, _SIZES + 1))
     group = np.clip(np.searchsorted(edges, sigma_um, side="right") - 1, 0, _SIZES - 1)
-    for each in range(_SIZES):
-        chosen = group == each
+    for size in range(_SIZES):
+        chosen = group == size
         if not chosen.any():
             continue
         sigma = float(sigma_um[chosen].mean())

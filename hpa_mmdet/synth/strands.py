@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.synth.geometry import CellGeometry
-from hpa_mmdet.synth.texture import Plane, splat
+from hpa_mmdet.synth.texture import Field, splat
 
 Points = NDArray[np.float64]
 
@@ -98,13 +98,13 @@ def draw(
     lengths_um: NDArray[np.float64],
     walk: Walk,
     thick_um: float = 0.1,
-) -> Plane:
+) -> Field:
     """(h, w) light of filaments: `trace`, then a blur of `thick_um` (deviation)."""
     points, weights = trace(cell, starts_yx, angles, lengths_um, walk)
     return cell.blur(splat(cell.shape_hw, points, weights), thick_um)
 
 
-def _walls(cell: CellGeometry, walk: Walk) -> tuple[Plane, Plane]:
+def _walls(cell: CellGeometry, walk: Walk) -> tuple[Field, Field]:
     """Push away from the border, and from the nucleus, as (rows, columns) components."""
     if walk.shy_um <= 0:
         zero = np.zeros(cell.shape_hw, np.float32)

@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Plane = NDArray[np.float32]
+Field = NDArray[np.float32]
 
 _TILE_PX = 512
 
 
 @lru_cache(maxsize=96)
-def _tile(sigma_px: float, size_px: int) -> Plane:
+def _tile(sigma_px: float, size_px: int) -> Field:
     """A tile of Gaussian noise that wraps, filtered to `sigma_px`, mean 0, deviation 1."""
     white = np.random.default_rng([size_px, round(1000 * sigma_px)]).standard_normal(
         (size_px, size_px)
@@ -29,7 +29,7 @@ def _tile(sigma_px: float, size_px: int) -> Plane:
     return (smooth / smooth.std()).astype(np.float32)
 
 
-def noise(rng: np.random.Generator, shape_hw: tuple[int, int], sigma_px: float) -> Plane:
+def noise(rng: np.random.Generator, shape_hw: tuple[int, int], sigma_px: float) -> Field:
     """Cut a piece of smooth Gaussian noise, mean 0 and deviation 1 over the whole tile.
 
     Args:
@@ -44,12 +44,12 @@ def noise(rng: np.random.Generator, shape_hw: tuple[int, int], sigma_px: float) 
     return _cut(rng, _tile(sigma_px, size), shape_hw)
 
 
-def white(rng: np.random.Generator, shape_hw: tuple[int, int]) -> Plane:
+def white(rng: np.random.Generator, shape_hw: tuple[int, int]) -> Field:
     """Cut a piece of white noise, mean 0 and deviation 1."""
     return _cut(rng, _tile(0.0, 1024), shape_hw)
 
 
-def _cut(rng: np.random.Generator, tile: Plane, shape_hw: tuple[int, int]) -> Plane:
+def _cut(rng: np.random.Generator, tile: Field, shape_hw: tuple[int, int]) -> Field:
     """Cut from a tile at a random place, in one of eight turns; a large piece wraps round."""
     size, turn = len(tile), int(rng.integers(8))
     height, width = shape_hw if turn < 4 else shape_hw[::-1]
@@ -66,7 +66,7 @@ def _cut(rng: np.random.Generator, tile: Plane, shape_hw: tuple[int, int]) -> Pl
 
 def splat(
     shape_hw: tuple[int, int], points_yx: NDArray[np.floating], weights: NDArray[np.floating]
-) -> Plane:
+) -> Field:
     """Add points of light to an empty plane, shared out over the four nearest pixels.
 
     Args:
@@ -102,7 +102,7 @@ def splat(
     return light.reshape(height, width).astype(np.float32)
 
 
-def blur(plane: Plane, sigma_px: float) -> Plane:
+def gaussian_blur(plane: Field, sigma_px: float) -> Field:
     """Gaussian blur; below a tenth of a pixel there is nothing to do."""
     if sigma_px < 0.1:
         return plane
@@ -110,6 +110,6 @@ def blur(plane: Plane, sigma_px: float) -> Plane:
     return np.asarray(out, np.float32)
 
 
-def soft_step(plane: NDArray[np.floating], width: float) -> Plane:
+def soft_step(plane: NDArray[np.floating], width: float) -> Field:
     """Rise from 0 to 1 around zero, over about `width` on either side."""
     return np.clip(0.5 + plane / (2 * width), 0, 1).astype(np.float32)

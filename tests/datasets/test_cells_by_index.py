@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from hpa_mmdet.coco.index import CocoIndex
 from hpa_mmdet.coco.schema import build_info, to_line
 from hpa_mmdet.coco.writer import open_writer
-from hpa_mmdet.datasets import HpaCellDataset, RepeatFactorSampler
+from hpa_mmdet.datasets import HpaCellDataset
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.hooks.start_up_checks import check_dataset
 
@@ -148,16 +148,17 @@ def test_workers_give_the_same_samples(small: Path, start: str, workers: int) ->
 
 def test_samplers_and_checks_work_on_it(small: Path) -> None:
     from mmdet.datasets.samplers import AspectRatioBatchSampler  # once ours stand in for mmcv's
-    from mmengine.dataset import DefaultSampler
+    from mmengine.dataset import ClassBalancedDataset, DefaultSampler
 
     data = build(small, filter_cfg={"filter_empty_gt": True})
     batches = list(AspectRatioBatchSampler(DefaultSampler(data, shuffle=False), 2))
     assert sorted(each for batch in batches for each in batch) == list(range(25))
     wide = [{data.get_data_info(each)["width"] > 30 for each in batch} for batch in batches]
     assert sum(len(each) > 1 for each in wide) <= 1  # what is left over at the end
-    factors = RepeatFactorSampler(data, threshold=0.08, seed=0).factors
-    labels = [data.get_data_info(each)["image_labels"][0] for each in range(25)]
-    assert [factor > 1 for factor in factors.tolist()] == [labels.count(k) == 1 for k in labels]
+    balanced = ClassBalancedDataset(data, oversample_thr=0.08)
+    labels = [data.get_data_info(index)["image_labels"][0] for index in range(25)]
+    times = [balanced.repeat_indices.count(index) for index in range(25)]
+    assert [count == 2 for count in times] == [labels.count(label) == 1 for label in labels]
     check_dataset(data)  # its pipeline reads no channel
 
 

@@ -102,6 +102,21 @@ def test_a_crop_drops_cells_that_it_cuts_away_with_their_labels(discs: Path) -> 
     np.testing.assert_array_equal(found.masks.masks.sum(0), np.isin(part, np.array(rows) + 1))
 
 
+def test_hidden_and_small_cells_are_counted(discs: Path) -> None:
+    content = json.loads((discs / "train.json").read_text())
+    first = next(cell for cell in content["annotations"] if cell["image_id"] == 1)
+    hidden = {**first, "id": 1000, "cell_id": 900}
+    content["annotations"].insert(0, hidden)  # the first of the two is drawn under the other
+    (discs / "train.json").write_text(json.dumps(content))
+    sample = dataset(discs, [*LOAD, {"type": "PackCells", "min_side_px": 1}])[0]["data_samples"]
+    assert sample.cells_left_out == 1
+    assert 900 not in sample.gt_instances.cell_ids.tolist()
+    sample = dataset(discs, [*LOAD, {"type": "PackCells", "min_side_px": 200}])[0]["data_samples"]
+    assert sample.cells_left_out == len(
+        [cell for cell in content["annotations"] if cell["image_id"] == 1]
+    )
+
+
 def test_augmentation_follows_numpys_seed(discs: Path) -> None:
     steps = [
         {"type": "RandomRotate90", "p": 0.75},

@@ -41,13 +41,15 @@ def test_other_errors_of_the_system_are_left_alone(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(InputError, match=r"a.txt: found File exists.*choose another path"),
+        pytest.raises(
+            InputError, match=r"a.txt: cannot be written .File exists.; choose another path"
+        ),
         atomic_path(tmp_path / "file" / "a.txt"),
     ):
         pass
     (tmp_path / "folder").mkdir()
     with (
-        pytest.raises(InputError, match=r"folder: found Is a directory"),
+        pytest.raises(InputError, match=r"folder: cannot be written .Is a directory"),
         atomic_path(tmp_path / "folder") as temporary,
     ):
         temporary.write_text("x")

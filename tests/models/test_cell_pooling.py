@@ -8,8 +8,8 @@ from hpa_mmdet.models.cell_pooling import (
     coverage_from_boxes,
     coverage_from_masks,
     coverage_from_probs,
-    pool_cells,
     pool_image,
+    pool_maps_in_cells,
 )
 
 
@@ -19,7 +19,7 @@ def test_mean_and_maximum_are_those_inside_each_mask() -> None:
     masks = torch.zeros(2, 6, 10)
     masks[0, 1:4, 2:5] = 1
     masks[1, 3:6, 4:9] = 1  # overlaps the first
-    pooled = pool_cells([fine], masks)
+    pooled = pool_maps_in_cells([fine], masks)
     assert pooled.shape == (2, 6)
     for mask, row in zip(masks.bool(), pooled, strict=True):
         inside = fine[:, mask]
@@ -30,7 +30,7 @@ def test_a_coarse_map_weighs_its_pixels_by_how_much_of_them_the_cell_covers() ->
     fine, coarse = torch.zeros(1, 4, 4), torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])
     mask = torch.zeros(1, 4, 4)
     mask[0, :2, :3] = 1  # the whole first coarse pixel, half of the second
-    pooled = pool_cells([fine, coarse], mask)[0]
+    pooled = pool_maps_in_cells([fine, coarse], mask)[0]
     assert pooled.tolist() == pytest.approx([0, 0, (1 * 1 + 2 * 0.5) / 1.5, 2.0])
 
 
@@ -38,12 +38,12 @@ def test_a_cell_smaller_than_half_a_map_pixel_still_has_a_maximum() -> None:
     coarse = torch.tensor([[[5.0, 7.0]]])
     mask = torch.zeros(1, 4, 8)
     mask[0, 0, 0] = 1
-    assert pool_cells([torch.zeros(1, 4, 8), coarse], mask)[0, 3] == 5.0
+    assert pool_maps_in_cells([torch.zeros(1, 4, 8), coarse], mask)[0, 3] == 5.0
 
 
 @pytest.mark.parametrize("count", [pytest.param(0, id="no cells"), pytest.param(1, id="empty")])
 def test_nothing_covered_gives_zeros(count: int) -> None:
-    pooled = pool_cells([torch.ones(2, 3, 5)], torch.zeros(count, 3, 5))
+    pooled = pool_maps_in_cells([torch.ones(2, 3, 5)], torch.zeros(count, 3, 5))
     assert pooled.shape == (count, 4)
     assert not pooled.any()
 

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from hpa_mmdet.models import HpaMaskRCNN
+from hpa_mmdet.models import HpaDataPreprocessor, HpaMaskRCNN
 from hpa_mmdet.testing import draw_discs, shrink_model
 
 pytestmark = pytest.mark.usefixtures("mmdet_scope")
@@ -104,9 +104,8 @@ def test_predictions_have_what_the_tools_need() -> None:
         assert count > 0
         assert found.mask_probs.shape == (count, 28, 28)
         assert found.localization_scores.shape == (count, 19)
-        assert found.image_activation.shape == (count, 19)
         assert sample.image_probs.shape == (19,)
-        for name in ("scores", "mask_probs", "localization_scores", "image_activation"):
+        for name in ("scores", "mask_probs", "localization_scores"):
             each = found[name]
             assert 0 <= each.min() <= each.max() <= 1
 
@@ -131,6 +130,28 @@ def test_given_cells_are_named_in_their_order_and_none_is_looked_for() -> None:
     assert first.scores.tolist() == [1.0] * len(first)
     assert first.localization_scores.shape == (len(first), 19)
     assert second.localization_scores.shape == (0, 19)
+
+
+def test_a_batch_may_hold_images_with_and_without_given_cells() -> None:
+    model = build().eval()
+    model.roi_head.test_cfg.score_thr = 0.0
+    given, searched = batch((4, 3), "given_instances"), batch((4, 3))
+    mixed = {
+        "inputs": [given["inputs"][0], searched["inputs"][1]],
+        "data_samples": [given["data_samples"][0], searched["data_samples"][1]],
+    }
+    with torch.no_grad():
+        expected = [
+            model.test_step(alone)[number].pred_instances
+            for number, alone in enumerate((batch((4, 3), "given_instances"), batch((4, 3))))
+        ]
+        found = [sample.pred_instances for sample in model.test_step(mixed)]
+    assert found[0].scores.tolist() == [1.0] * len(expected[0])
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.bboxes, other.bboxes, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(
+            one.localization_scores, other.localization_scores, rtol=1e-3, atol=1e-4
+        )
 
 
 def test_cells_are_described_alike_in_both_stages() -> None:
@@ -188,13 +209,13 @@ def test_a_model_that_learns_nothing_is_a_mistake() -> None:
         model(**prepare(model, batch(), True), mode="loss")
 
 
-def test_padding_is_black_and_scaling_is_as_configured() -> None:
-    model = build()
-    data = prepare(
-        model,
-        {"inputs": [torch.full((4, 96, 100), 255, dtype=torch.uint8)], "data_samples": None},
-        False,
-    )
-    assert data["inputs"].shape == (1, 4, 128, 128)
-    assert data["inputs"][0, 0, 0, 0].item() == pytest.approx((255 - 127) / 128)
-    assert data["inputs"][0, 0, 100, 0].item() == pytest.approx(-127 / 128)
+def test_padding_is_black_in_every_channel_and_scaling_is_as_configured() -> None:
+    means, deviations = [127.0, 20.0, 0.0, 64.0], [128.0, 10.0, 1.0, 32.0]
+    preprocessor = HpaDataPreprocessor(means, deviations, pad_size_divisor=64)
+    white = torch.full((4, 96, 100), 255, dtype=torch.uint8)
+    batch = preprocessor({"inputs": [white], "data_samples": None})["inputs"]
+    assert batch.shape == (1, 4, 128, 128)
+    pairs = list(zip(means, deviations, strict=True))
+    assert batch[0, :, 0, 0].tolist() == pytest.approx([(255 - m) / d for m, d in pairs])
+    for y, x in ((100, 0), (0, 100), (127, 127)):
+        assert batch[0, :, y, x].tolist() == pytest.approx([-m / d for m, d in pairs])

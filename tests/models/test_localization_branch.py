@@ -53,13 +53,6 @@ def test_exponents_that_the_config_leaves_open_are_the_checkpoints() -> None:
     assert model.exponents() == (1.0, 0.5)
 
 
-def test_the_image_heads_activation_is_its_answer_to_a_cells_own_maps() -> None:
-    model = branch()
-    cells = torch.randn(3, 6)
-    expected = torch.stack([model.predict(cells, each)[1] for each in cells])
-    torch.testing.assert_close(model.activation(cells), expected)
-
-
 def test_each_part_of_a_head_learns_by_itself() -> None:
     model = branch()
     model.loss(torch.randn(4, 6), torch.tensor([0, 0, 1, 1]), torch.randn(2, 6), torch.ones(2, 19))[

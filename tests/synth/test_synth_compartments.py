@@ -14,7 +14,7 @@ from hpa_mmdet.synth.texture import noise, splat
 
 PIXEL_UM = 0.25
 NUCLEAR, SPINDLE = {0, 1, 2, 3, 4, 5}, 11
-IDS = [each.short_name for each in LOCALIZATIONS[:-1]]
+IDS = [localization.short_name for localization in LOCALIZATIONS[:-1]]
 
 
 def make_cell(seed: int, *, mitotic: bool = False) -> CellGeometry:

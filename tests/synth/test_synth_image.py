@@ -102,8 +102,8 @@ def test_cells_divide_only_where_they_show_a_spindle() -> None:
     assert set(image.localizations.values()) == {frozenset({11})}
     other = render_image(1, SHAPE_HW, PIXEL_UM, LabelModel(share=1.0, always=frozenset({0})))
 
-    def nucleus_um2(each: SyntheticImage) -> float:
-        return float((each.nuclei > 0).sum() / len(each.localizations) * PIXEL_UM**2)
+    def nucleus_um2(image: SyntheticImage) -> float:
+        return float((image.nuclei > 0).sum() / len(image.localizations) * PIXEL_UM**2)
 
     assert nucleus_um2(image) < 0.5 * nucleus_um2(other)  # a plate, not a whole nucleus
 

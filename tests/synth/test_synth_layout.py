@@ -92,9 +92,9 @@ def test_train_and_test_share_no_antibody_and_every_label_that_can_be_in_both(
 ) -> None:
     train, test = split_by_antibody(read_layout(layout), 0)
     assert len(train) == len(test) == 2
-    assert not {each.antibody for each in train} & {each.antibody for each in test}
+    assert not {image.antibody for image in train} & {image.antibody for image in test}
     for half in (train, test):
-        assert 0 in frozenset().union(*(each.image_labels for each in half))
+        assert 0 in frozenset().union(*(image.image_labels for image in half))
 
 
 def test_the_tool_writes_the_groups_and_the_same_bytes_again(layout: Path, tmp_path: Path) -> None:
@@ -110,8 +110,8 @@ def test_the_tool_writes_the_groups_and_the_same_bytes_again(layout: Path, tmp_p
     with (tmp_path / "a" / "train_groups.csv").open(newline="") as file:
         groups = list(csv.DictReader(file))
     labels = read_image_labels(tmp_path / "a" / "train.csv")
-    assert [each["ID"] for each in groups] == list(labels)
-    assert len({each["antibody"] for each in groups}) == 1
+    assert [row["ID"] for row in groups] == list(labels)
+    assert len({row["antibody"] for row in groups}) == 1
     mask = read_label_image(
         tmp_path / "a" / "truth" / "train" / "masks" / f"{groups[0]['ID']}_mask.png"
     )
@@ -179,7 +179,7 @@ def test_real_outlines_and_sets(real_data: Path) -> None:
     assert len(images) == 148
     assert min(len(train), len(test)) > 60
     for half in (train, test):
-        labels = frozenset().union(*(each.image_labels for each in half))
+        labels = frozenset().union(*(image.image_labels for image in half))
         assert labels == set(range(18)) - {15}  # no image of these has an aggresome
     item = plan_layout_items(images, 0, 1, 0)[0]
     image = render_layout_item(item, 0, (384, 384))

@@ -67,7 +67,7 @@ def halves() -> list[tuple[Array, Array, NDArray[np.integer]]]:
     made = []
     for half in range(2):
         found = [describe(render_image([half, seed], (180, 240), 0.4, MODEL)) for seed in range(40)]
-        made.append(tuple(np.array([x for each in found for x in each[k]]) for k in range(3)))
+        made.append(tuple(np.array([x for image in found for x in image[k]]) for k in range(3)))
     return made
 
 

@@ -34,7 +34,7 @@ def test_images_have_1_to_3_labels_and_nearly_2_on_average(real: list) -> None:
 def test_each_class_is_shown_by_its_own_share_of_cells(real: list) -> None:
     for label in range(18):
         shares = [
-            np.mean([label in each for each in cells]) for labels, cells in real if label in labels
+            np.mean([label in cell for cell in cells]) for labels, cells in real if label in labels
         ]
         assert np.mean(shares) == pytest.approx(SHARE_SHOWN[label], abs=0.1)
         if label != 11:
@@ -42,11 +42,11 @@ def test_each_class_is_shown_by_its_own_share_of_cells(real: list) -> None:
 
 
 def test_negative_stray_and_unshown_are_as_rare_as_real_ones(real: list) -> None:
-    cells = [(each, labels) for labels, cells in real for each in cells if labels != {18}]
-    negative = np.mean([each == {18} for each, _ in cells])
-    stray = np.mean([bool(each - labels - {18}) for each, labels in cells])
+    cells = [(cell, labels) for labels, cells in real for cell in cells if labels != {18}]
+    negative = np.mean([cell == {18} for cell, _ in cells])
+    stray = np.mean([bool(cell - labels - {18}) for cell, labels in cells])
     unshown = [
-        all(label not in each for each in cells)
+        all(label not in cell for cell in cells)
         for labels, cells in real
         for label in labels - {18}
     ]
@@ -57,7 +57,7 @@ def test_negative_stray_and_unshown_are_as_rare_as_real_ones(real: list) -> None
 
 def test_strays_are_other_labels_but_no_spindle() -> None:
     cells = LabelModel().draw_cell_labels(np.random.default_rng(1), frozenset({0}), 200_000)
-    strays = [each - {0} for each in cells if each - {0, 18}]
+    strays = [cell - {0} for cell in cells if cell - {0, 18}]
     assert len(strays) == pytest.approx(200_000 * 0.029, rel=0.05)
     assert set().union(*strays) == set(range(1, 18)) - {11}
 
@@ -71,13 +71,13 @@ def test_rare_classes_come_when_evenness_rises() -> None:
 
 @pytest.mark.parametrize("share", [1.0, 0.7, 0.4])
 def test_a_forced_share_holds_for_every_class_without_strays(share: float) -> None:
-    images = [each for each in draw_many(LabelModel(share=share)) if not each[0] & {11, 18}]
+    images = [image for image in draw_many(LabelModel(share=share)) if not image[0] & {11, 18}]
     shown = {label: [] for label in range(18)}
     for labels, cells in images:
-        assert all(each <= labels or each == {18} for each in cells)
+        assert all(cell <= labels or cell == {18} for cell in cells)
         for label in labels:
-            shown[label] += [label in each for each in cells]
-            assert any(label in each for each in cells)
+            shown[label] += [label in cell for cell in cells]
+            assert any(label in cell for cell in cells)
     for label, seen in shown.items():
         if label != 11:
             assert np.mean(seen) == pytest.approx(share, abs=0.04)

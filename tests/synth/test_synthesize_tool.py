@@ -49,16 +49,16 @@ def test_the_layout_is_the_contest_s_and_truth_stands_apart(data: Path) -> None:
     assert (len(train), len(test)) == (3, 2)
     names = {path for path in tree(data) if not path.startswith("truth/")}
     pictures = {
-        f"{split}/{each.image_id}_{channel}.png"
+        f"{split}/{image.image_id}_{channel}.png"
         for split, found in (("train", train), ("test", test))
-        for each in found
+        for image in found
         for channel in CHANNELS
     }
     tables = {"train.csv", "sample_submission.csv", "README-SYNTHETIC.txt"}
     assert names == pictures | tables
-    assert sorted(read_image_labels(data / "train.csv")) == [each.image_id for each in train]
+    assert sorted(read_image_labels(data / "train.csv")) == [image.image_id for image in train]
     rows = list(read_submission(data / "sample_submission.csv"))
-    assert {row.image_id for row in rows} == {each.image_id for each in test}
+    assert {row.image_id for row in rows} == {image.image_id for image in test}
     assert {(row.width, row.height) for row in rows} == {(160, 120)}
     assert all(row.predictions == [] for row in rows)
     assert read_channels(train[0]).shape == (120, 160, 4)
@@ -85,7 +85,7 @@ def test_truth_json_masks_and_table_agree(data: Path, split: str) -> None:
     sets = read_cell_labels(truth / "cells.csv")
     content = json.loads((truth / "cells.json").read_text())
     assert {image["hpa_id"] for image in content["images"]} == {
-        each.image_id for each in find_images(data / split)
+        image.image_id for image in find_images(data / split)
     }
     seen = 0
     for image in content["images"]:
@@ -93,12 +93,16 @@ def test_truth_json_masks_and_table_agree(data: Path, split: str) -> None:
         nuclei = read_label_image(truth / "nuclei" / f"{image['hpa_id']}_mask.png")
         assert mask.shape == nuclei.shape == (120, 160)
         assert (mask[nuclei > 0] == nuclei[nuclei > 0]).all()
-        for cell in (each for each in content["annotations"] if each["image_id"] == image["id"]):
+        for cell in (
+            annotation
+            for annotation in content["annotations"]
+            if annotation["image_id"] == image["id"]
+        ):
             shown = sets[image["hpa_id"]][cell["cell_id"]]
-            assert [each - 1 for each in cell["category_ids"]] == list(shown)
+            assert [category_id - 1 for category_id in cell["category_ids"]] == list(shown)
             assert cell["area"] == (mask == cell["cell_id"]).sum()
             seen += 1
-    assert seen == sum(len(each) for each in sets.values()) > 0
+    assert seen == sum(len(cells) for cells in sets.values()) > 0
 
 
 def test_any_number_of_workers_writes_the_same_bytes(data: Path, tmp_path: Path) -> None:
@@ -152,7 +156,7 @@ def test_bad_arguments_write_nothing(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert main([each.replace("{}", str(out)) for each in arguments]) == 2
+    assert main([word.replace("{}", str(out)) for word in arguments]) == 2
     assert message in capsys.readouterr().err
     assert not out.exists()
 

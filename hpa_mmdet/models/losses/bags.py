@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.models.losses.base import LocalizationLoss, pad_bags
 
-POOLINGS = ("mean", "log_sum_exp", "noisy_or", "top_share", "attention")
+BAG_POOLINGS = ("mean", "log_sum_exp", "noisy_or", "top_share", "attention")
 
 
 @MODELS.register_module()
@@ -36,7 +36,7 @@ class BagLoss(LocalizationLoss):
     Args:
         pooling: one of the five.
         absent_weight: weight of the certain negatives.
-        sharpness: r of log_sum_exp; what s of attention starts from.
+        sharpness: r of log_sum_exp; s of attention starts at a fifth of it.
         share: of top_share.
         loss_weight: factor on the result.
         balance: see `LocalizationLoss`.
@@ -60,8 +60,10 @@ class BagLoss(LocalizationLoss):
         balance: float | None = None,
     ) -> None:
         super().__init__(loss_weight, balance)
-        if pooling not in POOLINGS:
-            raise ValueError(f"pooling: found {pooling!r}, expected one of {', '.join(POOLINGS)}")
+        if pooling not in BAG_POOLINGS:
+            raise ValueError(
+                f"pooling: found {pooling!r}, expected one of {', '.join(BAG_POOLINGS)}"
+            )
         self.pooling, self.absent_weight = pooling, absent_weight
         self.sharpness, self.share = sharpness, share
         if pooling == "attention":
@@ -84,8 +86,8 @@ class BagLoss(LocalizationLoss):
         # -log(1 - p) of a logit z is softplus(z)
         absent = (F.softplus(logits) * is_cell[..., None]).sum(1) / count
         present = -self._log_pooled(logits, is_cell, count)
-        each = labels * present + self.absent_weight * (1 - labels) * absent
-        return self.loss_weight * self.weigh(each).mean()
+        by_class = labels * present + self.absent_weight * (1 - labels) * absent
+        return self.loss_weight * self.weigh(by_class).mean()
 
     def _log_pooled(self, logits: Tensor, is_cell: Tensor, count: Tensor) -> Tensor:
         """Log of the pooled probability: (B, M, K), (B, M), (B, 1) -> (B, K)."""

@@ -5,6 +5,7 @@ N: cells of the batch; B: its images (bags); K: classes.
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 
 class LocalizationLoss(nn.Module):
@@ -112,10 +113,6 @@ def pad_bags(values: Tensor, bag_index: Tensor, num_bags: int) -> tuple[Tensor, 
     """
     counts = torch.bincount(bag_index, minlength=num_bags)
     order = torch.argsort(bag_index, stable=True)
-    first = counts.cumsum(0) - counts
-    place = torch.arange(len(values), device=values.device) - first[bag_index[order]]
-    most = int(counts.max())
-    padded = values.new_zeros(num_bags, most, values.shape[1])
-    padded[bag_index[order], place] = values[order]
-    is_row = torch.arange(most, device=values.device)[None] < counts[:, None]
+    padded = pad_sequence(values[order].split(counts.tolist()), batch_first=True)
+    is_row = torch.arange(padded.shape[1], device=values.device)[None] < counts[:, None]
     return padded, is_row

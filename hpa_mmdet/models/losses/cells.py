@@ -36,7 +36,7 @@ class CellLoss(LocalizationLoss):
         """Compute the loss; averaged over the cells of each image, then over the images."""
         if cell_targets is None:
             raise ValueError("CellLoss: found no labels of single cells; train it on a data set")
-        each = F.binary_cross_entropy_with_logits(
+        by_class = F.binary_cross_entropy_with_logits(
             cell_logits.float(), cell_targets.float(), reduction="none"
         )
-        return self.loss_weight * mean_over_bags(self.weigh(each), bag_index, len(bag_labels))
+        return self.loss_weight * mean_over_bags(self.weigh(by_class), bag_index, len(bag_labels))

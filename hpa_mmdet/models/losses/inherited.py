@@ -42,8 +42,8 @@ class InheritedLoss(LocalizationLoss):
         """Compute the loss; averaged over the cells of each image, then over the images."""
         smooth = self.label_smoothing
         target = bag_labels.float()[bag_index] * (1 - 2 * smooth) + smooth
-        each = F.binary_cross_entropy_with_logits(cell_logits.float(), target, reduction="none")
-        return self.loss_weight * mean_over_bags(self.weigh(each), bag_index, len(bag_labels))
+        by_class = F.binary_cross_entropy_with_logits(cell_logits.float(), target, reduction="none")
+        return self.loss_weight * mean_over_bags(self.weigh(by_class), bag_index, len(bag_labels))
 
 
 @MODELS.register_module()
@@ -96,5 +96,5 @@ class AsymmetricInheritedLoss(LocalizationLoss):
         log_negative = (1 - shifted).log() if self.margin > 0 else F.logsigmoid(-logits)
         positive = (1 - prob) ** self.positive_focus * F.logsigmoid(logits)
         negative = shifted**self.negative_focus * log_negative
-        each = -(target * positive + (1 - target) * negative)
-        return self.loss_weight * mean_over_bags(self.weigh(each), bag_index, len(bag_labels))
+        by_class = -(target * positive + (1 - target) * negative)
+        return self.loss_weight * mean_over_bags(self.weigh(by_class), bag_index, len(bag_labels))

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from hpa_mmdet.synth.compartments import cytoplasm, filaments, membrane, nucleus
 from hpa_mmdet.synth.geometry import CellGeometry
-from hpa_mmdet.synth.texture import Plane
+from hpa_mmdet.synth.texture import Field
 
 # hpa_index -> drawing function; Negative (18) shows nothing and has none
-DRAWERS: dict[int, Callable[[CellGeometry], Plane]] = {
+DRAWERS: dict[int, Callable[[CellGeometry], Field]] = {
     0: nucleus.draw_nucleoplasm,
     1: nucleus.draw_nuclear_membrane,
     2: nucleus.draw_nucleoli,

@@ -5,10 +5,10 @@ import numpy as np
 from hpa_mmdet.synth.geometry import CellGeometry
 from hpa_mmdet.synth.spots import draw_spots
 from hpa_mmdet.synth.strands import Walk, draw
-from hpa_mmdet.synth.texture import Plane, soft_step
+from hpa_mmdet.synth.texture import Field, soft_step
 
 
-def draw_cytosol(cell: CellGeometry) -> Plane:
+def draw_cytosol(cell: CellGeometry) -> Field:
     """An even fill of the cytoplasm, thinner at the edge, the nucleus darker, some holes."""
     rng = cell.rng
     grain = 0.85 + 0.14 * cell.noise(4.0) + 0.1 * cell.noise(1.2) + 0.1 * cell.noise(0.5)
@@ -21,7 +21,7 @@ def draw_cytosol(cell: CellGeometry) -> Plane:
     return plane.astype(np.float32)
 
 
-def draw_reticulum(cell: CellGeometry) -> Plane:
+def draw_reticulum(cell: CellGeometry) -> Field:
     """A net of sheets and tubes, dense around the nucleus and thinner outwards."""
     rng = cell.rng
     net = np.exp(-((cell.noise(2.4) / 0.45) ** 2)) + np.exp(-((cell.noise(1.3) / 0.4) ** 2))
@@ -37,7 +37,7 @@ def draw_reticulum(cell: CellGeometry) -> Plane:
     return plane.astype(np.float32)
 
 
-def draw_golgi(cell: CellGeometry) -> Plane:
+def draw_golgi(cell: CellGeometry) -> Field:
     """Ribbons in a crescent at one side of the nucleus, a few vesicles around them."""
     rng = cell.rng
     rows, columns = np.ogrid[: cell.shape_hw[0], : cell.shape_hw[1]]
@@ -60,7 +60,7 @@ def draw_golgi(cell: CellGeometry) -> Plane:
     return (ribbons + rng.uniform(0.1, 0.5) * dots + 0.02 * cell.body).astype(np.float32)
 
 
-def draw_mitochondria(cell: CellGeometry) -> Plane:
+def draw_mitochondria(cell: CellGeometry) -> Field:
     """Short worms that lie around the nucleus and thin out towards the edge."""
     rng = cell.rng
     area_um2 = float(cell.cell.sum()) * cell.pixel_um**2
@@ -74,7 +74,7 @@ def draw_mitochondria(cell: CellGeometry) -> Plane:
     return worms + np.float32(0.03 * worms.max()) * cell.body
 
 
-def draw_vesicles(cell: CellGeometry) -> Plane:
+def draw_vesicles(cell: CellGeometry) -> Field:
     """Scattered round spots of different size in the cytoplasm, in some cells rings."""
     rng = cell.rng
     number = int(np.exp(rng.uniform(np.log(20), np.log(220))))
@@ -87,7 +87,7 @@ def draw_vesicles(cell: CellGeometry) -> Plane:
     return np.clip(spots, 0, None) + np.float32(rng.uniform(0.01, 0.08)) * cell.body
 
 
-def draw_aggresome(cell: CellGeometry) -> Plane:
+def draw_aggresome(cell: CellGeometry) -> Field:
     """One or two large round lumps near the nucleus."""
     rng = cell.rng
     number = 1 if rng.random() < 0.75 else 2

@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from hpa_mmdet.synth.geometry import CellGeometry, spread_of
 from hpa_mmdet.synth.spots import draw_spots
 from hpa_mmdet.synth.strands import Points, Walk, draw
-from hpa_mmdet.synth.texture import Plane, splat
+from hpa_mmdet.synth.texture import Field, splat
 
 
-def draw_microtubules(cell: CellGeometry) -> Plane:
+def draw_microtubules(cell: CellGeometry) -> Field:
     """Long curved filaments, dense around the nucleus, that bend along the cell's edge."""
     if cell.mitotic:
         return draw_spindle(cell)
@@ -39,7 +39,7 @@ def draw_microtubules(cell: CellGeometry) -> Plane:
     return np.asarray((plane + cell.line.tubule_haze * haze) * fade, np.float32)
 
 
-def draw_intermediate_filaments(cell: CellGeometry) -> Plane:
+def draw_intermediate_filaments(cell: CellGeometry) -> Field:
     """A mesh of wavy filaments, thick around the nucleus, with some bundles."""
     rng = cell.rng
     grain = rng.uniform(2.2, 3.6)
@@ -57,7 +57,7 @@ def draw_intermediate_filaments(cell: CellGeometry) -> Plane:
     return (where * (0.12 + mesh) + 0.8 * bundles * cell.body).astype(np.float32)
 
 
-def draw_actin(cell: CellGeometry) -> Plane:
+def draw_actin(cell: CellGeometry) -> Field:
     """Straight parallel stress fibres through the whole cell and a bright cortex."""
     rng = cell.rng
     area_um2 = float(cell.cell.sum()) * cell.pixel_um**2
@@ -77,17 +77,17 @@ def draw_actin(cell: CellGeometry) -> Plane:
     return (fibres + rng.uniform(0.15, 0.5) * cortex + level * cell.body).astype(np.float32)
 
 
-def draw_spindle(cell: CellGeometry) -> Plane:
+def draw_spindle(cell: CellGeometry) -> Field:
     """Two poles and the fibres that run from them to the chromosome plate between."""
     rng = cell.rng
     poles = spindle_poles(cell)
     towards = poles[::-1] - poles
     base = np.arctan2(towards[:, 0], towards[:, 1])
     length_um = float(np.hypot(*towards[0])) * cell.pixel_um
-    each = 45
-    starts = np.repeat(poles, each, axis=0) + rng.normal(0, cell.px(0.25), (2 * each, 2))
-    spread = np.tile(np.linspace(-0.8, 0.8, each), 2) + rng.normal(0, 0.04, 2 * each)
-    bow = _bowed(cell, starts, np.repeat(base, each), spread, length_um * 0.56)
+    per_pole = 45
+    starts = np.repeat(poles, per_pole, axis=0) + rng.normal(0, cell.px(0.25), (2 * per_pole, 2))
+    spread = np.tile(np.linspace(-0.8, 0.8, per_pole), 2) + rng.normal(0, 0.04, 2 * per_pole)
+    bow = _bowed(cell, starts, np.repeat(base, per_pole), spread, length_um * 0.56)
     stars = 12  # astral fibres go out to the border
     outwards = np.repeat(base + np.pi, stars) + rng.uniform(-1.6, 1.6, 2 * stars)
     astral = draw(
@@ -100,7 +100,7 @@ def draw_spindle(cell: CellGeometry) -> Plane:
     return (bow + 0.35 * astral + 0.8 * bright + 0.2 * cell.body).astype(np.float32)
 
 
-def draw_centrosome(cell: CellGeometry) -> Plane:
+def draw_centrosome(cell: CellGeometry) -> Field:
     """One or two tiny bright dots beside the nucleus; in a dividing cell one at each pole."""
     rng = cell.rng
     if cell.mitotic:
@@ -130,7 +130,7 @@ def _bowed(
     base: NDArray[np.float64],
     spread: NDArray[np.float64],
     length_um: float,
-) -> Plane:
+) -> Field:
     """Fibres that leave a pole at `spread` radians off `base` and bend back towards it."""
     along = np.linspace(0, 1, 48)[:, None]
     turned = base + spread * (1 - 0.9 * along)

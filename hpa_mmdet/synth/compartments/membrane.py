@@ -4,10 +4,10 @@ import numpy as np
 
 from hpa_mmdet.synth.geometry import CellGeometry
 from hpa_mmdet.synth.strands import Walk, draw
-from hpa_mmdet.synth.texture import Plane
+from hpa_mmdet.synth.texture import Field
 
 
-def draw_plasma_membrane(cell: CellGeometry) -> Plane:
+def draw_plasma_membrane(cell: CellGeometry) -> Field:
     """A bright uneven rim with short spikes, over the speckled surface of the cell."""
     rng = cell.rng
     away = cell.depth_um + cell.outside_um

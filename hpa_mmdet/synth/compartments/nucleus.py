@@ -4,17 +4,17 @@ import numpy as np
 
 from hpa_mmdet.synth.geometry import CellGeometry
 from hpa_mmdet.synth.spots import draw_spots
-from hpa_mmdet.synth.texture import Plane, soft_step
+from hpa_mmdet.synth.texture import Field, soft_step
 
 
-def draw_nucleoplasm(cell: CellGeometry) -> Plane:
+def draw_nucleoplasm(cell: CellGeometry) -> Field:
     """An even, finely grained fill of the nucleus, its nucleoli dark."""
     grain = 0.8 + 0.13 * cell.noise(1.5) + 0.09 * cell.noise(0.5)
     dark = cell.rng.uniform(0.5, 0.9)
     return cell.nuclear * np.clip(grain, 0.2, None) * (1 - dark * cell.nucleoli)
 
 
-def draw_nuclear_membrane(cell: CellGeometry) -> Plane:
+def draw_nuclear_membrane(cell: CellGeometry) -> Field:
     """A thin bright rim around the nucleus, over a weaker fill; folds cross some nuclei."""
     rng = cell.rng
     away = cell.nucleus_depth_um + cell.from_nucleus_um
@@ -27,14 +27,14 @@ def draw_nuclear_membrane(cell: CellGeometry) -> Plane:
     return plane.astype(np.float32)
 
 
-def draw_nucleoli(cell: CellGeometry) -> Plane:
+def draw_nucleoli(cell: CellGeometry) -> Field:
     """Bright nucleoli of uneven outline, the rest of the nucleus faint."""
     grain = np.clip(0.85 + 0.15 * cell.noise(0.7), 0.2, None).astype(np.float32)
     faint = np.float32(cell.rng.uniform(0.03, 0.2))
     return cell.nucleoli * grain + faint * draw_nucleoplasm(cell)
 
 
-def draw_fibrillar_centers(cell: CellGeometry) -> Plane:
+def draw_fibrillar_centers(cell: CellGeometry) -> Field:
     """Clusters of tiny bright spots inside the nucleoli."""
     rng = cell.rng
     per_nucleus = int(rng.integers(5, 16))
@@ -45,7 +45,7 @@ def draw_fibrillar_centers(cell: CellGeometry) -> Plane:
     return np.asarray(spots + fill, np.float32)
 
 
-def draw_speckles(cell: CellGeometry) -> Plane:
+def draw_speckles(cell: CellGeometry) -> Field:
     """Ten to forty irregular blots of different size, outside the nucleoli, over a fill."""
     rng = cell.rng
     rough = cell.noise(rng.uniform(0.9, 1.5)) + np.float32(0.4) * cell.noise(0.6)
@@ -55,7 +55,7 @@ def draw_speckles(cell: CellGeometry) -> Plane:
     return blots * inner * (1 - cell.nucleoli) + fill
 
 
-def draw_nuclear_bodies(cell: CellGeometry) -> Plane:
+def draw_nuclear_bodies(cell: CellGeometry) -> Field:
     """Two to ten round, sharp dots, outside the nucleoli, over a faint fill."""
     rng = cell.rng
     number = int(rng.integers(2, 11))
