@@ -88,7 +88,10 @@ class CropBagDataset(Dataset[dict[str, Any]]):
         self.images = images
         # an item is an image, or a crop of one: its place among all crops
         self.crops = np.concatenate(
-            [np.arange(*self.store.slice_of(int(image)).indices(len(self.store))) for image in images]
+            [
+                np.arange(*self.store.slice_of(int(image)).indices(len(self.store)))
+                for image in images
+            ]
         )
 
     def __len__(self) -> int:

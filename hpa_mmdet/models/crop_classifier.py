@@ -35,7 +35,7 @@ class CropClassifier(BaseModel):
         init_cfg: mmengine's.
 
     In prediction each sample gets `pred_instances` with `scores` of 1, `labels` (0),
-    `localization_scores` and `image_activation` (N, K), and `image_probs` (K,). For whole
+    `localization_scores` (N, K), and `image_probs` (K,). For whole
     images with `given_instances` these are its cells in their order, with their boxes and
     masks; for bags of a store `cell_ids` says which they are.
     """
@@ -124,7 +124,6 @@ class CropClassifier(BaseModel):
                 scores=torch.ones(len(features), device=features.device),
                 labels=torch.zeros(len(features), dtype=torch.long, device=features.device),
                 localization_scores=scores,
-                image_activation=self.localization.activation(features),
             )
             if "given_instances" in sample:
                 found.bboxes = get_box_tensor(sample.given_instances.bboxes).clone()

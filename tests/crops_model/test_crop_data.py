@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hpa_mmdet.crops.store import CropStore
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
-from hpa_mmdet.crops.store import CropStore
 from hpa_mmdet.datasets import CropBagDataset
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.channels import CHANNELS, scan_images, read_channels
+from hpa_mmdet.io.channels import CHANNELS, ImageFiles, read_channels
 from hpa_mmdet.io.label_images import read_label_image
 from hpa_mmdet.models.crop_preprocessor import CropPreprocessor
 
-from .conftest import CROP
+CROP = {"channels": ["red", "green", "blue", "yellow", "mask"], "size_px": 32}
 
 
 def bags(discs: Path, **options: Any) -> CropBagDataset:
@@ -26,7 +26,9 @@ def bags(discs: Path, **options: Any) -> CropBagDataset:
 
 def whole(discs: Path, image_id: str) -> tuple[torch.Tensor, DetDataSample]:
     """A whole image with its cells given, by rising id, as the Predictor makes it."""
-    (files,) = [found for found in scan_images(discs / "train") if found.image_id == image_id]
+    files = ImageFiles(
+        image_id, {name: discs / "train" / f"{image_id}_{name}.png" for name in CHANNELS}
+    )
     labels = read_label_image(discs / "masks" / f"{image_id}_mask.png")
     ids = np.unique(labels[labels > 0])
     masks = np.stack([labels == cell_id for cell_id in ids]).astype(np.uint8)
@@ -92,7 +94,9 @@ def test_folds_keep_groups_together(discs: Path) -> None:
 def test_stores_that_do_not_fit_are_refused(discs: Path) -> None:
     with pytest.raises(InputError, match="size_px 32, expected 64"):
         CropBagDataset(str(discs / "train_crops"), crop={**CROP, "size_px": 64})
-    with pytest.raises(InputError, match="channels red green blue yellow mask, expected green mask"):
+    with pytest.raises(
+        InputError, match="channels red green blue yellow mask, expected green mask"
+    ):
         CropBagDataset(str(discs / "train_crops"), crop={**CROP, "channels": ["green", "mask"]})
     with pytest.raises(InputError, match="holds no finished store"):
         CropBagDataset(str(discs / "nowhere"))
@@ -138,7 +142,9 @@ def test_only_training_is_augmented(discs: Path) -> None:
     assert not torch.equal(plain.pixels, changed.pixels)
     black = (0 - 127) / 128
     assert (changed.pixels[(changed.coverage == 0)] == black).all()
-    assert changed.bag_index.tolist() == [0] * len(items[0]["inputs"]) + [1] * len(items[1]["inputs"])
+    assert changed.bag_index.tolist() == [0] * len(items[0]["inputs"]) + [1] * len(
+        items[1]["inputs"]
+    )
 
 
 def test_wrong_crops_and_images_are_refused(discs: Path) -> None:

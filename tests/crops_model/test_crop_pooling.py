@@ -39,9 +39,7 @@ def test_a_crop_that_nothing_covers_gives_zeros(maps: list[torch.Tensor]) -> Non
 
 
 def test_images_are_means_of_means_and_maxima_of_maxima() -> None:
-    features = torch.tensor(
-        [[1.0, -5.0, 2.0, 3.0], [3.0, -7.0, 4.0, -1.0], [8.0, 1.0, 0.0, 0.0]]
-    )
+    features = torch.tensor([[1.0, -5.0, 2.0, 3.0], [3.0, -7.0, 4.0, -1.0], [8.0, 1.0, 0.0, 0.0]])
     found = pool_bags(features, torch.tensor([0, 0, 2]), 3, [1, 1])
     expected = [[2.0, -5.0, 3.0, 3.0], [0, 0, 0, 0], [8.0, 1.0, 0.0, 0.0]]
     assert found.tolist() == expected
