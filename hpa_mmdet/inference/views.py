@@ -17,6 +17,7 @@ from hpa_mmdet.compat import prepare
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.tiles import Tile
 from hpa_mmdet.inference.turns import Turn
+from hpa_mmdet.io.bit_depth import to_uint8
 from hpa_mmdet.io.large_images import LargeImage
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
@@ -25,8 +26,6 @@ prepare()
 from mmdet.structures import DetDataSample  # noqa: E402
 from mmdet.structures.mask import BitmapMasks  # noqa: E402
 from mmengine.structures import InstanceData  # noqa: E402
-
-from hpa_mmdet.datasets.loading import to_uint8  # noqa: E402
 
 
 @dataclass(frozen=True, eq=False)
