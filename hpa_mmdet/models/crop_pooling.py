@@ -22,14 +22,15 @@ def pool_crops(maps: Sequence[Tensor], coverage: Tensor) -> Tensor:
         coverage: (N, 1, S, S) in 0..1.
 
     Returns:
-        (N, 2 * sum of C_l) float in the order of `cell_pooling.pool_cells`: for each map the
+        (N, 2 * sum of C_l) float in the order of `cell_pooling.pool_maps_in_cells`: for each map the
         means, then the maxima. The mean is weighted by coverage; the maximum runs over map
         pixels that are at least half covered, or over the most covered ones where the cell is
         too small for that. A crop that nothing covers gives zeros.
     """
     parts: list[Tensor] = []
     for feature_map in maps:
-        share = F.adaptive_avg_pool2d(coverage.float(), feature_map.shape[2:])
+        height, width = feature_map.shape[2:]
+        share = F.adaptive_avg_pool2d(coverage.float(), (height, width))
         values = feature_map.float()
         parts.append((values * share).sum((2, 3)) / share.sum((2, 3)).clamp(min=1e-6))
         most = share.amax((2, 3), keepdim=True)

@@ -38,7 +38,8 @@ def test_without_balance_each_item_is_seen_once_in_another_order() -> None:
     sampler = BalancedSampler(Items(), seed=0)
     orders = [list(sampler)]
     sampler.set_epoch(1)
-    assert sorted(orders[0]) == list(range(100)) and list(sampler) != orders[0]
+    assert sorted(orders[0]) == list(range(100))
+    assert list(sampler) != orders[0]
 
 
 def test_uniform_draws_each_class_as_often() -> None:

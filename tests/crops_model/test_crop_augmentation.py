@@ -53,7 +53,8 @@ def test_crops_of_an_image_share_their_brightness(crops: torch.Tensor) -> None:
     torch.manual_seed(1)
     found = CropAugmentation(**{**STILL, "brightness": 1.2})(crops, BAGS)
     factor = found[:, 0, 5, 7] / crops[:, 0, 5, 7]
-    assert torch.allclose(factor[:3], factor[0]) and torch.allclose(factor[3:5], factor[3])
+    assert torch.allclose(factor[:3], factor[0])
+    assert torch.allclose(factor[3:5], factor[3])
     assert not torch.isclose(factor[0], factor[3])
     assert ((factor > 1 / 1.2 - 1e-5) & (factor < 1.2 + 1e-5)).all()
     assert torch.equal(found[:, -1], crops[:, -1])
@@ -64,5 +65,7 @@ def test_the_seed_repeats_everything_and_values_stay_in_range(crops: torch.Tenso
     for seed in (3, 3, 4):
         torch.manual_seed(seed)
         runs.append(CropAugmentation(blur_prob=1.0)(crops, BAGS))
-    assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
-    assert float(runs[0].min()) >= 0 and float(runs[0].max()) <= 255
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+    assert float(runs[0].min()) >= 0
+    assert float(runs[0].max()) <= 255

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hpa_mmdet.crops.store import CropStore
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
+from hpa_mmdet.crops.store import CropStore
 from hpa_mmdet.datasets import CropBagDataset
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS, ImageFiles, read_channels
@@ -47,7 +47,8 @@ def test_an_item_is_an_image_with_its_cells(discs: Path) -> None:
     sample = item["data_samples"]
     store = CropStore(discs / "train_crops")
     np.testing.assert_array_equal(item["inputs"].numpy(), store.bag(1))
-    assert sample.hpa_id == "b" and not sample.labels_are_exact
+    assert sample.hpa_id == "b"
+    assert not sample.labels_are_exact
     assert np.flatnonzero(sample.image_labels).tolist() == [1, 6]
     assert (sample.gt_instances.cell_ids % 3 == 0).all()  # ids with gaps
     assert sample.gt_instances.localizations.sum(1).tolist() == [2.0] * len(item["inputs"])
@@ -63,7 +64,8 @@ def test_an_item_can_be_one_cell_or_some_of_a_bag(discs: Path) -> None:
     np.random.seed(0)  # noqa: NPY002
     some = bags(discs, max_cells=2)
     drawn = {tuple(some[0]["data_samples"].gt_instances.cell_ids.tolist()) for _ in range(30)}
-    assert len(drawn) > 1 and all(len(ids) == 2 and ids[0] < ids[1] for ids in drawn)
+    assert len(drawn) > 1
+    assert all(len(ids) == 2 and ids[0] < ids[1] for ids in drawn)
 
 
 def test_another_channel_stands_in_for_the_protein(discs: Path) -> None:

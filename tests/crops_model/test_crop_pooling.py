@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hpa_mmdet.models.cell_pooling import pool_cells
+from hpa_mmdet.models.cell_pooling import pool_maps_in_cells
 from hpa_mmdet.models.crop_pooling import pool_bags, pool_crops
 
 
@@ -23,7 +23,7 @@ def test_each_crop_is_pooled_as_a_cell_of_an_image(maps: list[torch.Tensor]) -> 
     coverage[2] = 1
     found = pool_crops(maps, coverage)
     for number in range(3):
-        expected = pool_cells([level[number] for level in maps], coverage[number])[0]
+        expected = pool_maps_in_cells([level[number] for level in maps], coverage[number])[0]
         means = [slice(0, 5), slice(10, 17), slice(24, 26)]
         for part in means:  # of a cell of one pixel, the maxima are of its most covered pixel
             torch.testing.assert_close(found[number, part], expected[part])

@@ -67,7 +67,8 @@ def test_training_fits_the_heads_and_tunes_the_network(trained: Path) -> None:
     fitted = load_checkpoint_strict(trained / "fitted.pth")
     assert len(fitted["meta"]["thresholds"]) == 19
     log = next(trained.glob("2*/*.log")).read_text()
-    assert "fitted in" in log and "kept: the average over the steps" in log
+    assert "fitted in" in log
+    assert "kept: the average over the steps" in log
 
 
 def test_a_resumed_run_goes_on_without_another_first_fit(
