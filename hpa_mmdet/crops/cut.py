@@ -18,6 +18,7 @@ from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.bit_depth import to_uint8
 
 _Plane = NDArray[np.integer]
+_MOST_PLANES = 4  # that OpenCV resizes at once
 
 
 class Crops(NamedTuple):
@@ -152,8 +153,12 @@ def cut_cell(
         at_image += 1
     shrinks = size < max(width, height) and not options.linear
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = np.asarray(cv2.resize(window, (size, size), interpolation=method), np.uint8)
-    return resized.reshape(size, size, count)
+    crop = np.empty((size, size, count), np.uint8)
+    for first in range(0, count, _MOST_PLANES):
+        part = np.ascontiguousarray(window[..., first : first + _MOST_PLANES])
+        resized = cv2.resize(part, (size, size), interpolation=method)
+        crop[..., first : first + _MOST_PLANES] = resized.reshape(size, size, -1)
+    return crop
 
 
 def _window(
