@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+from hpa_mmdet.inference.cells import ImagePrediction
+from hpa_mmdet.inference.outputs.calls import Calls
 from PIL import Image
 from serve_stand_in import THRESHOLDS, StandInFinder, cell_planes
 
-from hpa_mmdet.inference.cells import ImagePrediction
-from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.inference.store import PredictionStore, StoredImage, line_of
 from hpa_mmdet.serve.limits import ServerLimits
 from hpa_mmdet.serve.review_cells import ReviewCells
