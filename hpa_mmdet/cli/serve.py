@@ -197,9 +197,8 @@ def _queue(model: tuple[Path, Path], args: argparse.Namespace, limits: Any) -> A
 
 
 def _review(args: argparse.Namespace, limits: Any, queue: Any) -> Any:
-    from hpa_mmdet.inference.outputs.calls import Calls
-    from hpa_mmdet.inference.thresholds import DEFAULT, read_thresholds
     from hpa_mmdet.io.label_tables import read_image_labels
+    from hpa_mmdet.predictions.call_rules import CallRules, read_thresholds
     from hpa_mmdet.serve.review_cells import ReviewCells
     from hpa_mmdet.serve.review_queue import read_queue_file
     from hpa_mmdet.serve.review_routes import ReviewRoutes
@@ -210,11 +209,11 @@ def _review(args: argparse.Namespace, limits: Any, queue: Any) -> Any:
             raise InputError("--review", problem=f"needs --{name} too", remedy=f"add --{name} PATH")
     if not args.images.is_dir():
         raise InputError(args.images, problem="there is no such folder", remedy="check --images")
-    thresholds = DEFAULT.values if queue is None else queue.facts.thresholds
+    thresholds = CallRules().thresholds if queue is None else queue.facts.thresholds
     if args.thresholds is not None:
         thresholds = read_thresholds(args.thresholds)
     labels = None if args.image_labels is None else read_image_labels(args.image_labels)
-    cells = ReviewCells(args.review, args.images, Calls(thresholds, args.call_score), labels)
+    cells = ReviewCells(args.review, args.images, CallRules(thresholds, args.call_score), labels)
     order = () if args.queue is None else read_queue_file(args.queue, cells.by_key)
     store = ReviewStore(args.labels)
     print(f"serve: {len(cells.by_key)} cells to review, decisions go to {args.labels}", flush=True)

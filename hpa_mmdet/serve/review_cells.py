@@ -16,16 +16,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.cells import CellPrediction
-from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.inference.store import StoredImage, read_folder
 from hpa_mmdet.io.channels import CHANNELS
 from hpa_mmdet.io.decisions import CellKey
 from hpa_mmdet.io.label_tables import LabelSet
 from hpa_mmdet.io.large_images import LargeImage, open_channels
-from hpa_mmdet.masks.runs import runs_from_counts
 from hpa_mmdet.pages.compose import compose_rgb, shrink
 from hpa_mmdet.pages.draw import draw_cells, outline
+from hpa_mmdet.predictions.call_rules import CallRules
+from hpa_mmdet.predictions.cells import CellPrediction
 
 _KEPT_IMAGES = 4
 _MARGIN = 0.75  # of the cell's longer side, on each side
@@ -83,7 +82,7 @@ class ReviewCells:
     Args:
         predictions: --out of tools/infer.py.
         images: the folder that was predicted.
-        calls: which cells count and what the model says of them.
+        rules: which cells count and what the model says of them.
         image_labels: what is known of whole images, by image id.
 
     Raises:
@@ -94,16 +93,16 @@ class ReviewCells:
         self,
         predictions: Path,
         images: Path,
-        calls: Calls,
+        rules: CallRules,
         image_labels: Mapping[str, LabelSet] | None = None,
     ) -> None:
-        self._images, self._calls = images, calls
+        self._images, self._rules = images, rules
         self._image_labels = image_labels or {}
         self.by_key: dict[CellKey, ReviewCell] = {}
         self._of_image: dict[str, list[ReviewCell]] = {}
         for stored in read_folder(predictions):
             cells = [
-                _review_cell(stored, *found, calls) for found in calls.cells(stored.prediction)
+                _review_cell(stored, *found, rules) for found in rules.cells(stored.prediction)
             ]
             self._of_image[stored.prediction.image_id] = cells
             self.by_key |= {cell.key: cell for cell in cells}
@@ -123,13 +122,13 @@ class ReviewCells:
             return self._image_labels[prediction.image_id], "table"
         if prediction.image_probs is None:
             return (), ""
-        likely = prediction.image_probs >= np.asarray(self._calls.thresholds)
+        likely = prediction.image_probs >= np.asarray(self._rules.thresholds)
         return tuple(int(k) for k in np.flatnonzero(likely)), "model"
 
     def box_of(self, cell: ReviewCell) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of a cell's surroundings."""
         prediction = cell.image.prediction
-        return _box_around(cell.cell, (prediction.height, prediction.width))
+        return _box_around(cell.cell, prediction.shape_hw)
 
     def channels_of(self, cell: ReviewCell) -> tuple[str, ...]:
         """The channels of a cell's image."""
@@ -152,8 +151,7 @@ class ReviewCells:
             x, y, x_end, y_end = other.cell.bbox_xyxy
             if x >= right or y >= bottom or x_end <= left or y_end <= top:
                 continue
-            runs = runs_from_counts(other.cell.counts, (prediction.height, prediction.width))
-            inside = runs.crop((left, top, right - left, bottom - top))
+            inside = other.cell.runs.crop((left, top, right - left, bottom - top))
             labels[inside] = 1 if other is cell else number
         return Surroundings(box, pixels, channels, labels)
 
@@ -167,11 +165,8 @@ class ReviewCells:
         small, scale = shrink(part.pixels, _THUMBNAIL_PX)
         picture = compose_rgb(small, part.channels)
         x, y = part.box_xyxy[:2]
-        runs = runs_from_counts(
-            cell.cell.counts, (cell.image.prediction.height, cell.image.prediction.width)
-        )
         left, top = cell.cell.bbox_xywh[:2]
-        drawn = outline(runs.crop(), (left - x, top - y))
+        drawn = outline(cell.cell.runs.crop(), (left - x, top - y))
         picture = draw_cells(picture, [drawn], scale=scale, line_px=1, text_px=0)
         out = io.BytesIO()
         Image.fromarray(picture).save(out, "png", compress_level=3)
@@ -189,9 +184,9 @@ class ReviewCells:
 
 
 def _review_cell(
-    stored: StoredImage, cell_id: int, cell: CellPrediction, calls: Calls
+    stored: StoredImage, cell_id: int, cell: CellPrediction, rules: CallRules
 ) -> ReviewCell:
-    called = calls.classes(cell) or [int(cell.localization_scores.argmax())]
+    called = rules.classes(cell) or [int(cell.localization_scores.argmax())]
     return ReviewCell(stored, cell_id, cell, tuple(called))
 
 

@@ -3,18 +3,19 @@
 from pathlib import Path
 
 import numpy as np
-from hpa_mmdet.inference.cells import ImagePrediction
-from hpa_mmdet.inference.outputs.calls import Calls
 from PIL import Image
 from serve_stand_in import THRESHOLDS, StandInFinder, cell_planes
 
 from hpa_mmdet.inference.store import PredictionStore, StoredImage, line_of
+from hpa_mmdet.io.outputs import OutputFiles
+from hpa_mmdet.predictions.call_rules import CallRules
+from hpa_mmdet.predictions.cells import ImagePrediction
 from hpa_mmdet.serve.limits import ServerLimits
 from hpa_mmdet.serve.review_cells import ReviewCells
 from hpa_mmdet.serve.review_routes import ReviewRoutes
 from hpa_mmdet.serve.review_store import ReviewStore
 
-CALLS = Calls(THRESHOLDS, 0.5)
+CALLS = CallRules(THRESHOLDS, 0.5)
 
 
 def write_predictions_of_stand_in(folder: Path, images: int = 3) -> tuple[Path, Path]:
@@ -33,8 +34,10 @@ def write_predictions_of_stand_in(folder: Path, images: int = 3) -> tuple[Path, 
         stored.append(StoredImage(prediction, {c: f"{image_id}_{c}.png" for c in planes}))
     store = PredictionStore(folder / "out" / "predictions", images)
     store.folder.mkdir(parents=True)
-    store.begin({}, resume=False, overwrite=False)
-    store.write(0, [line_of(image) for image in stored])
+    files = OutputFiles("infer")
+    store.begin(files, {}, resume=False)
+    if stored:
+        store.write(files, 0, [line_of(image) for image in stored])
     return folder / "out", picture_folder
 
 
