@@ -9,6 +9,7 @@ from pathlib import Path
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import DEFAULT_PATTERN, ImageFiles, scan_images
 from hpa_mmdet.io.label_images import find_masks
+from hpa_mmdet.io.naming import split_plane
 from hpa_mmdet.jobs.shards import Shard
 
 WRITERS = ("submission", "table", "coco", "labels", "overlays", "gallery", "anndata")
@@ -86,7 +87,7 @@ class Plan:
         for item in self.items:
             files = {**item.files.paths, **({"mask": item.mask} if item.mask else {})}
             for kind, path in sorted(files.items()):
-                file = Path(str(path).split("#")[0])
+                file = split_plane(path)[0]
                 size = file.stat().st_size if file.is_file() else -1
                 digest.update(f"{item.files.image_id}\0{kind}\0{path.name}\0{size}\n".encode())
             digest.update(f"{item.files.image_id}\n".encode())

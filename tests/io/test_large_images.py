@@ -10,8 +10,7 @@ import tifffile
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io import large_images
 from hpa_mmdet.io.channels import ImageFiles, read_channels
-from hpa_mmdet.io.large_images import LargeImage, open_channels
-from hpa_mmdet.io.recent import Recent
+from hpa_mmdet.io.large_images import LargeImage, TiffParts, open_channels, segment_cache
 
 SHAPE_HW = (150, 211)
 NAMES = ("blue", "green", "red")
@@ -130,21 +129,22 @@ def test_what_cannot_be_read_is_said_with_its_file(
     image.close()
     with pytest.raises(InputError, match="found no yellow file"):
         open_channels(one_file(path), ("yellow",))
-    monkeypatch.setattr("hpa_mmdet.io.tiff_parts.MAX_PIXELS", 10)
+    monkeypatch.setattr("hpa_mmdet.io.large_images.MAX_PIXELS", 10)
     with pytest.raises(InputError, match="a single strip that is too large"):
         open_channels(one_file(path), NAMES)
 
 
-def test_what_is_kept_is_bounded() -> None:
-    made = []
-    recent = Recent(100)
-
-    def array(name: int, size: int) -> np.ndarray:
-        return recent.get(name, lambda: made.append(name) or np.zeros(size, np.uint8))
-
-    for name in (1, 2, 1, 3, 1, 2):
-        array(name, 40)
-        assert recent.bytes <= 100
-    array(9, 101)
-    array(9, 101)
-    assert made == [1, 2, 3, 2, 9, 9]
+def test_decoded_segments_are_kept_within_the_bound(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, planes()[0], tile=(64, 64), compression="zlib")
+    cache = segment_cache(2 * 64 * 64)
+    parts = TiffParts(path, cache)
+    parts.read(None, slice(0, 64), slice(0, 64))
+    parts.read(None, slice(64, 128), slice(0, 192))
+    assert [key[2] for key in cache] == [5, 6]  # the two tiles that were used last
+    parts.close()
+    small = segment_cache(10)
+    parts = TiffParts(path, small)
+    assert np.array_equal(parts.read(None, slice(0, 9), slice(0, 9)), planes()[0, :9, :9])
+    assert not small
+    parts.close()
