@@ -136,7 +136,8 @@ class HpaRunner(Runner):
             checkpoint = kwargs["checkpoint"]
             if "message_hub" in checkpoint:
                 checkpoint["message_hub"] = from_plain_hub(checkpoint["message_hub"])
-            self.logger.info(_fitting(bare_model(self), checkpoint))
+            where = self._load_from or self.work_dir
+            self.logger.info(_fitting(bare_model(self), checkpoint, where))
         if fn_name == "before_train_epoch":
             self._seed_epoch()
         super().call_hook(fn_name, **kwargs)
@@ -188,7 +189,7 @@ class HpaRunner(Runner):
 
 def _completed(dataloader: dict[str, Any]) -> dict[str, Any]:
     """Add to a loader's config what mmengine leaves out; its data set is built."""
-    config = {key: value for key, value in dataloader.items()}  # noqa: C416 (a plain dict)
+    config = {key: value for key, value in dataloader.items()}
     quiet = config.pop("disable_subprocess_warning", False)
     init = {"type": "seed_worker", "rank": get_rank(), "disable_subprocess_warning": quiet}
     config.setdefault("worker_init_fn", init)
@@ -212,7 +213,7 @@ def _completed(dataloader: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _fitting(model: nn.Module, checkpoint: dict[str, Any]) -> str:
+def _fitting(model: nn.Module, checkpoint: dict[str, Any], where: object) -> str:
     """Count the tensors of a checkpoint that fit the model.
 
     Raises:
@@ -227,7 +228,7 @@ def _fitting(model: nn.Module, checkpoint: dict[str, Any]) -> str:
     )
     if not count:
         raise InputError(
-            "checkpoint",
+            where,
             problem=f"none of its {len(found)} entries fits one of the model's {len(wanted)} tensors",
             remedy="give a checkpoint of this model; backbone weights go into "
             "model.backbone.weights, not load_from",

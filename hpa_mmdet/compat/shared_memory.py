@@ -11,7 +11,7 @@ from typing import Any
 
 from hpa_mmdet.errors import InputError
 
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+SHARED_MEMORY = Path("/dev/shm")
 ANSWER_S = 900
 """After so many seconds without a batch a loader is given up."""
 _LOOKED_AT = 200  # images, spread over the data set
