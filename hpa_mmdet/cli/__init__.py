@@ -21,6 +21,7 @@ TOOLS: tuple[str, ...] = (
     "cache_images",
     "train",
     "infer",
+    "serve",
     "coco_to_submission",
     "evaluate",
     "report",

@@ -16,20 +16,20 @@ from typing import Any, TypeVar
 
 from hpa_mmdet.errors import InputError
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+MappedItem = TypeVar("MappedItem")
+MappedResult = TypeVar("MappedResult")
 
 ENGINES: tuple[str, ...] = ("local", "ray")
 _AHEAD = 4  # items in flight per worker: enough to keep it busy, few enough for the memory
 
 
 def map_in_order(
-    function: Callable[[Item], Result],
-    items: Sequence[Item],
+    function: Callable[[MappedItem], MappedResult],
+    items: Sequence[MappedItem],
     *,
     workers: int = 1,
     engine: str = "local",
-) -> Iterator[Result]:
+) -> Iterator[MappedResult]:
     """Call `function` on each item; results come in order, a few calls are ahead.
 
     Args:
@@ -52,13 +52,13 @@ def map_in_order(
 
 
 def _in_processes(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int
-) -> Iterator[Result]:
+    function: Callable[[MappedItem], MappedResult], items: Sequence[MappedItem], workers: int
+) -> Iterator[MappedResult]:
     # spawn: forking a process that holds threads (OpenCV, torch) can deadlock
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
         waiting = iter(items)
-        queue: deque[Future[Result]] = deque(
+        queue: deque[Future[MappedResult]] = deque(
             pool.submit(function, item) for item in islice(waiting, _AHEAD * workers)
         )
         try:
@@ -100,8 +100,8 @@ def use_one_thread() -> None:
 
 
 def _on_ray(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int
-) -> Iterator[Result]:
+    function: Callable[[MappedItem], MappedResult], items: Sequence[MappedItem], workers: int
+) -> Iterator[MappedResult]:
     with ray_cluster(workers) as ray:
         # a task whose worker dies is run again by Ray, three times at most
         call = ray.remote(_on_one_thread)
@@ -137,7 +137,9 @@ def ray_cluster(workers: int) -> Iterator[Any]:
             ray.shutdown()
 
 
-def _on_one_thread(function: Callable[[Item], Result], item: Item) -> Result:
+def _on_one_thread(
+    function: Callable[[MappedItem], MappedResult], item: MappedItem
+) -> MappedResult:
     use_one_thread()
     return function(item)
 
