@@ -19,6 +19,7 @@ TOOLS: tuple[str, ...] = (
     "browse",
     "split_coco",
     "cache_images",
+    "extract_crops",
     "train",
     "infer",
     "serve",

@@ -112,12 +112,16 @@ class PartFolder:
     def writing(self, index: int, mark: str, summary: PartSummary) -> Iterator[Path]:
         """Give a temporary path, which becomes the part when the block ends well.
 
+        The block may go on filling the summary: it is remembered as it is at the end.
+
         Raises:
             InputError: the part cannot be written, or as `summary_of`.
         """
         outputs = self.outputs.of_fingerprint(mark)
-        with outputs.writing(self.path_of(index), note=summary.to_note()) as temporary:
+        note: dict[str, Any] = {}
+        with outputs.writing(self.path_of(index), note=note) as temporary:
             yield temporary
+            note |= summary.to_note()
 
     def remove(self) -> None:
         """Remove the parts, and the folder where nothing else is in it."""
