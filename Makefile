@@ -21,7 +21,7 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3 python; do \
 		>/dev/null 2>&1; then echo $$name; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check constraints clean \
+.PHONY: help install demo serve test check constraints clean \
 	real-contest real-truth real-nuclei real-dictionary
 
 help: ## list the targets
@@ -45,6 +45,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt \
 		--force-reinstall --no-deps opencv-python-headless
 	@touch $@
+
+serve: install ## the web page with the model of `make demo`: http://127.0.0.1:8000
+	$(PY) tools/serve.py
 
 demo: install ## the whole way on embedded synthetic data, to a report: work_dirs/demo/report.html
 	@date +%s > work_dirs/demo.started

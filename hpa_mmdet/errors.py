@@ -48,11 +48,11 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[object, ...]:
         # rebuilt from its finished text, so that worker processes can hand it back
-        return (_rebuild, (str(self), self.where))
+        return (_rebuild, (type(self), str(self), self.where))
 
 
-def _rebuild(message: str, where: str) -> InputError:
-    error = InputError.__new__(InputError)
+def _rebuild(kind: type[InputError], message: str, where: str) -> InputError:
+    error = kind.__new__(kind)
     ValueError.__init__(error, message)
     error.where = where
     return error

@@ -25,7 +25,9 @@ def modules_loaded_by(code: str) -> set[str]:
     return {name.partition(".")[0] for name in told.stdout.split()}
 
 
-LOWER_ROOMS = "errors localizations masks io jobs pages coco scoring segment synth download reports"
+LOWER_ROOMS = (
+    "errors localizations masks io jobs pages coco scoring segment synth download reports crops"
+)
 
 
 def test_lower_rooms_load_no_model_stack() -> None:

@@ -2,8 +2,8 @@
 
 import csv
 import json
-import shutil
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -19,16 +19,19 @@ from hpa_mmdet.coco.convert_image import (
 )
 from hpa_mmdet.coco.filters import DROPPED_COLUMNS
 from hpa_mmdet.coco.options import ConvertOptions
-from hpa_mmdet.coco.plan import ImageTask, Sources, plan_conversion
-from hpa_mmdet.coco.schema import build_info
+from hpa_mmdet.coco.plan import ImageTask, Sources, describe_plan, plan_conversion
+from hpa_mmdet.coco.schema import Json, build_info
 from hpa_mmdet.coco.writer import open_writer
-from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.jobs import Report
-from hpa_mmdet.jobs.parts import PartJob, read_lines, run_parts
+from hpa_mmdet.jobs.fingerprint import fingerprint
+from hpa_mmdet.jobs.parts import PartFolder, PartJob, read_lines, run_parts
 from hpa_mmdet.jobs.shards import Shard
 
+_TOOL = "convert_coco"
 REPORT_ENDING = ".report.json"
+PLAN_KEY = "plan"
+"""Key of a shard's `info`: what was to be converted and how, which all shards must share."""
 
 
 def convert(
@@ -57,35 +60,56 @@ def convert(
         workers: processes of the local engine.
         engine: `local` or `ray`.
         shard: the part of the images to do; None for all.
-        overwrite: replace an older `out`.
+        overwrite: replace what an earlier conversion wrote.
 
     Raises:
-        InputError: a source cannot be read, `out` exists and `overwrite` is not set, or it
-            cannot be written.
+        InputError: a source cannot be read, an output cannot be written, or a file is in its
+            place that may not be replaced (`io.outputs`).
     """
     options = options or ConvertOptions()
     if engine == "ray":  # workers on other machines have other current folders
         sources, out = sources.absolute(), out.absolute()
-    files = ConversionFiles(out, shard)
-    out = files.of("cells")
-    if out.exists() and not overwrite:
-        raise InputError(out, "an older file", "a new path", "give --overwrite to replace it")
     plan = plan_conversion(sources, options)
+    terms = describe_plan(plan, sources, options)
+    files = ConversionFiles(out, shard)
+    outputs = _claim(files, sources, options, fingerprint(terms), overwrite=overwrite)
+    out = files.of("cells")
     report = Report("convert_coco", failures=plan.failures, notes=plan.notes)
     tasks = plan.tasks if shard is None else shard.take(plan.tasks)
     job = PartJob(
         partial(convert_image, sources=sources, options=options),
         _hpa_id,
         files_of,
-        out.with_name(f"{out.name}.parts"),
-        repr((sources, options)),
+        PartFolder(out.with_name(f"{out.name}.parts"), _TOOL),
+        (sources, options),
     )
     parts = run_parts(job, tasks, report, workers=workers, engine=engine)
     if report.done or shard is not None or not tasks:
-        _assemble(parts, sources, files, options, report)
-        report.write(report_path(out))
-    shutil.rmtree(job.folder, ignore_errors=True)
+        info = {} if shard is None else {PLAN_KEY: terms}
+        _assemble(parts, sources, files, options, report, outputs, info)
+        report.write(report_path(out), outputs)
+    job.parts.remove()
     return report
+
+
+def _claim(
+    files: "ConversionFiles",
+    sources: Sources,
+    options: ConvertOptions,
+    mark: str,
+    *,
+    overwrite: bool,
+) -> OutputFiles:
+    """See that all files may be written, before the work begins."""
+    given = [getattr(sources, source.name) for source in fields(sources)]
+    outputs = OutputFiles(_TOOL, inputs=given, overwrite=overwrite, fingerprint=mark)
+    # the cells' file comes last, so where it is there the earlier run was whole
+    outputs.of_fingerprint("").claim(files.of("cells"))
+    for annotated in files.annotated(sources, options)[:-1]:
+        outputs.claim(files.of(annotated))
+    outputs.claim(files.dropped)
+    outputs.claim(report_path(files.of("cells")))
+    return outputs
 
 
 def report_path(out: Path) -> Path:
@@ -108,6 +132,16 @@ class ConversionFiles(NamedTuple):
         """Name the JSON of one set."""
         return self._named("" if annotated == "cells" else f"_{annotated}", self.out.suffix)
 
+    @staticmethod
+    def annotated(sources: Sources, options: ConvertOptions) -> list[str]:
+        """List the sets that are written, the cells last."""
+        written = {
+            "cells": True,
+            "nuclei": sources.nuclei is not None,
+            "cytoplasm": options.cytoplasm,
+        }
+        return [annotated for annotated in reversed(ANNOTATED) if written[annotated]]
+
     @property
     def dropped(self) -> Path:
         """The table of what filters left out."""
@@ -128,15 +162,15 @@ def _assemble(
     files: ConversionFiles,
     options: ConvertOptions,
     report: Report,
+    outputs: OutputFiles,
+    extra_info: Json,
 ) -> None:
     """Join the parts to the files that the user wants; the JSON of cells comes last."""
-    _write_dropped(parts, files.dropped, report)
-    written = {"cells": True, "nuclei": sources.nuclei is not None, "cytoplasm": options.cytoplasm}
-    for annotated in reversed(ANNOTATED):
-        if not written[annotated]:
-            continue
+    _write_dropped(parts, files.dropped, report, outputs)
+    for annotated in files.annotated(sources, options):
         path = files.of(annotated)
-        with open_writer(path, build_info(sources.images, path, annotated)) as writer:
+        info = build_info(sources.images, path, annotated) | extra_info
+        with outputs.writing(path) as temporary, open_writer(temporary, info) as writer:
             for text in read_lines(parts):
                 line = TaggedLine.from_text(text)
                 if line.annotated == annotated and line.kind == IMAGE:
@@ -148,22 +182,18 @@ def _assemble(
         )
 
 
-def _write_dropped(parts: Sequence[Path], path: Path, report: Report) -> None:
-    count = 0
+def _write_dropped(parts: Sequence[Path], path: Path, report: Report, outputs: OutputFiles) -> None:
+    lines = (TaggedLine.from_text(text) for text in read_lines(parts))
+    rows = [json.loads(line.text) for line in lines if line.kind == DROPPED]
+    if not rows:
+        if outputs.owns(path):  # of an earlier run that is now replaced
+            path.unlink()
+        return
     with (
-        atomic_path(path) as temporary,
+        outputs.writing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as handle,
     ):
-        table = csv.writer(handle, lineterminator="\n")
-        table.writerow(DROPPED_COLUMNS)
-        for text in read_lines(parts):
-            line = TaggedLine.from_text(text)
-            if line.kind == DROPPED:
-                table.writerow(json.loads(line.text))
-                count += 1
-    if count:
-        report.notes.append(
-            f"{count} cells or images left out, each with its reason in {path.name}"
-        )
-    else:
-        path.unlink()
+        csv.writer(handle, lineterminator="\n").writerows([DROPPED_COLUMNS, *rows])
+    report.notes.append(
+        f"{len(rows)} cells or images left out, each with its reason in {path.name}"
+    )

@@ -16,7 +16,7 @@ from hpa_mmdet.io.channels import check_channels, read_channels
 from hpa_mmdet.io.label_images import read_label_image
 from hpa_mmdet.io.label_tables import LabelSet
 from hpa_mmdet.io.naming import Template, parse_channels, split_plane
-from hpa_mmdet.jobs.parts import Lines
+from hpa_mmdet.jobs.parts import ItemResult
 from hpa_mmdet.masks.encode import EncodedCell, encode_cells
 
 IMAGE, ANNOTATION, DROPPED = "I", "A", "D"
@@ -40,7 +40,7 @@ class TaggedLine(NamedTuple):
         return cls(*line.split("\t", 2))
 
 
-def convert_image(task: ImageTask, *, sources: Sources, options: ConvertOptions) -> Lines:
+def convert_image(task: ImageTask, *, sources: Sources, options: ConvertOptions) -> ItemResult:
     """Convert one image.
 
     Raises:
@@ -55,13 +55,13 @@ def convert_image(task: ImageTask, *, sources: Sources, options: ConvertOptions)
         task.image_id, task.hpa_id, file_name, (width, height), channel_files, image_labels
     )
     if (blurred := _out_of_focus(task, options)) is not None:
-        return Lines([_line(DROPPED, "cells", _row(task, blurred))], [])
+        return ItemResult([_line(DROPPED, "cells", _row(task, blurred))], [])
 
     lines: list[str] = []
     notes: list[str] = []
     kept: dict[int, LabelSet] = {}
-    for annotated, each in _label_images(task, label_image, options).items():
-        cells = encode_cells(each, mask)
+    for annotated, regions in _label_images(task, label_image, options).items():
+        cells = encode_cells(regions, mask)
         if annotated == "cells":  # they come first and decide for their nuclei and cytoplasm
             sets = _sets_of_cells(task, cells, image_labels, sources, options, notes)
             kept_cells, dropped = filter_cells(cells, sets, options)
@@ -78,7 +78,7 @@ def convert_image(task: ImageTask, *, sources: Sources, options: ConvertOptions)
                 task.image_id, cell, (height, width), kept[cell.cell_id], options.layout
             )
         ]
-    return Lines(lines, notes)
+    return ItemResult(lines, notes)
 
 
 def files_of(task: ImageTask) -> list[Path]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpa_mmdet.coco.convert import REPORT_ENDING, ConversionFiles, report_path
+from hpa_mmdet.coco.convert import PLAN_KEY, REPORT_ENDING, ConversionFiles, report_path
 from hpa_mmdet.coco.lines import CocoLines, image_id_of
 from hpa_mmdet.coco.read import read_images_root
 from hpa_mmdet.coco.schema import Json, build_info, to_line
@@ -46,6 +46,8 @@ def merge(paths: Sequence[Path], out: Path, *, overwrite: bool = False) -> Repor
         raise InputError("files", "none", "at least one COCO JSON", "name the files to merge")
     files = [CocoLines(path) for path in _in_order(wanted)]
     _check_alike(files)
+    if all(_SHARD.search(path.stem) for path in wanted):
+        _check_plans(files)
     roots = [read_images_root(file.info, file.path) for file in files]
     root = _common(roots)
     keep_ids = _image_ids_differ(files)
@@ -93,6 +95,44 @@ def _check_alike(files: Sequence[CocoLines]) -> None:
             raise InputError(
                 file.path, f"outlines of {mine}", f"of {other}", "merge like with like"
             )
+
+
+def _check_plans(files: Sequence[CocoLines]) -> None:
+    """See that shards are parts of one conversion.
+
+    Raises:
+        InputError: what they were to convert, or how, differs.
+    """
+    first = files[0].info.get(PLAN_KEY) or {}
+    for file in files[1:]:
+        plan = file.info.get(PLAN_KEY) or {}
+        for name in ("options", "images", "ids", "labels", "files", "code"):
+            if plan.get(name) != first.get(name):
+                raise InputError(
+                    file.path,
+                    problem=f"is a shard of another conversion than {files[0].path.name}: "
+                    + _difference(name, plan.get(name), first.get(name)),
+                    remedy="convert all shards from the same files, with the same options and "
+                    "version",
+                )
+
+
+def _difference(name: str, mine: object, other: object) -> str:
+    if name == "options" and isinstance(mine, dict) and isinstance(other, dict):
+        names = sorted(key for key in {*mine, *other} if mine.get(key) != other.get(key))
+        values = [
+            f"{key} is {mine.get(key, 'the default')}, there {other.get(key, 'the default')}"
+            for key in names
+        ]
+        return ", ".join(values)
+    if name == "images":
+        return f"it is of {mine} images, the other of {other}"
+    return {
+        "ids": "the images have other ids",
+        "labels": "the labels differ",
+        "files": "the files have other names or sizes",
+        "code": "another version of the converter wrote it",
+    }.get(name, f"{name} differ")
 
 
 def _image_ids_differ(files: Sequence[CocoLines]) -> bool:

@@ -5,12 +5,14 @@ table has 21,806 rows, few of them in any folder), so they are counted in one no
 with some of its files is a task, and fails in the report if the rest is missing.
 """
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple
 
 from hpa_mmdet.coco.options import ConvertOptions
+from hpa_mmdet.coco.schema import Json
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import ImageFiles, scan_images
 from hpa_mmdet.io.label_images import scan_masks
@@ -23,7 +25,9 @@ from hpa_mmdet.io.label_tables import (
     scan_cell_labels,
     scan_image_labels,
 )
+from hpa_mmdet.io.naming import split_plane
 from hpa_mmdet.jobs import Failure
+from hpa_mmdet.jobs.fingerprint import code_digest, file_states, fingerprint
 from hpa_mmdet.jobs.report import REPORT_NAME
 
 IDS_IN_A_NOTE = 5
@@ -62,12 +66,12 @@ class Sources:
 
     def absolute(self) -> "Sources":
         """Give the same places by their whole paths."""
-        places = {each.name: getattr(self, each.name) for each in fields(self)}
+        places = {place.name: getattr(self, place.name) for place in fields(self)}
         return Sources(**{name: path and path.absolute() for name, path in places.items()})
 
 
 @dataclass
-class Plan:
+class ConversionPlan:
     """All tasks by rising id, and what the report should say about the sources."""
 
     tasks: list[ImageTask]
@@ -75,21 +79,14 @@ class Plan:
     failures: list[Failure] = field(default_factory=list)
 
 
-def plan_conversion(sources: Sources, options: ConvertOptions) -> Plan:
+def plan_conversion(sources: Sources, options: ConvertOptions) -> ConversionPlan:
     """Join folders and tables by image id.
 
     Raises:
         InputError: a source cannot be read, one that an option needs is not given, nothing
             says the labels, or no id has a file.
     """
-    if options.cytoplasm and sources.nuclei is None:
-        raise InputError("--cytoplasm", "no nuclei", "--nuclei DIR", "give both")
-    if options.min_focus is not None and sources.images is None:
-        raise InputError("--min-focus", "no images", "IMAGES", "give the images' folder too")
-    if sources.labels is None and sources.cell_labels is None and options.default_labels is None:
-        raise InputError(
-            "labels", "no table", "--labels or --cell-labels", "give one, or --default-labels"
-        )
+    _check_sources(sources, options)
     masks = scan_masks(sources.masks, options.mask_pattern)
     nuclei = None if sources.nuclei is None else scan_masks(sources.nuclei, options.mask_pattern)
     found = None
@@ -99,10 +96,11 @@ def plan_conversion(sources: Sources, options: ConvertOptions) -> Plan:
     of_images, of_cells = _read_tables(sources, options)
 
     problems: dict[str, InputError] = {}
-    for each in (of_cells, of_images, nuclei, found, masks):
-        problems |= {} if each is None else each.problems
+    for scanned in (of_cells, of_images, nuclei, found, masks):
+        problems |= {} if scanned is None else scanned.problems
     ids = sorted(masks.paths.keys() | files.keys())
-    plan = Plan(
+    problems |= _name_problems(ids, files)
+    plan = ConversionPlan(
         [
             ImageTask(
                 image_id,
@@ -126,6 +124,78 @@ def plan_conversion(sources: Sources, options: ConvertOptions) -> Plan:
             f"are left out ({_some(unused)})"
         )
     return plan
+
+
+def _check_sources(sources: Sources, options: ConvertOptions) -> None:
+    if options.cytoplasm and sources.nuclei is None:
+        raise InputError("--cytoplasm", "no nuclei", "--nuclei DIR", "give both")
+    if options.min_focus is not None and sources.images is None:
+        raise InputError("--min-focus", "no images", "IMAGES", "give the images' folder too")
+    if sources.labels is None and sources.cell_labels is None and options.default_labels is None:
+        raise InputError(
+            "labels", "no table", "--labels or --cell-labels", "give one, or --default-labels"
+        )
+    if sources.images is not None and not _is_text(str(sources.images.resolve())):
+        raise _undecodable(str(sources.images))
+
+
+def _name_problems(ids: Sequence[str], files: Mapping[str, ImageFiles]) -> dict[str, InputError]:
+    problems = {}
+    for hpa_id in ids:
+        names = files[hpa_id].paths.values() if hpa_id in files else ()
+        if not _is_text(hpa_id, *map(str, names)):
+            problems[hpa_id] = _undecodable(f"image {hpa_id}")
+    return problems
+
+
+def describe_plan(plan: ConversionPlan, sources: Sources, options: ConvertOptions) -> Json:
+    """Describe what is to be converted and how, so that shards can be compared.
+
+    Folders and times of files do not count, since each machine may have a copy.
+
+    Returns:
+        `options` by name, where they are not the defaults; `images`, their number; digests
+        of their `ids`, of `labels`, of the names and sizes of `files`, and of the `code`.
+    """
+    default = ConvertOptions()
+    states = [
+        [
+            (path.name, file_states([split_plane(path)[0]])[0][0])
+            for path in (task.mask, task.nuclei, *(task.files.paths.values() if task.files else ()))
+            if path is not None
+        ]
+        for task in plan.tasks
+    ]
+    return {
+        "options": {
+            field.name: value if isinstance(value, int | float | str) else repr(value)
+            for field in fields(options)
+            if (value := getattr(options, field.name)) != getattr(default, field.name)
+        },
+        "images": len(plan.tasks),
+        "ids": fingerprint([task.hpa_id for task in plan.tasks]),
+        "labels": fingerprint([(task.image_labels, task.cell_labels) for task in plan.tasks]),
+        "files": fingerprint(
+            states, [getattr(sources, place.name) is not None for place in fields(sources)]
+        ),
+        "code": code_digest("hpa_mmdet.coco.convert_image"),
+    }
+
+
+def _is_text(*names: str) -> bool:
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _undecodable(where: str) -> InputError:
+    """Say that a name of the file system is no text, which no JSON can hold."""
+    shown = os.fsencode(where).decode("utf-8", "backslashreplace")
+    return InputError(
+        shown, problem="has a file name that is not UTF-8", remedy="rename the files to UTF-8"
+    )
 
 
 def _read_tables(
@@ -153,7 +223,7 @@ def _image_labels(
     return found
 
 
-def _tell(plan: Plan, path: Path, table: ImageTable | CellTable, ids: set[str]) -> None:
+def _tell(plan: ConversionPlan, path: Path, table: ImageTable | CellTable, ids: set[str]) -> None:
     """Say what of a table is not used, and which labels may be doubted."""
     without_files = sorted(table.sets.keys() - ids - table.problems.keys())
     if without_files:

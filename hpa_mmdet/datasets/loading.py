@@ -14,13 +14,13 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
 from hpa_mmdet.datasets.image_cache import CacheWriteError, ImageCache
-from hpa_mmdet.datasets.working_image import WorkingImage, decode_working_image, to_uint8
+from hpa_mmdet.datasets.working_image import WorkingImage, decode_working_image
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS, ImageFiles
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.label_image import label_image_from_rles
 
-__all__ = ["LoadCells", "LoadHpaChannels", "image_files", "to_uint8"]
+__all__ = ["LoadCells", "LoadHpaChannels", "image_files"]
 
 
 @TRANSFORMS.register_module()

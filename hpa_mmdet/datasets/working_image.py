@@ -10,11 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.bit_depth import to_uint8
 from hpa_mmdet.io.channels import ImageFiles, read_channels
-
-# 16 bit to 0..255: the nearest of the values that 257 times themselves are
-_EIGHT_BITS = ((np.arange(2**16, dtype=np.uint32) + 128) // 257).astype(np.uint8)
 
 
 class WorkingImage(NamedTuple):
@@ -51,16 +48,3 @@ def working_shape(shape_hw: tuple[int, int], scale: float) -> tuple[int, int]:
     """
     height, width = (max(1, round(side * scale)) for side in shape_hw)
     return height, width
-
-
-def to_uint8(image: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Bring 8 or 16 bit to 0..255.
-
-    Raises:
-        InputError: another depth.
-    """
-    if image.dtype == np.uint8:
-        return image.astype(np.uint8, copy=False)
-    if image.dtype == np.uint16:
-        return _EIGHT_BITS[image]
-    raise InputError("image", f"{image.dtype} pixels", "8 or 16 bit", "export it as 8 or 16 bit")

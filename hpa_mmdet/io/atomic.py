@@ -1,7 +1,9 @@
 """Writing without half-written files."""
 
 import errno
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,11 @@ from hpa_mmdet.errors import InputError
 # only writing raises these, so the file that is being written is the one to name
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_ALLOWED = (errno.EROFS,)
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp(\..*)?")
+
+
+class OutputError(InputError):
+    """An output cannot be written, which ends a run: no other item could be written either."""
 
 
 @contextmanager
@@ -54,13 +61,32 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_temporary_files(folder: Path, older_than_s: float = 0.0) -> int:
+    """Remove what killed processes left under temporary names; say how many files.
+
+    Args:
+        folder: where; its subfolders are not looked at.
+        older_than_s: seconds since the last change, so that living writers keep theirs.
+    """
+    left = [
+        path
+        for path in folder.glob(".*")
+        if _TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime >= older_than_s
+    ]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
+
+
 def unwritable(path: Path, error: OSError) -> InputError:
     """Say of an output that it cannot be written, and what the user can do."""
+    if error.errno == errno.ENAMETOOLONG:  # a fault of this name, not of the place
+        return InputError(path, problem="has too long a name", remedy="use a shorter image id")
     if error.errno in _NO_ROOM:
-        return InputError(
+        return OutputError(
             path, "a full disk", "room for the output", "free space and run the same command again"
         )
-    return InputError(
+    return OutputError(
         path,
         problem=f"cannot be written ({error.strerror or error})",
         remedy="choose another path",

@@ -5,8 +5,9 @@ import json
 import os
 import platform
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from hpa_mmdet.io.atomic import unwritable
 
@@ -16,7 +17,17 @@ RECORDS = ".hpa-mmdet"
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A line of the records: a file as a tool wrote it."""
+    """A line of the records: a file as a tool wrote it.
+
+    Args:
+        name: below the folder of the records, with `/`.
+        tool: that wrote it.
+        fingerprint: of all that it depends on, or "".
+        size: in bytes.
+        mtime_ns: time of its last change.
+        sha256: of its bytes.
+        note: what the tool wants to know of it later, as plain values.
+    """
 
     name: str
     tool: str
@@ -24,6 +35,7 @@ class WrittenFile:
     size: int
     mtime_ns: int
     sha256: str
+    note: dict[str, Any] = field(default_factory=dict)
 
     def is_at(self, path: Path) -> bool:
         """Tell whether the file is still as it was written."""
@@ -39,20 +51,50 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def read_records(folder: Path) -> dict[str, list[WrittenFile]]:
+class _Read(NamedTuple):
+    """What was read of a file of records, and how far."""
+
+    size: int
+    files: dict[str, list[WrittenFile]]
+
+
+_read: dict[Path, _Read] = {}
+
+
+def read_records(folder: Path, name: str | None = None) -> dict[str, list[WrittenFile]]:
     """Read what tools wrote into a folder, by name; a damaged line is passed over.
 
-    A file whose line is lost counts as the user's, so nothing is lost with the line.
+    A file whose line is lost counts as the user's, so nothing is lost with the line. Only
+    lines that are new since the last call in this process are read.
+
+    Args:
+        folder: whose records.
+        name: of one file; None for all files.
     """
     records: dict[str, list[WrittenFile]] = {}
     for path in sorted((folder / RECORDS).glob("written-*.jsonl")):
-        for line in path.read_bytes().splitlines():
-            try:
-                written = WrittenFile(**json.loads(line))
-            except (ValueError, TypeError, RecursionError):
-                continue
-            records.setdefault(written.name, []).append(written)
+        files = _read_on(path)
+        for found in files if name is None else files.keys() & {name}:
+            records.setdefault(found, []).extend(files[found])
     return records
+
+
+def _read_on(path: Path) -> dict[str, list[WrittenFile]]:
+    with path.open("rb") as handle:
+        size = handle.seek(0, os.SEEK_END)
+        earlier = _read.get(path)
+        if earlier is None or size < earlier.size:
+            earlier = _Read(0, {})
+        handle.seek(earlier.size)
+        lines = handle.read(size - earlier.size).splitlines()
+    for line in lines:
+        try:
+            written = WrittenFile(**json.loads(line))
+        except (ValueError, TypeError, RecursionError):
+            continue
+        earlier.files.setdefault(written.name, []).append(written)
+    _read[path] = _Read(size, earlier.files)
+    return earlier.files
 
 
 def append_record(folder: Path, written: WrittenFile) -> None:

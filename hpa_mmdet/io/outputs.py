@@ -29,6 +29,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,12 @@ class OutputFiles:
         self._inputs = [path for path in inputs if path is not None]
         self._claimed: set[Path] = set()
         self._written: set[Path] = set()
-        self._records: dict[Path, dict[str, list[WrittenFile]]] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
-        # workers read the records when they need them
-        return {**self.__dict__, "_records": {}}
+    def of_fingerprint(self, fingerprint: str) -> "OutputFiles":
+        """Give the same files under another fingerprint, for outputs that each have one."""
+        other = copy(self)
+        other.fingerprint = fingerprint
+        return other
 
     def claim(self, path: Path) -> Path:
         """Check before the work that a file may be written, and give its path back.
@@ -118,7 +120,7 @@ class OutputFiles:
             return None
         if path.is_dir() and not path.is_symlink():
             return InputError(path, problem="is a folder", remedy="choose another name")
-        owner = self._owner(path)
+        owner = self.record_of(path)
         if owner is None:
             listed = self._listed(path)
             problem = (
@@ -142,18 +144,30 @@ class OutputFiles:
 
     def owns(self, path: Path) -> bool:
         """Tell whether the file is there as this tool wrote it."""
-        return os.path.lexists(path) and self._owner(path) is not None
+        return self.record_of(path) is not None
+
+    def record_of(self, path: Path) -> WrittenFile | None:
+        """Give the record of a file that is as this tool wrote it; else None."""
+        if path.is_symlink() or not path.is_file():
+            return None
+        own = [file for file in reversed(self._listed(path)) if file.tool == self.tool]
+        # the same bytes may have been written twice: the times tell which of them these are
+        same_time = (file for file in own if file.mtime_ns == path.stat().st_mtime_ns)
+        first = next((file for file in same_time if file.is_at(path)), None)
+        return first or next((file for file in own if file.is_at(path)), None)
 
     def is_current(self, path: Path) -> bool:
         """Tell whether the file is there as a run of this tool and fingerprint wrote it."""
-        if not os.path.lexists(path):
-            return False
-        owner = self._owner(path)
-        return owner is not None and owner.fingerprint == self.fingerprint
+        record = self.record_of(path)
+        return record is not None and record.fingerprint == self.fingerprint
 
     @contextmanager
-    def writing(self, path: Path) -> Iterator[Path]:
+    def writing(self, path: Path, note: dict[str, Any] | None = None) -> Iterator[Path]:
         """Give a temporary path beside `path`, which replaces it when the block ends well.
+
+        Args:
+            path: the output.
+            note: plain values to remember with it, for `record_of`.
 
         Raises:
             InputError: as `claim`, but for names claimed twice; or the disk is full.
@@ -163,7 +177,7 @@ class OutputFiles:
             # now, since the work may have taken hours
             if (problem := self.refusal(path)) is not None:
                 raise problem
-            self._record(path, temporary)
+            self._record(path, temporary, note or {})
 
     def remove_owned(self, folder: Path | None = None) -> int:
         """Remove the files of this tool that are as it wrote them, and folders left empty.
@@ -177,12 +191,13 @@ class OutputFiles:
         root = self.root if folder is None else folder
         assert root is not None
         count = 0
-        for name in list(self._of(root)):
+        names = sorted(read_records(root))
+        for name in names:
             path = root / name
             if self.owns(path):
                 path.unlink()
                 count += 1
-        parents = {(root / name).parent for name in self._of(root)}
+        parents = {(root / name).parent for name in names}
         for parent in sorted(parents - {root}, key=lambda path: -len(path.parts)):
             _remove_if_empty(parent)
         return count
@@ -194,7 +209,6 @@ class OutputFiles:
         """
         for path in (folder / RECORDS).glob("written-*.jsonl"):
             path.unlink(missing_ok=True)
-        self._records.pop(folder, None)
         _remove_if_empty(folder / RECORDS)
         _remove_if_empty(folder)
 
@@ -205,23 +219,12 @@ class OutputFiles:
                     path, problem="is an input of this run", remedy="choose another output"
                 )
 
-    def _owner(self, path: Path) -> WrittenFile | None:
-        """Give the newest record of this tool that the file agrees with."""
-        if path.is_symlink() or not path.is_file():
-            return None
-        own = [file for file in self._listed(path) if file.tool == self.tool]
-        return next((file for file in reversed(own) if file.is_at(path)), None)
-
     def _listed(self, path: Path) -> list[WrittenFile]:
         root = self.root or path.parent
-        return self._of(root).get(name_in(root, path), [])
+        name = name_in(root, path)
+        return read_records(root, name).get(name, [])
 
-    def _of(self, root: Path) -> dict[str, list[WrittenFile]]:
-        if root not in self._records:
-            self._records[root] = read_records(root)
-        return self._records[root]
-
-    def _record(self, path: Path, temporary: Path) -> None:
+    def _record(self, path: Path, temporary: Path, note: dict[str, Any]) -> None:
         root = self.root or path.parent
         status = temporary.stat()
         written = WrittenFile(
@@ -231,9 +234,9 @@ class OutputFiles:
             status.st_size,
             status.st_mtime_ns,
             file_sha256(temporary),
+            note,
         )
         append_record(root, written)
-        self._of(root).setdefault(written.name, []).append(written)
         self._written.add(path.absolute())
 
 

@@ -16,20 +16,20 @@ from typing import Any, TypeVar
 
 from hpa_mmdet.errors import InputError
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+MappedItem = TypeVar("MappedItem")
+MappedResult = TypeVar("MappedResult")
 
 ENGINES: tuple[str, ...] = ("local", "ray")
 _AHEAD = 4  # items in flight per worker: enough to keep it busy, few enough for the memory
 
 
 def map_in_order(
-    function: Callable[[Item], Result],
-    items: Sequence[Item],
+    function: Callable[[MappedItem], MappedResult],
+    items: Sequence[MappedItem],
     *,
     workers: int = 1,
     engine: str = "local",
-) -> Iterator[Result]:
+) -> Iterator[MappedResult]:
     """Call `function` on each item; results come in order, a few calls are ahead.
 
     Args:
@@ -52,19 +52,21 @@ def map_in_order(
 
 
 def _in_processes(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int
-) -> Iterator[Result]:
+    function: Callable[[MappedItem], MappedResult], items: Sequence[MappedItem], workers: int
+) -> Iterator[MappedResult]:
     # spawn: forking a process that holds threads (OpenCV, torch) can deadlock
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(function,)
+    ) as pool:
         waiting = iter(items)
-        queue: deque[Future[Result]] = deque(
-            pool.submit(function, item) for item in islice(waiting, _AHEAD * workers)
+        queue: deque[Future[MappedResult]] = deque(
+            pool.submit(_call, item) for item in islice(waiting, _AHEAD * workers)
         )
         try:
             while queue:
                 result = queue.popleft().result()
-                queue.extend(pool.submit(function, item) for item in islice(waiting, 1))
+                queue.extend(pool.submit(_call, item) for item in islice(waiting, 1))
                 yield result
         except BrokenProcessPool as error:
             raise InputError(
@@ -78,7 +80,16 @@ def _in_processes(
                 future.cancel()
 
 
-def _start_worker() -> None:
+_of_worker: dict[object, Callable[[Any], Any]] = {}
+"""The function of this process, handed over once: it may hold a network or a list of files."""
+
+
+def _call(item: Any) -> Any:
+    return _of_worker[None](item)
+
+
+def _start_worker(function: Callable[[Any], Any]) -> None:
+    _of_worker[None] = function
     use_one_thread()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -100,18 +111,19 @@ def use_one_thread() -> None:
 
 
 def _on_ray(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int
-) -> Iterator[Result]:
+    function: Callable[[MappedItem], MappedResult], items: Sequence[MappedItem], workers: int
+) -> Iterator[MappedResult]:
     with ray_cluster(workers) as ray:
         # a task whose worker dies is run again by Ray, three times at most
         call = ray.remote(_on_one_thread)
         shared = ray.put(function)
         slots = max(1, int(ray.cluster_resources().get("CPU", 1)))
         waiting = iter(items)
-        queue = deque(call.remote(shared, item) for item in islice(waiting, _AHEAD * slots))
+        # in a list Ray hands the reference over, and not the function, each time anew
+        queue = deque(call.remote([shared], item) for item in islice(waiting, _AHEAD * slots))
         while queue:
             result = ray.get(queue.popleft())
-            queue.extend(call.remote(shared, item) for item in islice(waiting, 1))
+            queue.extend(call.remote([shared], item) for item in islice(waiting, 1))
             yield result
 
 
@@ -137,9 +149,13 @@ def ray_cluster(workers: int) -> Iterator[Any]:
             ray.shutdown()
 
 
-def _on_one_thread(function: Callable[[Item], Result], item: Item) -> Result:
+def _on_one_thread(reference: list[Any], item: Any) -> Any:
     use_one_thread()
-    return function(item)
+    key = reference[0].hex()
+    if key not in _of_worker:
+        _of_worker.clear()
+        _of_worker[key] = _import_ray().get(reference[0])
+    return _of_worker[key](item)
 
 
 def _import_ray() -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.outputs import OutputFiles
 
 REPORT_NAME = "report.json"
 """What the names of all reports end with."""
@@ -39,18 +40,26 @@ class Report:
         """Say it in lines: the count, the notes, each failure."""
         lines = [f"{self.tool}: {self.done} done, {len(self.failures)} failed", *self.notes]
         return "\n".join(
-            lines + [f"  failed {each.item_id}: {each.message}" for each in self.failures]
+            lines + [f"  failed {failure.item_id}: {failure.message}" for failure in self.failures]
         )
 
-    def write(self, path: Path) -> None:
-        """Write it as JSON: tool, done, failed (id and message of each), notes."""
+    def write(self, path: Path, outputs: OutputFiles | None = None) -> None:
+        """Write it as JSON: tool, done, failed (id and message of each), notes.
+
+        Args:
+            path: where to.
+            outputs: of the run, among which the report is; None for a run that keeps no
+                records of its files.
+        """
         content = {
             "tool": self.tool,
             "done": self.done,
-            "failed": [{"id": each.item_id, "message": each.message} for each in self.failures],
+            "failed": [
+                {"id": failure.item_id, "message": failure.message} for failure in self.failures
+            ],
             "notes": self.notes,
         }
-        with atomic_path(path) as temporary:
+        with atomic_path(path) if outputs is None else outputs.writing(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
@@ -62,7 +71,7 @@ def read_report(path: Path) -> Report:
     """
     try:
         content = json.loads(path.read_bytes())
-        failures = [Failure(each["id"], each["message"]) for each in content["failed"]]
+        failures = [Failure(entry["id"], entry["message"]) for entry in content["failed"]]
         return Report(content["tool"], content["done"], failures, content["notes"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(path, f"no report ({error})", "a report", "run the tool again") from error

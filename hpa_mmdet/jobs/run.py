@@ -5,30 +5,32 @@ from functools import partial
 from typing import TypeVar
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.atomic import OutputError
 from hpa_mmdet.jobs.engines import map_in_order
 from hpa_mmdet.jobs.progress import progress, progress_bar
 from hpa_mmdet.jobs.report import Failure, Report
 
 __all__ = ["attempt", "progress_bar", "run_items"]
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+RunItem = TypeVar("RunItem")
+ItemValue = TypeVar("ItemValue")
 
 
 def run_items(
-    function: Callable[[Item], Result],
-    items: Sequence[Item],
+    function: Callable[[RunItem], ItemValue],
+    items: Sequence[RunItem],
     report: Report,
     *,
-    item_id: Callable[[Item], str] = str,
+    item_id: Callable[[RunItem], str] = str,
     workers: int = 1,
     description: str = "",
     engine: str = "local",
-) -> Iterator[tuple[Item, Result]]:
+) -> Iterator[tuple[RunItem, ItemValue]]:
     """Call `function` on each item and yield the results in the order of the items.
 
-    An item whose call raises `InputError` is added to `report.failures` and skipped;
-    another exception is a bug of ours and is raised. `report.done` counts the rest. Count,
+    An item whose call raises `InputError` is added to `report.failures` and skipped, but for
+    an output that cannot be written: the disk is full for the next item too. Any other
+    exception is a bug of ours and is raised. `report.done` counts the rest. Count,
     rate and time left are shown on stderr.
 
     Args:
@@ -42,12 +44,15 @@ def run_items(
         engine: `local` or `ray`.
 
     Raises:
+        OutputError: an output cannot be written.
         InputError: as `map_in_order`.
     """
     outcomes = map_in_order(partial(attempt, function), items, workers=workers, engine=engine)
     with progress(description or report.tool, len(items)) as advance:
         for item, outcome in zip(items, outcomes, strict=True):
             advance(1)
+            if isinstance(outcome, OutputError):
+                raise outcome
             if isinstance(outcome, InputError):
                 report.failures.append(Failure(item_id(item), str(outcome)))
             else:
@@ -55,7 +60,7 @@ def run_items(
                 yield item, outcome
 
 
-def attempt(function: Callable[[Item], Result], item: Item) -> Result | InputError:
+def attempt(function: Callable[[RunItem], ItemValue], item: RunItem) -> ItemValue | InputError:
     """Call the function; what a user can mend is given back, not raised."""
     try:
         return function(item)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from hpa_mmdet.errors import InputError
 
-Item = TypeVar("Item")
+ShardItem = TypeVar("ShardItem")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Shard:
     index: int
     count: int
 
-    def take(self, items: Sequence[Item]) -> Sequence[Item]:
+    def take(self, items: Sequence[ShardItem]) -> Sequence[ShardItem]:
         """Give this shard's items: a run of neighbours, so that shards joined keep the order.
 
         Examples:

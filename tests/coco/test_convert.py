@@ -1,6 +1,7 @@
 """Conversion: what is written, and what is said of each thing that is wrong."""
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -405,9 +406,62 @@ def test_nothing_is_written_where_every_image_fails(dataset: Dataset, tmp_path: 
 
 def test_an_older_file_is_kept_unless_told(dataset: Dataset, tmp_path: Path) -> None:
     convert(dataset.sources(), tmp_path / "t.json")
-    with pytest.raises(InputError, match=r"t.json: found an older file.*--overwrite"):
+    with pytest.raises(InputError, match=r"t.json: is there from an earlier run; give --overwr"):
         convert(dataset.sources(), tmp_path / "t.json")
     convert(dataset.sources(), tmp_path / "t.json", overwrite=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["t.json", "t_dropped.csv", "t_nuclei.json", "t_cytoplasm.json", "t.json.report.json"]
+)
+def test_files_of_the_user_are_never_replaced(dataset: Dataset, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("the user's")
+    (tmp_path / "t.json.parts").mkdir()
+    (tmp_path / "t.json.parts" / "notes.txt").write_text("the user's")
+    sources, chosen = dataset.sources(nuclei=dataset.nuclei), options(cytoplasm=True)
+    with pytest.raises(InputError, match=f"{name}: was not written by convert_coco, so it is nev"):
+        convert(sources, tmp_path / "t.json", chosen, overwrite=True)
+    assert (tmp_path / name).read_text() == "the user's"
+    (tmp_path / name).unlink()
+    convert(sources, tmp_path / "t.json", chosen)
+    assert [path.name for path in (tmp_path / "t.json.parts").iterdir()] == ["notes.txt"]
+
+
+def test_an_output_is_no_input(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"labels.csv: is an input of this run"):
+        convert(dataset.sources(), dataset.labels, overwrite=True)
+    assert dataset.labels.read_text().startswith("ID")
+
+
+def test_what_was_dropped_before_goes_with_its_run(dataset: Dataset, tmp_path: Path) -> None:
+    convert(dataset.sources(), tmp_path / "t.json", options(min_area_px=73))
+    assert (tmp_path / "t_dropped.csv").exists()
+    convert(dataset.sources(), tmp_path / "t.json", overwrite=True)
+    assert not (tmp_path / "t_dropped.csv").exists()
+
+
+def test_a_run_killed_among_its_outputs_goes_on(dataset: Dataset, tmp_path: Path) -> None:
+    convert(dataset.sources(), tmp_path / "t.json", options(min_area_px=73))
+    (tmp_path / "t.json").unlink()  # as if killed before it, when the others were there
+    convert(dataset.sources(), tmp_path / "t.json", options(min_area_px=73))
+    (tmp_path / "t.json").unlink()
+    with pytest.raises(InputError, match=r"t_dropped.csv: is there from an earlier run"):
+        convert(dataset.sources(), tmp_path / "t.json", options(min_area_px=74))
+
+
+def test_a_name_that_is_no_text_fails_alone(dataset: Dataset, tmp_path: Path) -> None:
+    for path in [*dataset.images.glob("b_*"), *dataset.masks.glob("b_*")]:
+        path.rename(path.with_name(path.name.replace("b_", os.fsdecode(b"\xe9_"))))
+    report = convert(dataset.sources(), tmp_path / "t.json")
+    [message] = failures_of(report).values()
+    assert message.startswith("image \\xe9: has a file name that is not UTF-8; rename the files")
+    assert [image.hpa_id for image in read_coco(tmp_path / "t.json").images] == ["a", "c"]
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    images = dataset.images.rename(dataset.images.with_name(os.fsdecode(b"\xe9")))
+    with pytest.raises(InputError, match=r"xe9: has a file name that is not UTF-8"):
+        convert(dataset.sources(images=images), tmp_path / "t.json")
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,53 @@ def test_shards_of_one_folder_are_the_whole_file(dataset: Dataset, tmp_path: Pat
         convert(dataset.sources(), out, shard=Shard(index, 2))
     merge(list(tmp_path.glob("train.shard-*.json")), out)
     assert out.read_bytes() == whole.read_bytes()
+
+
+def grow(dataset: Dataset) -> None:
+    for path in [*dataset.images.glob("image00_*"), *dataset.masks.glob("image00_*")]:
+        shutil.copy(path, path.with_name(path.name.replace("image00", "new")))
+    with dataset.labels.open("a") as handle:
+        handle.write("new,3\n")
+
+
+def swap_ids(dataset: Dataset) -> None:
+    for path in [*dataset.images.glob("image00_*"), *dataset.masks.glob("image00_*")]:
+        path.rename(path.with_name(path.name.replace("image00", "new")))
+    dataset.labels.write_text(dataset.labels.read_text().replace("image00", "new"))
+
+
+@pytest.mark.parametrize(
+    ("change", "chosen", "message"),
+    [
+        (lambda d: None, {"drop_border": True}, "drop_border is True, there the default"),
+        (grow, {}, "it is of 6 images, the other of 5"),
+        (swap_ids, {}, "the images have other ids"),
+        (
+            lambda d: d.labels.write_text(d.labels.read_text().replace("e03,", "e03,7|")),
+            {},
+            "the labels differ",
+        ),
+        (
+            lambda d: (d.images / "image01_red.png").write_bytes(b"cut"),
+            {},
+            "the files have other names or sizes",
+        ),
+    ],
+)
+def test_shards_of_different_conversions_are_not_merged(
+    tmp_path: Path, change: Callable[[Dataset], object], chosen: dict, message: str
+) -> None:
+    dataset = make_dataset(tmp_path / "data", tuple(f"image{at:02}" for at in range(5)))
+    out = tmp_path / "t.json"
+    convert(dataset.sources(), out, shard=Shard(1, 2))
+    change(dataset)
+    convert(dataset.sources(), out, options(**chosen), shard=Shard(2, 2))
+    shards = list(tmp_path.glob("t.shard-*.json"))
+    with pytest.raises(
+        InputError, match=r"t.shard-2-of-2.json: is a shard of another conv.*" + message
+    ):
+        merge(shards, out)
+    assert not out.exists()
 
 
 def test_a_missing_shard_is_named(dataset: Dataset, tmp_path: Path) -> None:

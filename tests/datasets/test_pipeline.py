@@ -15,8 +15,8 @@ from hpa_mmdet.datasets import (
     LoadHpaChannels,
     PackCells,
 )
-from hpa_mmdet.datasets.loading import to_uint8
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.bit_depth import to_uint8
 from hpa_mmdet.testing import write_discs
 
 SHAPE_HW = (96, 128)

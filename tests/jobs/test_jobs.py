@@ -1,20 +1,22 @@
 """Runs: failures kept apart, order kept, parts taken up again, shards joined."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.jobs import Report, read_report, run_items
+from hpa_mmdet.io.output_records import RECORDS
+from hpa_mmdet.jobs import Failure, Report, read_report, run_items
 from hpa_mmdet.jobs.engines import map_in_order
-from hpa_mmdet.jobs.parts import Lines, PartJob, read_lines, run_parts
+from hpa_mmdet.jobs.parts import ItemResult, PartFolder, PartJob, PartSummary, read_lines, run_parts
 from hpa_mmdet.jobs.progress import describe
 from hpa_mmdet.jobs.shards import Shard, parse_shard
 
@@ -100,13 +102,13 @@ def test_a_log_says_rate_and_time_left() -> None:
     assert describe("convert", 5, 10, 1.0) == "convert: 5 of 10, 5.0/s, 1 s left"
 
 
-def note_call(item: str, log: Path, delay_s: float = 0.0) -> Lines:
+def note_call(item: str, log: Path, delay_s: float = 0.0) -> ItemResult:
     with log.open("a") as handle:
         handle.write(item + "\n")
     time.sleep(delay_s)
     if item == "bad":
         raise InputError("bad", "nothing", "something", "mend it")
-    return Lines([f"{item} first", f"{item} ünd second"], [f"note on {item}"])
+    return ItemResult([f"{item} first", f"{item} ünd second"], [f"note on {item}"])
 
 
 def job_of(folder: Path, options: str = "", delay_s: float = 0.0) -> PartJob[str]:
@@ -114,7 +116,7 @@ def job_of(folder: Path, options: str = "", delay_s: float = 0.0) -> PartJob[str
         partial(note_call, log=folder / "log", delay_s=delay_s),
         str,
         partial(one_file, folder=folder),
-        folder / "parts",
+        PartFolder(folder / "parts", "test"),
         options,
     )
 
@@ -156,11 +158,71 @@ def test_a_changed_file_or_option_redoes_its_parts(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text().split() == [*ITEMS, "d", *ITEMS]
 
 
-def test_a_damaged_part_is_redone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["", "b first\n", "a first\na ünd second\nb other\n"])
+def test_a_part_that_was_changed_is_named(tmp_path: Path, content: str) -> None:
     lines, _ = run(tmp_path)
-    for content in ("", "[1, 2", '["x", 1, 2]'):
-        (tmp_path / "parts" / "part-000000.txt").write_text(content)
-        assert run(tmp_path)[0] == lines
+    part = tmp_path / "parts" / "part-000000.txt"
+    part.write_text(content)
+    with pytest.raises(InputError, match=r"part-000000.txt: is not as test wrote it; remove it"):
+        run(tmp_path)
+    assert part.read_text() == content
+    part.unlink()
+    assert run(tmp_path)[0] == lines
+
+
+def test_a_part_whose_record_is_lost_is_not_replaced(tmp_path: Path) -> None:
+    run(tmp_path)
+    [records] = (tmp_path / "parts" / RECORDS).iterdir()
+    records.write_text("cut")
+    with pytest.raises(InputError, match=r"part-000000.txt: is not as test wrote it"):
+        run(tmp_path)
+
+
+def test_only_parts_are_removed(tmp_path: Path) -> None:
+    run(tmp_path)
+    parts = PartFolder(tmp_path / "parts", "test")
+    (parts.folder / ".0123456789abcdef.tmp.txt").touch()  # as a killed writer leaves it
+    parts.remove()
+    assert not parts.folder.exists()
+    run(tmp_path)
+    for name in ("part-000009.txt", "notes.txt"):
+        (parts.folder / name).write_text("the user's")
+    parts.remove()
+    assert sorted(path.name for path in parts.folder.iterdir()) == ["notes.txt", "part-000009.txt"]
+    parts.remove()
+    assert len(list(parts.folder.iterdir())) == 2
+
+
+def square(item: int) -> ItemResult:
+    return ItemResult(np.full((2, 3), item**2, np.float32), [])
+
+
+def no_files(item: int) -> list[Path]:
+    return []
+
+
+def write_array(path: Path, values: Sequence[np.ndarray]) -> None:
+    with path.open("wb") as handle:
+        np.save(handle, np.concatenate(values))
+
+
+def test_parts_may_be_arrays(tmp_path: Path) -> None:
+    folder = PartFolder(tmp_path, "test", name="features-", ending=".npy")
+    job = PartJob(square, str, no_files, folder, "", write_array)
+    paths = run_parts(job, range(5), Report("test"), part_size=2)
+    assert [path.name for path in paths] == [f"features-00000{at}.npy" for at in range(3)]
+    assert np.load(paths[1]).tolist() == [[4.0] * 3] * 2 + [[9.0] * 3] * 2
+
+
+def test_a_part_folder_serves_work_of_another_kind(tmp_path: Path) -> None:
+    folder = PartFolder(tmp_path, "infer", name="chunk-", ending=".jsonl")
+    summary = PartSummary(15, [Failure("x", "bad")], ["a note"])
+    assert folder.summary_of(3, "mark") is None
+    with folder.writing(3, "mark", summary) as temporary:
+        temporary.write_text("{}\n")
+    assert folder.path_of(3).read_text() == "{}\n"
+    assert folder.summary_of(3, "mark") == summary
+    assert folder.summary_of(3, "another") is None
 
 
 def test_workers_give_the_same_bytes(tmp_path: Path) -> None:
@@ -210,4 +272,3 @@ def test_a_killed_run_goes_on_without_loss_or_doubles(tmp_path: Path) -> None:
     assert report.done == 30
     after = {path.name: path.stat().st_mtime_ns for path in parts.glob("part-*.txt")}
     assert before.items() <= after.items()
-    assert json.loads((parts / "part-000009.txt").read_text().splitlines()[0])[1] == 3

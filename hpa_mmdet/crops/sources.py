@@ -1,0 +1,293 @@
+"""Where crops are cut from: a COCO JSON and its images, or images and label images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpa_mmdet.coco.index import open_coco
+from hpa_mmdet.coco.read import CocoCell
+from hpa_mmdet.crops.masks import CellMask, cells_of_coco, cells_of_image
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.channels import (
+    CHANNELS,
+    DEFAULT_PATTERN,
+    ImageFiles,
+    read_channels,
+    scan_images,
+)
+from hpa_mmdet.io.label_images import find_masks, read_label_image, scan_masks
+from hpa_mmdet.io.label_tables import read_column, scan_cell_labels, scan_image_labels
+from hpa_mmdet.io.naming import parse_channels, split_plane
+
+_EMPTY: Mapping[int, tuple[int, ...]] = {}
+
+
+class CellLabels(NamedTuple):
+    """The set of a cell, and how likely each is; empty where the set is certain."""
+
+    hpa_indices: tuple[int, ...]
+    hpa_probs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """One image: what a store keeps of it, and how its cells are found.
+
+    Args:
+        files: its id and the file of each channel.
+        image_id: its id in the COCO JSON, or its place from 1.
+        image_labels: weak labels; empty where nothing says them.
+        group: what must not be split between training and validation.
+        cells: entries of the COCO JSON, or None where cells are in `mask`.
+        shape_hw: of the image as the COCO JSON has it, or None.
+        mask: the label image, or None.
+        nuclei: the label image of nuclei, or None.
+        labels: of cells by id; a cell that is not named inherits `image_labels`.
+        problem: why the image cannot be used.
+    """
+
+    files: ImageFiles
+    image_id: int
+    image_labels: tuple[int, ...]
+    group: str
+    cells: Sequence[CocoCell] | None = None
+    shape_hw: tuple[int, int] | None = None
+    mask: Path | None = None
+    nuclei: Path | None = None
+    labels: Mapping[int, CellLabels] | None = None
+    problem: InputError | None = None
+
+    @property
+    def paths(self) -> list[Path]:
+        """All files that its crops are made from."""
+        channels = [split_plane(path)[0] for path in self.files.paths.values()]
+        return [*dict.fromkeys(channels), *(p for p in (self.mask, self.nuclei) if p is not None)]
+
+    def read_cells(self, shape_hw: tuple[int, int]) -> Sequence[CellMask]:
+        """Give the masks of the cells.
+
+        Args:
+            shape_hw: of the image's channels.
+
+        Raises:
+            InputError: the label image cannot be read, or masks and channels differ in size.
+        """
+        if self.mask is None:
+            self._check_size(self.shape_hw, shape_hw, "the COCO JSON")
+            return cells_of_coco(self.cells or (), shape_hw)
+        label_image = read_label_image(self.mask)
+        self._check_size(label_image.shape, shape_hw, self.mask)
+        return cells_of_image(label_image)
+
+    def read_planes(self, names: Sequence[str]) -> dict[str, NDArray[np.integer]]:
+        """Read channels, each (H, W).
+
+        Raises:
+            InputError: as `read_channels`.
+        """
+        paths = {split_plane(path)[0] for path in self.files.paths.values()}
+        if len(paths) == len(self.files.paths):  # one by one: they need not lie side by side
+            return {name: read_channels(self.files, [name])[..., 0] for name in names}
+        stack = read_channels(self.files, names)
+        return {name: stack[..., at] for at, name in enumerate(names)}
+
+    def _check_size(self, found: Sequence[int] | None, shape_hw: Sequence[int], at: object) -> None:
+        if found is not None and tuple(found) != tuple(shape_hw):
+            raise InputError(
+                f"image {self.files.image_id}",
+                f"channels of {shape_hw[1]}x{shape_hw[0]} pixels",
+                f"{found[1]}x{found[0]} as in {at}",
+                "segment the image again, or convert it again",
+            )
+
+    def labels_of(self, cell_id: int) -> CellLabels:
+        """Give the set of a cell."""
+        return (self.labels or {}).get(cell_id) or CellLabels(self.image_labels)
+
+
+class CropSource(Protocol):
+    """Images in a fixed order, each read when it is asked for."""
+
+    root: Path
+    tables: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The images' ids."""
+
+    def image(self, at: int) -> SourceImage:
+        """Read one image's entry.
+
+        Raises:
+            InputError: the entry cannot be read.
+        """
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """Names a source; picklable, so that each worker opens it for itself.
+
+    Args:
+        source: a COCO JSON, or a folder of images.
+        images: folder of the images of a JSON; None for the one that it names.
+        masks: folder of label images, for a folder of images.
+        nuclei: folder of label images of nuclei.
+        labels: CSV of image labels, for a folder of images.
+        cell_labels: CSV of the labels of single cells, likewise.
+        groups: CSV with a group for each image, such as its antibody.
+        group_column: the column of it.
+        pattern: names of image files, for a folder.
+        channels: channels of the files, for a folder.
+        mask_pattern: names of label images; None for the usual ones.
+        label_scheme: hpa19, hpa28 or names.
+    """
+
+    source: Path
+    images: Path | None = None
+    masks: Path | None = None
+    nuclei: Path | None = None
+    labels: Path | None = None
+    cell_labels: Path | None = None
+    groups: Path | None = None
+    group_column: str = "antibody"
+    pattern: str = DEFAULT_PATTERN
+    channels: tuple[str, ...] = CHANNELS
+    mask_pattern: str | None = None
+    label_scheme: str = "hpa19"
+
+
+@lru_cache(maxsize=2)
+def open_source(options: SourceOptions) -> CropSource:
+    """Open a source; a process that has opened it gets the same again.
+
+    Raises:
+        InputError: a file or folder cannot be read, or options do not belong together.
+    """
+    is_folder = options.source.is_dir()
+    if is_folder != (options.masks is not None):
+        raise InputError(
+            options.source,
+            problem="a folder of images needs --masks DIR, a COCO JSON holds its masks",
+            remedy="give the folder and --masks, or the JSON alone",
+        )
+    if not is_folder and (options.labels or options.cell_labels):
+        raise InputError("--labels", problem="a COCO JSON holds its labels", remedy="leave it out")
+    return FolderSource(options) if is_folder else CocoSource(options)
+
+
+class CocoSource:
+    """A COCO JSON of convert_coco and its images."""
+
+    def __init__(self, options: SourceOptions) -> None:
+        data = open_coco(options.source)
+        root = options.images or data.images_root
+        if root is None:
+            raise InputError(
+                options.source, problem="names no folder of images", remedy="give --images DIR"
+            )
+        self.root = root
+        self.tables = _tables(options.source, options.groups)
+        self.notes: tuple[str, ...] = ()
+        self._images = data.images
+        self.ids = [image.hpa_id for image in data.images]
+        self._groups = _read_groups(options)
+        self._nuclei = {} if options.nuclei is None else find_masks(options.nuclei)
+
+    def image(self, at: int) -> SourceImage:
+        """Read one image's entry and its masks."""
+        image = self._images[at]
+        paths = {name: self.root / file for name, file in image.channel_files.items()}
+        return SourceImage(
+            ImageFiles(image.hpa_id, paths),
+            image.image_id,
+            image.image_labels,
+            self._groups.get(image.hpa_id, image.hpa_id),
+            cells=image.cells,
+            shape_hw=image.shape_hw,
+            nuclei=self._nuclei.get(image.hpa_id),
+            labels={
+                cell.cell_id: CellLabels(cell.hpa_indices, cell.hpa_probs) for cell in image.cells
+            },
+        )
+
+
+class FolderSource:
+    """Images and label images of the same ids, and tables of labels where there are any."""
+
+    def __init__(self, options: SourceOptions) -> None:
+        assert options.masks is not None
+        self.root = options.source
+        self.tables = _tables(options.labels, options.cell_labels, options.groups)
+        found = scan_images(options.source, options.channels, options.pattern)
+        masks = scan_masks(options.masks, options.mask_pattern)
+        self._files = {image.image_id: image for image in found.images}
+        self._masks, self._problems = masks.paths, found.problems | masks.problems
+        self._names = tuple(parse_channels(options.channels))
+        self._nuclei = {} if options.nuclei is None else find_masks(options.nuclei)
+        self._groups = _read_groups(options)
+        self._labels: dict[str, tuple[int, ...]] | None = None
+        self._cell_labels: dict[str, dict[int, tuple[int, ...]]] = {}
+        if options.labels is not None:
+            table = scan_image_labels(options.labels, options.label_scheme)
+            self._labels, self._problems = table.sets, self._problems | table.problems
+        if options.cell_labels is not None:
+            of_cells = scan_cell_labels(options.cell_labels, options.label_scheme)
+            self._cell_labels = of_cells.sets
+            self._problems |= of_cells.problems
+        self.ids = sorted(self._files)
+        unused = sorted(masks.paths.keys() - self._files.keys())
+        self.notes: tuple[str, ...] = ()
+        if unused:
+            self.notes = (f"{len(unused)} label images have no images and are left out",)
+        self._options = options
+
+    def image(self, at: int) -> SourceImage:
+        """Join one image's files and labels."""
+        hpa_id = self.ids[at]
+        of_cells = self._cell_labels.get(hpa_id, _EMPTY)
+        labels = self._labels_of(hpa_id, of_cells)
+        problem = self._problems.get(hpa_id)
+        if hpa_id not in self._masks:
+            problem = problem or InputError(
+                f"image {hpa_id}",
+                problem=f"has no mask in {self._options.masks}",
+                remedy="segment it (tools/segment.py) or remove its files",
+            )
+        if labels is None:
+            problem = problem or InputError(
+                f"image {hpa_id}",
+                problem=f"has no row in {self._options.labels}",
+                remedy="add the row, or leave --labels out",
+            )
+        return SourceImage(
+            self._files[hpa_id],
+            at + 1,
+            labels or (),
+            self._groups.get(hpa_id, hpa_id),
+            mask=self._masks.get(hpa_id),
+            nuclei=self._nuclei.get(hpa_id),
+            labels={cell_id: CellLabels(each) for cell_id, each in of_cells.items()},
+            problem=problem,
+        )
+
+    def _labels_of(
+        self, hpa_id: str, of_cells: Mapping[int, tuple[int, ...]]
+    ) -> tuple[int, ...] | None:
+        if self._labels is not None:
+            return self._labels.get(hpa_id)
+        together = set[int]().union(*of_cells.values())
+        return tuple(sorted(together))
+
+
+def _read_groups(options: SourceOptions) -> dict[str, str]:
+    return {} if options.groups is None else read_column(options.groups, options.group_column)
+
+
+def _tables(*paths: Path | None) -> tuple[Path, ...]:
+    return tuple(path for path in paths if path is not None)
