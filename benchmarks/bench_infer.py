@@ -33,6 +33,7 @@ import numpy as np
 
 from hpa_mmdet.compat import prepare
 from hpa_mmdet.masks.paste import paste_masks
+from hpa_mmdet.predictions.call_rules import CallRules
 
 prepare()
 import torch  # noqa: E402
@@ -94,7 +95,7 @@ def whole_tool(args: argparse.Namespace) -> dict[str, Any]:
     from hpa_mmdet.inference.predictor import Predictor
     from hpa_mmdet.inference.run import run_inference
     from hpa_mmdet.inference.store import CHUNK_IMAGES
-    from hpa_mmdet.inference.work import Worker, read_item
+    from hpa_mmdet.inference.stream import ImageStream, read_request
 
     config, checkpoint, images = map(Path, args.tool)
     if args.threads:
@@ -108,8 +109,8 @@ def whole_tool(args: argparse.Namespace) -> dict[str, Any]:
     )
     with tempfile.TemporaryDirectory() as folder:
         options = RunOptions(Path(folder), workers=args.workers, overwrite=True)
-        items = plan_run(images, predictor.channels, options).items
-        prepared = [predictor.prepare(read_item(item, predictor.channels)) for item in items]
+        planned = plan_run(images, predictor.channels, options).images
+        prepared = [predictor.prepare(read_request(one, predictor.channels)) for one in planned]
         chunks = [prepared[at : at + CHUNK_IMAGES] for at in range(0, len(prepared), CHUNK_IMAGES)]
         groups = [
             chunk[at : at + args.batch_size]
@@ -126,10 +127,10 @@ def whole_tool(args: argparse.Namespace) -> dict[str, Any]:
             started = clocks()
             run_inference(predictor, images, options)
             tool.append(clocks() - started)
-        parts = time_of_parts(Worker(images, predictor, options), items[:12])
+        parts = time_of_parts(ImageStream(predictor, images, ()), planned[:12])
     network_s, tool_s = np.min(network, axis=0), np.min(tool, axis=0)
     return {
-        "images": len(items),
+        "images": len(planned),
         "device": str(predictor.device),
         "threads": torch.get_num_threads(),
         "network_s": round(network_s[0], 2),
@@ -140,36 +141,32 @@ def whole_tool(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def time_of_parts(worker: Any, items: Any) -> dict[str, float]:
+def time_of_parts(stream: Any, planned: Any) -> dict[str, float]:
     """Processor time of each part of the tool by itself, in ms per image."""
-    from hpa_mmdet.inference.outputs.coco import write_coco_results
-    from hpa_mmdet.inference.outputs.submission import write_predictions
-    from hpa_mmdet.inference.outputs.table import write_table
-    from hpa_mmdet.inference.store import PredictionStore, line_of
-    from hpa_mmdet.inference.work import read_item
+    from hpa_mmdet.inference.outputs import write_output
+    from hpa_mmdet.inference.store import line_of, parse_line
+    from hpa_mmdet.inference.stream import read_request
 
-    predictor, out = worker.predictor, worker.options.out
+    predictor = stream.predictor
     times: dict[str, float] = {}
 
     def timed(name: str, call: Callable[[], Any]) -> Any:
         started = time.process_time()
         result = call()
-        times[name] = round((time.process_time() - started) * 1e3 / len(items), 2)
+        times[name] = round((time.process_time() - started) * 1e3 / len(planned), 2)
         return result
 
     channels = predictor.channels
-    requests = timed("read", lambda: [read_item(item, channels) for item in items])
+    requests = timed("read", lambda: [read_request(one, channels) for one in planned])
     images = timed("prepare", lambda: [predictor.prepare(request) for request in requests])
     answers = timed("network", lambda: [predictor.detect([image])[0] for image in images])
-    triples = list(zip(items, images, answers, strict=True))
-    stored = timed("finish", lambda: [worker.finish(*triple) for triple in triples])
-    lines = timed("lines", lambda: [line_of(image) for image in stored])
-    store = PredictionStore(out / "predictions", len(items))
-    store.write(0, lines)
-    found = [image.prediction for image in timed("read back", lambda: list(store.read([0])))]
-    timed("submission", lambda: write_predictions(out / "s.csv", found, 0.01))
-    timed("table", lambda: write_table(out, found, worker.calls))
-    timed("coco", lambda: write_coco_results(out / "c.json", found))
+    triples = list(zip(planned, requests, answers, strict=True))
+    stored = timed("finish", lambda: [stream.finish(*triple) for triple in triples])
+    lines = timed("lines", lambda: [line_of(one) for one in stored])
+    found = [one.prediction for one in timed("read back", lambda: [*map(parse_line, lines)])]
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("submission", "table", "coco"):
+            timed(kind, lambda kind=kind: write_output(kind, Path(folder), found, CallRules()))
     return times
 
 
@@ -181,7 +178,7 @@ def peak_memory(count: int) -> dict[str, Any]:
     from mmengine.structures import InstanceData
     from PIL import Image
 
-    from hpa_mmdet.inference.plan import WRITERS, RunOptions
+    from hpa_mmdet.inference.plan import OUTPUT_NAMES, RunOptions
     from hpa_mmdet.inference.predictor import Predictor
     from hpa_mmdet.inference.run import run_inference
     from hpa_mmdet.io.channels import CHANNELS
@@ -213,7 +210,7 @@ def peak_memory(count: int) -> dict[str, Any]:
             for channel in CHANNELS:
                 (folder / f"images/{number:04d}_{channel}.png").hardlink_to(folder / "pixels.png")
         predictor = Predictor(config, device="cpu")
-        write = tuple(name for name in WRITERS if name != "anndata")
+        write = tuple(name for name in OUTPUT_NAMES if name != "anndata")
         before = memory_mib("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
         run_inference(predictor, folder / "images", RunOptions(folder / "out", write=write))

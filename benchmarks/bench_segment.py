@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ideal_cells import crowd, ideal_prediction
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import DEFAULT_PATTERN, ImageFiles, find_images, read_channels
@@ -30,7 +31,6 @@ from hpa_mmdet.io.label_images import find_masks, read_label_image
 from hpa_mmdet.segment import WatershedSegmenter
 from hpa_mmdet.segment.agreement import Agreement, compare_cells
 from hpa_mmdet.segment.compare import count_matches, overlaps
-from hpa_mmdet.segment.ideal import crowd, ideal_prediction
 from hpa_mmdet.segment.labelling import label_cells
 
 CELL_CHANNELS = ("red", "blue", "yellow")

@@ -21,8 +21,8 @@ from rich.table import Table
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
-from hpa_mmdet.io.label_images import find_masks
+from hpa_mmdet.io.label_images import scan_masks
+from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.segment.agreement import Agreement, compare_files
 
 
@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("reference", type=Path, help="folder of label images that they are held against")
     add("--iou", type=float, nargs="+", default=[0.5, 0.6, 0.75], help="(default: 0.5 0.6 0.75)")
     add("--json", type=Path, help="write the counts of all and of each image here")
+    add("--overwrite", action="store_true", help="replace an older --json")
     return parser
 
 
@@ -41,35 +42,47 @@ def run(args: argparse.Namespace) -> int:
     """Compare image by image, print the sums."""
     if not all(0 < iou <= 1 for iou in args.iou):
         raise InputError("--iou", args.iou, "above 0 and at most 1", "correct it")
-    masks, reference = find_masks(args.masks), find_masks(args.reference)
+    outputs = OutputFiles(
+        "compare_masks", inputs=[args.masks, args.reference], overwrite=args.overwrite
+    )
+    if args.json:
+        outputs.claim(args.json)
+    found = {folder: scan_masks(folder) for folder in (args.masks, args.reference)}
+    masks, reference = found[args.masks].paths, found[args.reference].paths
     per_image: dict[str, list[Agreement]] = {}
-    failures: list[str] = []
+    failures = [
+        f"failed {image_id}: {problem}"
+        for folder in found.values()
+        for image_id, problem in folder.problems.items()
+    ]
     for image_id in sorted(set(masks) & set(reference)):
         try:
             per_image[image_id] = compare_files(reference[image_id], masks[image_id], args.iou)
         except InputError as error:
             failures.append(f"failed {image_id}: {error}")
-    failures += [f"only in {args.masks}: {each}" for each in sorted(set(masks) - set(reference))]
     failures += [
-        f"only in {args.reference}: {each}" for each in sorted(set(reference) - set(masks))
+        f"only in {args.masks}: {image_id}" for image_id in sorted(set(masks) - set(reference))
+    ]
+    failures += [
+        f"only in {args.reference}: {image_id}" for image_id in sorted(set(reference) - set(masks))
     ]
     print("\n".join(failures), end="\n" if failures else "", file=sys.stderr)
     if not per_image:
         print("compare_masks: no image in both folders could be compared", file=sys.stderr)
         return 2
-    sums = [sum(each, Agreement()) for each in zip(*per_image.values(), strict=True)]
-    _print(args.iou, sums, len(per_image))
+    sums = [sum(at_iou, Agreement()) for at_iou in zip(*per_image.values(), strict=True)]
     if args.json:
         content = {
             "images": len(per_image),
-            "all": [_plain(iou, each) for iou, each in zip(args.iou, sums, strict=True)],
+            "all": [_plain(iou, total) for iou, total in zip(args.iou, sums, strict=True)],
             "per_image": {
-                image_id: [_plain(iou, each) for iou, each in zip(args.iou, found, strict=True)]
-                for image_id, found in per_image.items()
+                image_id: [_plain(iou, count) for iou, count in zip(args.iou, counts, strict=True)]
+                for image_id, counts in per_image.items()
             },
         }
-        with atomic_path(args.json) as temporary:
+        with outputs.writing(args.json) as temporary:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    _print(args.iou, sums, len(per_image))
     return 1 if failures else 0
 
 
@@ -82,7 +95,7 @@ _COLUMNS = ("reference", "predicted", "matched", "missed", "extra", "split", "me
 
 
 def _plain(iou: float, found: Agreement) -> dict[str, float]:
-    return {"iou": iou, **{each: getattr(found, each) for each in _COLUMNS}, "f1": found.f1}
+    return {"iou": iou, **{name: getattr(found, name) for name in _COLUMNS}, "f1": found.f1}
 
 
 def _print(ious: Sequence[float], sums: Sequence[Agreement], images: int) -> None:
@@ -90,6 +103,6 @@ def _print(ious: Sequence[float], sums: Sequence[Agreement], images: int) -> Non
     for name in ("IoU", "ref.", "masks", *_COLUMNS[2:], "F1"):
         table.add_column(name, justify="right")
     for iou, found in zip(ious, sums, strict=True):
-        counts = [str(getattr(found, each)) for each in _COLUMNS]
+        counts = [str(getattr(found, name)) for name in _COLUMNS]
         table.add_row(f"{iou:g}", *counts, f"{found.f1:.3f}")
     Console().print(table)

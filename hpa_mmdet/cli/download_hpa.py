@@ -71,8 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print_addresses(table: Table) -> int:
-    for each in table.wanted:
-        print(f"{each.url}\t{each.image_id}_{each.channel}")
+    for wanted in table.wanted:
+        print(f"{wanted.url}\t{wanted.image_id}_{wanted.channel}")
     for problem in table.problems.values():
         print(f"download_hpa: {problem}", file=sys.stderr)
     return 1 if table.problems else 0

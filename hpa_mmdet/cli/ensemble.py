@@ -15,9 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
+from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.ensemble import ensemble
 from hpa_mmdet.inference.merge import MATCH_IOU
-from hpa_mmdet.inference.outputs.submission import write_predictions
+from hpa_mmdet.io.outputs import claim_output
+from hpa_mmdet.io.submission import write_submission
+from hpa_mmdet.predictions.call_rules import check_probability
+from hpa_mmdet.predictions.submission_rows import row_of_prediction
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,13 +34,21 @@ def build_parser() -> argparse.ArgumentParser:
     add("--iou", type=float, default=MATCH_IOU, help=f"overlap of one cell (default: {MATCH_IOU})")
     add("--min-confidence", type=float, default=0.01, metavar="P", help="leave weaker triples out")
     add("--max-triples", type=int, metavar="N", help="keep an image's N most confident triples")
+    add("--overwrite", action="store_true", help="replace --out if this tool wrote it")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Do the work of the tool; returns its exit status."""
+    check_probability(args.min_confidence, "--min-confidence")
+    check_probability(args.iou, "--iou")
+    if args.max_triples is not None and args.max_triples < 1:
+        raise InputError("--max-triples", args.max_triples, "1 or more", "correct it")
+    files = claim_output(args.out, "ensemble", inputs=args.sources, overwrite=args.overwrite)
     merged = ensemble(args.sources, args.weights, args.iou)
-    count = write_predictions(args.out, merged, args.min_confidence, args.max_triples)
+    rows = (row_of_prediction(image, args.min_confidence, args.max_triples) for image in merged)
+    with files.writing(args.out) as temporary:
+        count = write_submission(temporary, rows)
     print(f"ensemble: {count} images of {len(args.sources)} sources in {args.out}")
     return 0
 

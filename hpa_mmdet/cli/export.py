@@ -2,7 +2,7 @@ r"""Write a trained model as safetensors and JSON, which load without running co
 
 Example:
     python tools/export.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py \
-        work_dirs/demo/train/epoch_2.pth --out work_dirs/demo/model
+        work_dirs/demo/train/fitted.pth --out work_dirs/demo/model
     python tools/infer.py work_dirs/demo/model.json work_dirs/demo/model.safetensors \
         IMAGES --out DIR
 
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Do the work of the tool; returns its exit status."""
     from hpa_mmdet.inference.export import export_model
     from hpa_mmdet.inference.model_files import load_model
-    from hpa_mmdet.inference.thresholds import read_thresholds
+    from hpa_mmdet.predictions.call_rules import read_thresholds
 
     thresholds = None if args.thresholds is None else read_thresholds(args.thresholds)
     loaded = load_model(args.config, args.checkpoint, options=args.cfg_options)

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
-from hpa_mmdet.errors import InputError
 from hpa_mmdet.segment.weights import export_plain
 
 
@@ -31,9 +30,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Do the work of the tool; returns its exit status."""
-    if args.out.exists() and not args.overwrite:
-        raise InputError(args.out, "a file", "none yet", "give --overwrite")
-    tensors = export_plain(args.weights, args.out, trust_pickle=args.trust_pickle)
+    tensors = export_plain(
+        args.weights, args.out, trust_pickle=args.trust_pickle, overwrite=args.overwrite
+    )
     print(f"{tensors} tensors: {args.out}")
     return 0
 

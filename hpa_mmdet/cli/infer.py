@@ -2,7 +2,8 @@ r"""Find the cells of a folder of images and name what each shows.
 
 Example:
     python tools/infer.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py \
-        work_dirs/demo/train/epoch_2.pth work_dirs/demo/data/test --out work_dirs/demo/infer
+        work_dirs/demo/train/fitted.pth work_dirs/demo/data/test \
+        --out work_dirs/demo/infer
 
 Exit status: 0 all done; 1 done, but some images failed (listed in infer_report.json, each
 with an empty row in the submission); 2 bad arguments or input.
@@ -13,7 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
-from hpa_mmdet.inference.arguments import add_run_arguments, run_options
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.plan import DEFAULT_OUTPUTS, OUTPUT_NAMES, RunOptions
+from hpa_mmdet.io.channels import DEFAULT_PATTERN
+from hpa_mmdet.jobs.engines import ENGINES
+from hpa_mmdet.jobs.shards import parse_shard
+from hpa_mmdet.predictions.call_rules import read_thresholds
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -25,7 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("config", type=Path, help="the model's config, or the .json of tools/export.py")
     add("checkpoint", type=Path, help="the .pth of training, or the .safetensors of the export")
     add("images", type=Path, help="folder of <id>_<channel>.png files")
-    add_run_arguments(parser)
+    add("--out", type=Path, required=True, help="folder for all results")
+    _add_run_arguments(parser)
     add = parser.add_argument_group("how the model is used").add_argument
     add("--device", default="auto", help="auto, cpu, cuda:0, ... (default: auto)")
     add("--amp", action="store_true", help="half precision on the device")
@@ -34,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--tta",
         choices=("none", "flips", "d4"),
         default="none",
-        help="average over 4 flips or all 8 turns of the image (default: none)",
+        help="average over 4 flips or all 8 symmetries of the image (default: none)",
     )
     add(
         "--input-scale",
@@ -56,9 +63,73 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says which images are done, how, and what is written."""
+    add = parser.add_argument_group("which images").add_argument
+    add(
+        "--instances",
+        choices=("model", "masks"),
+        default="model",
+        help="find the cells, or name those of --masks (default: model)",
+    )
+    add("--masks", type=Path, help="folder of label images, for --instances masks")
+    add("--pattern", default=DEFAULT_PATTERN, help=f"names of the files ({DEFAULT_PATTERN})")
+    add(
+        "--channels",
+        nargs="+",
+        metavar="NAME[=WORD]",
+        help="channels, or the words that stand for them in file names",
+    )
+    add(
+        "--sample-submission",
+        type=Path,
+        metavar="CSV",
+        help="predict exactly its images, so that the submission has its ids",
+    )
+    add("--workers", type=int, default=2, help="threads that read, and that write (default: 2)")
+    add("--engine", choices=ENGINES, default="local", help="ray: on a cluster (extra `cluster`)")
+    add(
+        "--shard",
+        default="1/1",
+        metavar="I/N",
+        help="do the I-th of N parts; the one that ends last writes the results",
+    )
+    add("--resume", action="store_true", help="go on with the run in --out")
+    add("--overwrite", action="store_true", help="throw the run in --out away")
+    add = parser.add_argument_group("what is written").add_argument
+    add(
+        "--write",
+        default=",".join(DEFAULT_OUTPUTS),
+        metavar="LIST",
+        help=f"out of {','.join(OUTPUT_NAMES)} (default: {','.join(DEFAULT_OUTPUTS)})",
+    )
+    add(
+        "--min-confidence",
+        type=float,
+        default=0.01,
+        metavar="P",
+        help="leave less confident triples out of the submission (default: 0.01)",
+    )
+    add("--max-triples", type=int, metavar="N", help="keep an image's N most confident triples")
+    add(
+        "--call-score",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="p(cell) from which on a cell is in table, labels, pictures, AnnData (default: 0.5)",
+    )
+    add(
+        "--thresholds",
+        type=Path,
+        metavar="JSON",
+        help="19 probabilities from which on a class is called, or the JSON of "
+        "tools/evaluate.py (default: those stored with the model, else 0.5)",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Do the work of the tool; returns its exit status."""
-    options = run_options(args)
+    options = _run_options(args)
     from hpa_mmdet.inference.predictor import Predictor
     from hpa_mmdet.inference.run import run_inference
 
@@ -76,10 +147,41 @@ def run(args: argparse.Namespace) -> int:
         options=args.cfg_options,
     )
     report = run_inference(predictor, args.images, options)
-    report.write(args.out / "infer_report.json")
     print(report.summary())
     print(f"infer: results in {args.out}")
     return report.exit_status
+
+
+def _run_options(args: argparse.Namespace) -> RunOptions:
+    if args.instances == "masks" and args.masks is None:
+        raise InputError(
+            "--instances masks",
+            problem="needs --masks DIR",
+            remedy="give the folder of label images",
+        )
+    if args.masks is not None and args.instances != "masks":
+        raise InputError(
+            "--masks", problem="needs --instances masks", remedy="add it, or leave out --masks"
+        )
+    if args.workers < 1:
+        raise InputError("--workers", args.workers, "1 or more", "correct it")
+    return RunOptions(
+        out=args.out,
+        masks=args.masks,
+        pattern=args.pattern,
+        channel_words=tuple(args.channels) if args.channels else None,
+        write=tuple(word for word in args.write.split(",") if word),
+        workers=args.workers,
+        engine=args.engine,
+        shard=parse_shard(args.shard),
+        resume=args.resume,
+        overwrite=args.overwrite,
+        sample_submission=args.sample_submission,
+        min_confidence=args.min_confidence,
+        max_triples=args.max_triples,
+        call_score=args.call_score,
+        thresholds=None if args.thresholds is None else read_thresholds(args.thresholds),
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

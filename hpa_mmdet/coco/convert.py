@@ -28,7 +28,7 @@ from hpa_mmdet.jobs.fingerprint import fingerprint
 from hpa_mmdet.jobs.parts import PartFolder, PartJob, read_lines, run_parts
 from hpa_mmdet.jobs.shards import Shard
 
-TOOL = "convert_coco"
+_TOOL = "convert_coco"
 REPORT_ENDING = ".report.json"
 PLAN_KEY = "plan"
 """Key of a shard's `info`: what was to be converted and how, which all shards must share."""
@@ -80,7 +80,7 @@ def convert(
         partial(convert_image, sources=sources, options=options),
         _hpa_id,
         files_of,
-        PartFolder(out.with_name(f"{out.name}.parts"), TOOL),
+        PartFolder(out.with_name(f"{out.name}.parts"), _TOOL),
         (sources, options),
     )
     parts = run_parts(job, tasks, report, workers=workers, engine=engine)
@@ -102,7 +102,7 @@ def _claim(
 ) -> OutputFiles:
     """See that all files may be written, before the work begins."""
     given = [getattr(sources, source.name) for source in fields(sources)]
-    outputs = OutputFiles(TOOL, inputs=given, overwrite=overwrite, fingerprint=mark)
+    outputs = OutputFiles(_TOOL, inputs=given, overwrite=overwrite, fingerprint=mark)
     # the cells' file comes last, so where it is there the earlier run was whole
     outputs.of_fingerprint("").claim(files.of("cells"))
     for annotated in files.annotated(sources, options)[:-1]:

@@ -71,7 +71,7 @@ class Sources:
 
 
 @dataclass
-class Plan:
+class ConversionPlan:
     """All tasks by rising id, and what the report should say about the sources."""
 
     tasks: list[ImageTask]
@@ -79,7 +79,7 @@ class Plan:
     failures: list[Failure] = field(default_factory=list)
 
 
-def plan_conversion(sources: Sources, options: ConvertOptions) -> Plan:
+def plan_conversion(sources: Sources, options: ConvertOptions) -> ConversionPlan:
     """Join folders and tables by image id.
 
     Raises:
@@ -100,7 +100,7 @@ def plan_conversion(sources: Sources, options: ConvertOptions) -> Plan:
         problems |= {} if scanned is None else scanned.problems
     ids = sorted(masks.paths.keys() | files.keys())
     problems |= _name_problems(ids, files)
-    plan = Plan(
+    plan = ConversionPlan(
         [
             ImageTask(
                 image_id,
@@ -148,7 +148,7 @@ def _name_problems(ids: Sequence[str], files: Mapping[str, ImageFiles]) -> dict[
     return problems
 
 
-def describe_plan(plan: Plan, sources: Sources, options: ConvertOptions) -> Json:
+def describe_plan(plan: ConversionPlan, sources: Sources, options: ConvertOptions) -> Json:
     """Describe what is to be converted and how, so that shards can be compared.
 
     Folders and times of files do not count, since each machine may have a copy.
@@ -223,7 +223,7 @@ def _image_labels(
     return found
 
 
-def _tell(plan: Plan, path: Path, table: ImageTable | CellTable, ids: set[str]) -> None:
+def _tell(plan: ConversionPlan, path: Path, table: ImageTable | CellTable, ids: set[str]) -> None:
     """Say what of a table is not used, and which labels may be doubted."""
     without_files = sorted(table.sets.keys() - ids - table.problems.keys())
     if without_files:

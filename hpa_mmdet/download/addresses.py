@@ -84,7 +84,7 @@ def read_wanted(path: Path, channels: Sequence[str], template: str = ATLAS_TEMPL
             if image_id in seen:
                 raise InputError(where, f"{image_id} again", "one row per image", "drop the row")
             seen.add(image_id)
-            gene = next((row[each] for each in GENE_COLUMNS if row.get(each)), "")
+            gene = _first(row, GENE_COLUMNS)
             gene = re.split(r"[,;|\s]", gene)[0]
             table.wanted.extend(
                 Wanted(image_id, channel, url, gene) for channel, url in addresses.items()
@@ -123,19 +123,25 @@ def _rows(path: Path) -> list[tuple[str, dict[str, str]]]:
 def _addresses(
     row: Mapping[str, str], channels: Sequence[str], template: str, where: str
 ) -> tuple[str, dict[str, str]]:
-    address = next((row[each] for each in URL_COLUMNS if row.get(each)), "")
-    id_text = next((row[each] for each in ID_COLUMNS if row.get(each)), "")
-    if not id_text and all(row.get(each) for each in _PLATE_COLUMNS):
-        id_text = "_".join(row[each] for each in _PLATE_COLUMNS)
+    address = _first(row, URL_COLUMNS)
+    id_text = _first(row, ID_COLUMNS)
+    if not id_text and all(row.get(column) for column in _PLATE_COLUMNS):
+        id_text = "_".join(row[column] for column in _PLATE_COLUMNS)
     if not address and "://" in id_text:
         address = id_text
     if "://" in id_text or not id_text:
         id_text = _id_of_address(address)
     image_id = check_image_id(id_text, where)
     if address:
-        return image_id, {each: channel_address(address, each, where) for each in channels}
+        return image_id, {channel: channel_address(address, channel, where) for channel in channels}
     fields = {**row, "id": image_id}
-    return image_id, {each: fill(template, {**fields, "channel": each}, where) for each in channels}
+    return image_id, {
+        channel: fill(template, {**fields, "channel": channel}, where) for channel in channels
+    }
+
+
+def _first(row: Mapping[str, str], columns: Sequence[str]) -> str:
+    return next((row[column] for column in columns if row.get(column)), "")
 
 
 def _id_of_address(address: str) -> str:

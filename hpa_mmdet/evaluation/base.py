@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from mmengine.evaluator import BaseMetric
 
-from hpa_mmdet.evaluation.outputs import ImageOutput, find_truth, read_output
+from hpa_mmdet.evaluation.read_samples import find_truth, read_prediction
 from hpa_mmdet.localizations import LOCALIZATIONS
+from hpa_mmdet.predictions.cells import ImagePrediction
 from hpa_mmdet.scoring.truth import TruthImage, read_truth
 
 
@@ -37,12 +38,12 @@ class TruthMetric(BaseMetric):
         return read_truth(Path(self.ann_file))
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the predictions of a batch; see `read_output` for what a sample holds."""
+        """Keep the predictions of a batch; see `read_prediction` for what a sample holds."""
         for sample in data_samples:
             image = find_truth(sample, self.truth)
-            self.results.append(read_output(sample, image, with_masks=self.needs_masks))
+            self.results.append(read_prediction(sample, image, with_masks=self.needs_masks))
 
-    def pairs(self, results: Sequence[ImageOutput]) -> list[tuple[TruthImage, ImageOutput]]:
+    def pairs(self, results: Sequence[ImagePrediction]) -> list[tuple[TruthImage, ImagePrediction]]:
         """Put each image's truth beside its prediction, each image once."""
         once = {result.image_id: result for result in results}
         return [(self.truth[image_id], result) for image_id, result in once.items()]
@@ -53,7 +54,7 @@ class TruthMetric(BaseMetric):
             return {}
         classes = zip(LOCALIZATIONS, values, strict=True)
         return {
-            f"{name}_{each.hpa_index:02d}_{each.short_name.replace(' ', '_')}": float(value)
-            for each, value in classes
+            f"{name}_{shown.hpa_index:02d}_{shown.short_name.replace(' ', '_')}": float(value)
+            for shown, value in classes
             if value == value
         }

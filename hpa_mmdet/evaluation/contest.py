@@ -6,7 +6,7 @@ from typing import Any
 from mmdet.registry import METRICS
 
 from hpa_mmdet.evaluation.base import TruthMetric
-from hpa_mmdet.evaluation.outputs import ImageOutput
+from hpa_mmdet.predictions.cells import ImagePrediction
 from hpa_mmdet.scoring.contest import IOU_THRESHOLD, ContestScorer
 from hpa_mmdet.scoring.detections import detections_of_cells
 
@@ -29,10 +29,12 @@ class ContestMetric(TruthMetric):
         super().__init__(**kwargs)
         self.iou_threshold = iou_threshold
 
-    def compute_metrics(self, results: Sequence[ImageOutput]) -> dict[str, float]:
+    def compute_metrics(self, results: Sequence[ImagePrediction]) -> dict[str, float]:
         """Score the images that were shown."""
         scorer = ContestScorer(self.iou_threshold)
         for image, output in self.pairs(results):
-            scorer.add(image, detections_of_cells(output.masks, output.class_scores))
+            scorer.add(
+                image, detections_of_cells([cell.rle for cell in output.cells], output.class_scores)
+            )
         result = scorer.result(tie_orders=0)
         return {"map": result.contest_map, **self.by_class("ap", result.ap.tolist())}

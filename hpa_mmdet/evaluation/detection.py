@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mmdet.registry import METRICS
 
 from hpa_mmdet.evaluation.base import TruthMetric
-from hpa_mmdet.evaluation.outputs import ImageOutput
+from hpa_mmdet.predictions.cells import ImagePrediction
 from hpa_mmdet.scoring.detection import DetectionCollector
 
 
@@ -18,11 +18,11 @@ class CellDetectionMetric(TruthMetric):
 
     default_prefix = "cells"
 
-    def compute_metrics(self, results: Sequence[ImageOutput]) -> dict[str, float]:
+    def compute_metrics(self, results: Sequence[ImagePrediction]) -> dict[str, float]:
         """Score the images that were shown."""
         collect = DetectionCollector()
         for image, output in self.pairs(results):
-            collect.add(image, output.masks, output.cell_scores)
+            collect.add(image, [cell.rle for cell in output.cells], output.cell_scores)
         found = collect.result()
         return {
             f"{name}_{round(100 * at)}": value

@@ -8,7 +8,7 @@ from mmdet.registry import METRICS
 from numpy.typing import NDArray
 
 from hpa_mmdet.evaluation.base import TruthMetric
-from hpa_mmdet.evaluation.outputs import ImageOutput
+from hpa_mmdet.predictions.cells import ImagePrediction
 from hpa_mmdet.scoring.cells import CellCollector, score_cells
 from hpa_mmdet.scoring.contest import IOU_THRESHOLD
 from hpa_mmdet.scoring.images import ImageCollector, Pooling
@@ -35,16 +35,17 @@ class CellLocalizationMetric(TruthMetric):
         super().__init__(**kwargs)
         self.iou_threshold = iou_threshold
 
-    def compute_metrics(self, results: Sequence[ImageOutput]) -> dict[str, float]:
+    def compute_metrics(self, results: Sequence[ImagePrediction]) -> dict[str, float]:
         """Score the images that were shown."""
         collect = CellCollector()
         for image, output in self.pairs(results):
             scores = output.localization_scores
-            if output.cell_ids is None:
-                iou = mask_iou(output.masks, image.rles)
+            cell_ids = [cell.cell_id for cell in output.cells if cell.cell_id is not None]
+            if len(cell_ids) < len(output.cells) or not cell_ids:
+                iou = mask_iou([cell.rle for cell in output.cells], image.rles)
                 collect.add_overlaps(image, scores, iou, self.iou_threshold)
             else:
-                collect.add(image, scores, _rows_of(image, output.cell_ids))
+                collect.add(image, scores, _rows_of(image, cell_ids))
         table = collect.table()
         result = score_cells(table, resamples=0)
         return {
@@ -75,14 +76,14 @@ class ImageLocalizationMetric(TruthMetric):
         super().__init__(**kwargs)
         self.pooling = pooling
 
-    def compute_metrics(self, results: Sequence[ImageOutput]) -> dict[str, float]:
+    def compute_metrics(self, results: Sequence[ImagePrediction]) -> dict[str, float]:
         """Score the images that were shown."""
         pooled, head = ImageCollector(self.pooling), ImageCollector("max")
         pairs = self.pairs(results)
         for image, output in pairs:
             pooled.add(image.image_labels, output.class_scores)
             if output.image_probs is not None:
-                head.add(image.image_labels, output.image_probs[None])
+                head.add(image.image_labels, output.image_probs[None].astype(np.float64))
         result = pooled.result(resamples=0)
         figures = {"map": result.mean_ap.value, **self.by_class("ap", result.ap.tolist())}
         if pairs and all(output.image_probs is not None for _, output in pairs):

@@ -1,12 +1,11 @@
 """Pictures of what the network finds, in TensorBoard while it trains.
 
-H, W: image size in pixels; N: cells found; S: side of a predicted mask; K = 19.
+H, W: image size in pixels; C: channels.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmdet.registry import DATASETS, HOOKS
@@ -16,7 +15,11 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from numpy.typing import NDArray
 
-from hpa_mmdet.pages.draw import DrawnCell, draw_cells, named, outline
+from hpa_mmdet.pages.draw import draw_cells
+from hpa_mmdet.predictions.call_rules import CallRules
+from hpa_mmdet.predictions.cells import ImagePrediction
+from hpa_mmdet.predictions.drawing import draw_called
+from hpa_mmdet.predictions.instances import read_instances
 
 
 @HOOKS.register_module()
@@ -27,8 +30,7 @@ class PredictionPictures(Hook):
         dataset: config of a data set whose pipeline ends in `PackCells`, not augmented.
         count: images, the first of the data set.
         interval: epochs between the drawings; the fitted model is drawn too.
-        least_score: cells below it are left out.
-        names: at most so many localizations are written at a cell.
+        least_score: p(cell) from which on a cell is drawn.
         shown_channels: input channels that become red, green and blue of the picture.
     """
 
@@ -40,11 +42,10 @@ class PredictionPictures(Hook):
         count: int = 4,
         interval: int = 5,
         least_score: float = 0.5,
-        names: int = 2,
         shown_channels: Sequence[int] = (0, 1, 2),
     ) -> None:
         self.dataset_config, self.count, self.interval = dataset, count, interval
-        self.least_score, self.names = least_score, names
+        self.rules = CallRules(cell_score=least_score)
         self.shown_channels = tuple(shown_channels)
         self._items: list[dict[str, Any]] | None = None
 
@@ -84,47 +85,7 @@ class PredictionPictures(Hook):
             (H, W, 3) uint8.
         """
         picture = np.ascontiguousarray(channels[list(self.shown_channels)].transpose(1, 2, 0))
-        found = found.cpu()
-        boxes = getattr(found.bboxes, "tensor", found.bboxes).numpy()
-        cells: list[DrawnCell] = []
-        for row in (found.scores >= self.least_score).nonzero()[:, 0].tolist():
-            if "mask_probs" in found:
-                cell = paste_outline(found.mask_probs[row].numpy(), boxes[row], picture.shape[:2])
-            else:
-                cell = whole_outline(found.masks.masks[row] > 0)
-            if cell is None:
-                continue
-            if "localization_scores" in found:
-                scores = found.localization_scores[row].numpy()
-                first = np.argsort(-scores, kind="stable")[: self.names]
-                cell = named(cell, first.tolist(), scores[first].tolist())
-            cells.append(cell)
-        return draw_cells(picture, cells)
-
-
-def paste_outline(
-    mask_probs: NDArray[np.floating], box_xyxy: NDArray[np.floating], shape_hw: tuple[int, int]
-) -> DrawnCell | None:
-    """Outline a predicted mask.
-
-    Args:
-        mask_probs: (S, S) in 0..1, stretched over the box.
-        box_xyxy: in pixels of the picture.
-        shape_hw: of the picture.
-
-    Returns:
-        None where no pixel of the picture is at least 0.5.
-    """
-    left, top = (max(int(np.floor(start)), 0) for start in box_xyxy[:2])
-    right = min(int(np.ceil(box_xyxy[2])), shape_hw[1])
-    bottom = min(int(np.ceil(box_xyxy[3])), shape_hw[0])
-    if right <= left or bottom <= top:
-        return None
-    size_wh = (right - left, bottom - top)
-    mask = cv2.resize(mask_probs.astype(np.float32), size_wh) >= 0.5
-    return outline(mask, (left, top)) if mask.any() else None
-
-
-def whole_outline(mask: NDArray[np.bool_]) -> DrawnCell | None:
-    """Outline a mask of the picture's size, (H, W); None where it has no pixel."""
-    return outline(mask) if mask.any() else None
+        height, width = picture.shape[:2]
+        cells = read_instances(found, (height, width), "prediction")
+        prediction = ImagePrediction("", width, height, cells)
+        return draw_cells(picture, draw_called(prediction, self.rules))

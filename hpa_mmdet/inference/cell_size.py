@@ -1,26 +1,21 @@
-"""Whether the cells of some images have the size at which the model learned.
+"""Whether the cells of a run have the size at which the model learned.
 
 A cell's diameter is that of the circle of its area. A model that is shown cells at another
-size than in training cuts them into pieces or takes several for one, so what it finds
-says little: cells are measured on given masks, or by the watershed segmenter.
+size than in training cuts them into pieces or takes several for one.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.settings import InputSettings
-from hpa_mmdet.inference.views import ImageRequest
-from hpa_mmdet.io.large_images import LargeImage
-from hpa_mmdet.segment.watershed import WatershedSegmenter
+from hpa_mmdet.predictions.call_rules import CallRules
+from hpa_mmdet.predictions.cells import ImagePrediction
 
 _LARGEST_JSON = 64 * 2**20  # more takes longer to read than a hint is worth
-_LARGEST_IMAGE = 16 * 2**20
 _STRONGLY = 1.6
 _FEWEST_CELLS = 5
 
@@ -46,13 +41,13 @@ def training_diameter_px(config: Mapping[str, Any], settings: InputSettings) -> 
             return None
         content = json.loads(path.read_text(encoding="utf-8"))
         scale_of = {
-            each["id"]: settings.scale_of((each["height"], each["width"]))
-            for each in content["images"]
+            image["id"]: settings.scale_of((image["height"], image["width"]))
+            for image in content["images"]
         }
         diameters = [
-            _diameter(each["area"]) * scale_of[each["image_id"]]
-            for each in content["annotations"]
-            if not each.get("touches_border")
+            _diameter(annotation["area"]) * scale_of[annotation["image_id"]]
+            for annotation in content["annotations"]
+            if not annotation.get("touches_border")
         ]
     except (OSError, ValueError, KeyError, TypeError):
         return None  # it is a hint: training checks the file
@@ -60,52 +55,39 @@ def training_diameter_px(config: Mapping[str, Any], settings: InputSettings) -> 
 
 
 def compare_sizes(
-    requests: Iterable[ImageRequest], settings: InputSettings, trained_px: float
+    predictions: Iterable[ImagePrediction],
+    rules: CallRules,
+    settings: InputSettings,
+    trained_px: float,
 ) -> str | None:
-    """Say if the cells of some images have quite another size than those of training.
+    """Say if the called cells of some images have quite another size than those of training.
 
     Args:
-        requests: a few images, with masks where cells are given.
+        predictions: a few images.
+        rules: which of their cells count; those at the border do not.
         settings: how large the network sees them.
         trained_px: median diameter in training, in pixels of the network's input.
 
     Returns:
         A line that proposes an --input-scale, or None.
     """
-    seen: list[float] = []
+    diameters: list[float] = []
     scale = 1.0
-    for request in requests:
-        scale = settings.scale_of(request.shape_hw)
-        seen += _diameters(request, settings.channels)
-    if len(seen) < _FEWEST_CELLS:
+    for prediction in predictions:
+        scale = settings.scale_of(prediction.shape_hw)
+        cells = (cell for _, cell in rules.cells(prediction))
+        diameters += [_diameter(cell.area) for cell in cells if not cell.runs.touches_border]
+    if len(diameters) < _FEWEST_CELLS:
         return None
-    median = float(np.median(seen))
+    median = float(np.median(diameters))
     shown = median * scale
     if 1 / _STRONGLY < shown / trained_px < _STRONGLY:
         return None
     return (
-        f"cells here look about {median:.0f} pixels across, {shown:.0f} as the network sees "
+        f"cells here are about {median:.0f} pixels across, {shown:.0f} as the network sees "
         f"them, and it learned on {trained_px:.0f}: --input-scale {trained_px / median:.2g} "
         "would show them as in training"
     )
-
-
-def _diameters(request: ImageRequest, channels: Sequence[str]) -> list[float]:
-    """Those of the cells of one image that do not touch its border."""
-    labels: NDArray[np.integer] | None = request.label_image
-    if labels is None:
-        if "blue" not in channels or request.shape_hw[0] * request.shape_hw[1] > _LARGEST_IMAGE:
-            return []
-        if isinstance(request.image, LargeImage):
-            return []
-        planes = {name: request.image[..., at] for at, name in enumerate(channels)}
-        try:
-            labels = WatershedSegmenter()(planes, request.image_id).cells
-        except InputError:
-            return []
-    at_border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    ids, areas = np.unique(labels, return_counts=True)
-    return [_diameter(area) for area in areas[(ids > 0) & ~np.isin(ids, at_border)]]
 
 
 def _diameter(area: float) -> float:

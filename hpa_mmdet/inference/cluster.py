@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.framing import Framing
-from hpa_mmdet.inference.plan import Item, RunOptions
+from hpa_mmdet.inference.outputs import Output
+from hpa_mmdet.inference.plan import PlannedImage, RunOptions
 from hpa_mmdet.inference.predictor import Predictor
-from hpa_mmdet.inference.views import PreparedImage
-from hpa_mmdet.inference.work import Worker, read_item
+from hpa_mmdet.inference.stream import ImageStream, read_request
+from hpa_mmdet.inference.views import PreparedImage, ViewMaker
 from hpa_mmdet.jobs.engines import ray_cluster, use_one_thread
 from hpa_mmdet.jobs.run import attempt
 
@@ -26,14 +26,15 @@ _CHUNKS_AHEAD = 2  # per model: one in work, one ready
 
 
 def predict_chunks_on_ray(
-    worker: Worker, chunks: Sequence[tuple[int, Sequence[Item]]]
+    stream: ImageStream, chunks: Sequence[tuple[int, Sequence[PlannedImage]]], options: RunOptions
 ) -> Iterator[tuple[int, list[str]]]:
     """Predict chunks on a cluster.
 
     Args:
-        worker: as for a local run; its predictor is built anew in each model actor. Files
+        stream: as for a local run; its predictor is built anew in each model actor. Files
             and the folder of results must have the same paths on all machines.
-        chunks: number and items of each.
+        chunks: number and images of each.
+        options: of the run.
 
     Yields:
         The number and the lines of each chunk, as they are done.
@@ -41,41 +42,44 @@ def predict_chunks_on_ray(
     Raises:
         InputError: Ray is not installed, or a process died again and again.
     """
-    with ray_cluster(max(2, worker.options.workers)) as ray:
-        models = _start_models(ray, worker)
+    with ray_cluster(max(2, options.workers)) as ray:
+        models = _start_models(ray, stream)
         decode = ray.remote(num_cpus=1, max_retries=_RETRIES)(_decode)
-        framing = ray.put(worker.predictor.framing)
+        view_maker = ray.put(stream.predictor.view_maker)
         waiting = list(reversed(chunks))
         running: dict[Any, tuple[int, Any]] = {}
         idle = [model for model in models for _ in range(_CHUNKS_AHEAD)]
         while waiting or running:
             while waiting and idle:
-                number, items = waiting.pop()
+                number, planned = waiting.pop()
                 model = idle.pop(0)
-                images = [decode.remote(item, framing) for item in items]
-                running[model.predict.remote(items, *images)] = (number, model)
+                images = [decode.remote(image, view_maker) for image in planned]
+                running[model.predict.remote(planned, *images)] = (number, model)
             (done, *_), _ = ray.wait(list(running), num_returns=1)
             number, model = running.pop(done)
             idle.append(model)
-            yield number, _result(ray, done, worker)
+            yield number, _result(ray, done, stream.predictor)
 
 
-def _start_models(ray: Any, worker: Worker) -> list[Any]:
+def _start_models(ray: Any, stream: ImageStream) -> list[Any]:
     resources = ray.cluster_resources()
     gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
-    on_gpu = gpus > 0 and worker.predictor.device.type == "cuda"
+    on_gpu = gpus > 0 and stream.predictor.device.type == "cuda"
     # half of the processors decode where there is no GPU to do the rest
     count = gpus if on_gpu else max(1, cpus // 2)
     actor = ray.remote(
         num_cpus=1, num_gpus=1 if on_gpu else 0, max_restarts=-1, max_task_retries=_RETRIES
     )(_Model)
     # Ray shows each actor its own GPU only, under the same name
-    arguments = {**worker.predictor.arguments, "device": "cuda" if on_gpu else "cpu"}
+    arguments = {**stream.predictor.arguments, "device": "cuda" if on_gpu else "cpu"}
     threads = torch.get_num_threads()
-    return [actor.remote(arguments, worker.images, worker.options, threads) for _ in range(count)]
+    return [
+        actor.remote(arguments, stream.images, stream.outputs, stream.workers, threads)
+        for _ in range(count)
+    ]
 
 
-def _result(ray: Any, reference: Any, worker: Worker) -> list[str]:
+def _result(ray: Any, reference: Any, predictor: Predictor) -> list[str]:
     try:
         lines, notes = ray.get(reference)
     except ray.exceptions.RayActorError as error:
@@ -85,36 +89,42 @@ def _result(ray: Any, reference: Any, worker: Worker) -> list[str]:
             "one that lives",
             "look for a full memory in Ray's logs, then run again with --resume",
         ) from error
-    worker.predictor.notes.extend(note for note in notes if note not in worker.predictor.notes)
+    predictor.notes.extend(note for note in notes if note not in predictor.notes)
     return list(lines)
 
 
-def _decode(item: Item, framing: Framing) -> PreparedImage | InputError:
+def _decode(planned: PlannedImage, view_maker: ViewMaker) -> PreparedImage | InputError:
     use_one_thread()
-    return attempt(lambda each: framing.prepare(read_item(each, framing.settings.channels)), item)
+    channels = view_maker.settings.channels
+    return attempt(lambda image: view_maker.prepare(read_request(image, channels)), planned)
 
 
 class _Model:
     """The network in a process of its own."""
 
     def __init__(
-        self, arguments: dict[str, Any], images: Path, options: RunOptions, threads: int
+        self,
+        arguments: dict[str, Any],
+        images: Path,
+        outputs: Sequence[Output],
+        workers: int,
+        threads: int,
     ) -> None:
         torch.set_num_threads(threads)  # as the local run has them, since sums depend on it
-        self.worker = Worker(images, Predictor(**arguments), options)
-        self.group_size = self.worker.predictor.batch_size
+        self.stream = ImageStream(Predictor(**arguments), images, outputs, workers)
+        self.group_size = self.stream.predictor.batch_size
 
     def predict(
-        self, items: Sequence[Item], *images: PreparedImage | InputError
+        self, planned: Sequence[PlannedImage], *images: PreparedImage | InputError
     ) -> tuple[list[str], list[str]]:
         """Give the lines of a chunk, and what there is to be noted."""
-        by_id = {item.files.image_id: image for item, image in zip(items, images, strict=True)}
+        by_id = {image.image_id: found for image, found in zip(planned, images, strict=True)}
 
-        def prepared(item: Item) -> PreparedImage:
-            image = by_id[item.files.image_id]
-            if isinstance(image, InputError):
-                raise image
-            return image
+        def prepared(image: PlannedImage) -> PreparedImage:
+            found = by_id[image.image_id]
+            if isinstance(found, InputError):
+                raise found
+            return found
 
-        lines = list(self.worker.lines(items, self.group_size, prepared))
-        return lines, self.worker.predictor.notes
+        lines = list(self.stream.lines(planned, self.group_size, prepared))
+        return lines, self.stream.predictor.notes

@@ -46,7 +46,7 @@ def export_model(
     """
     from safetensors.torch import save_file
 
-    chosen = tuple(loaded.thresholds.values if thresholds is None else thresholds)
+    chosen = tuple(loaded.rules.thresholds if thresholds is None else thresholds)
     if len(chosen) != NUM_LOCALIZATIONS:
         raise InputError(
             "thresholds", f"{len(chosen)} numbers", f"{NUM_LOCALIZATIONS}, one per class",

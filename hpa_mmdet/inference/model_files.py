@@ -22,7 +22,7 @@ import hpa_mmdet.models  # noqa: F401  (both register what configs name)
 from hpa_mmdet.compat.checkpoints import load_checkpoint_strict
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.settings import InputSettings, read_settings
-from hpa_mmdet.inference.thresholds import DEFAULT, Thresholds, of_checkpoint
+from hpa_mmdet.predictions.call_rules import THRESHOLDS_KEY, CallRules, check_thresholds
 
 EXPORT_FORMAT = "hpa-mmdet-model/1"
 CELL_DIAMETER = "cell_diameter_px"
@@ -37,7 +37,7 @@ class LoadedModel:
     Args:
         model: in evaluation mode, on its device.
         settings: the pictures it takes.
-        thresholds: from which on a class is called, and where that is from.
+        rules: which cells and classes are called.
         config: what it was built from.
         weights_sha256: of the checkpoint file, or "" without one.
         cell_diameter_px: median of the training's cells as the network saw them; None
@@ -46,7 +46,7 @@ class LoadedModel:
 
     model: nn.Module
     settings: InputSettings
-    thresholds: Thresholds
+    rules: CallRules
     config: Config
     weights_sha256: str
     cell_diameter_px: float | None = None
@@ -84,7 +84,7 @@ def load_model(
     meta: dict[str, Any] = {}
     if checkpoint is not None:
         path = Path(checkpoint).expanduser()
-        state, meta = read_weights(path)
+        state, meta = read_checkpoint(path)
         digest = sha256_of(path)
         if exported and path.suffix == ".safetensors" and digest != exported["weights_sha256"]:
             raise InputError(
@@ -95,21 +95,25 @@ def load_model(
             )
         check_fit(model, state, path, where)
         model.load_state_dict(state)
-    thresholds = _thresholds(exported, meta, Path(str(where)), Path(str(checkpoint)))
+    rules = _rules(exported, where, meta, checkpoint)
     diameter = exported.get(CELL_DIAMETER) or meta.get(CELL_DIAMETER)
-    return LoadedModel(model.to(device).eval(), settings, thresholds, config, digest, diameter)
+    return LoadedModel(model.to(device).eval(), settings, rules, config, digest, diameter)
 
 
-def _thresholds(
-    exported: Mapping[str, Any], meta: Mapping[str, Any], config: Path, checkpoint: Path
-) -> Thresholds:
-    """Take those of the export, else of the checkpoint, else 0.5."""
-    if exported.get("thresholds"):
-        return Thresholds(tuple(exported["thresholds"]), f"stored in {config.name}")
-    return of_checkpoint(meta, checkpoint) or DEFAULT
+def _rules(
+    exported: Mapping[str, Any], config: object, meta: Mapping[str, Any], checkpoint: object
+) -> CallRules:
+    """Take the thresholds of the export, else those of the checkpoint, else 0.5."""
+    for content, file in ((exported, config), (meta, checkpoint)):
+        values = content.get(THRESHOLDS_KEY)
+        if values is not None:
+            name = Path(str(file)).name
+            floats = [float(value) for value in values]
+            return CallRules(check_thresholds(floats, file), source=f"stored in {name}")
+    return CallRules()
 
 
-def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the tensors of a .pth or .safetensors file by name, and a .pth's `meta`.
 
     Raises:

@@ -12,8 +12,9 @@ from hpa_mmdet.io.label_images import find_masks
 from hpa_mmdet.io.naming import split_plane
 from hpa_mmdet.jobs.shards import Shard
 
-WRITERS = ("submission", "table", "coco", "labels", "overlays", "gallery", "anndata")
-DEFAULT_WRITERS = ("submission", "table", "coco")
+OUTPUT_NAMES = ("submission", "table", "coco", "labels", "overlays", "gallery", "anndata")
+"""Keys of `OUTPUTS`, for the tool's help, which loads none of them."""
+DEFAULT_OUTPUTS = ("submission", "table", "coco")
 WHOLE = Shard(1, 1)
 
 
@@ -26,7 +27,7 @@ class RunOptions:
         masks: folder of label images: name these cells and find none.
         pattern: names of the image files.
         channel_words: as --channels gives them; the model's channels by default.
-        write: names out of `WRITERS`.
+        write: names out of `OUTPUTS`.
         workers: threads that read, and as many that write.
         engine: `local` or `ray`.
         shard: which part of the images to do.
@@ -44,7 +45,7 @@ class RunOptions:
     masks: Path | None = None
     pattern: str = DEFAULT_PATTERN
     channel_words: tuple[str, ...] | None = None
-    write: tuple[str, ...] = DEFAULT_WRITERS
+    write: tuple[str, ...] = DEFAULT_OUTPUTS
     workers: int = 2
     engine: str = "local"
     shard: Shard = WHOLE
@@ -58,7 +59,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class Item:
+class PlannedImage:
     """One image to predict.
 
     Args:
@@ -73,28 +74,33 @@ class Item:
     size_wh: tuple[int, int] | None = None
     problem: InputError | None = None
 
+    @property
+    def image_id(self) -> str:
+        """Its HPA id."""
+        return self.files.image_id
+
 
 @dataclass(frozen=True)
-class Plan:
+class InferencePlan:
     """All images of a run, by rising id, and what a user should know of them."""
 
-    items: tuple[Item, ...]
+    images: tuple[PlannedImage, ...]
     notes: tuple[str, ...] = field(default=())
 
     def fingerprint(self) -> str:
         """SHA-256 over ids, file names and their sizes in bytes: tells another folder."""
         digest = hashlib.sha256()
-        for item in self.items:
-            files = {**item.files.paths, **({"mask": item.mask} if item.mask else {})}
+        for image in self.images:
+            files = {**image.files.paths, **({"mask": image.mask} if image.mask else {})}
             for kind, path in sorted(files.items()):
                 file = split_plane(path)[0]
                 size = file.stat().st_size if file.is_file() else -1
-                digest.update(f"{item.files.image_id}\0{kind}\0{path.name}\0{size}\n".encode())
-            digest.update(f"{item.files.image_id}\n".encode())
+                digest.update(f"{image.image_id}\0{kind}\0{path.name}\0{size}\n".encode())
+            digest.update(f"{image.image_id}\n".encode())
         return digest.hexdigest()
 
 
-def plan_run(images: Path, channels: Sequence[str], options: RunOptions) -> Plan:
+def plan_run(images: Path, channels: Sequence[str], options: RunOptions) -> InferencePlan:
     """List the images of a folder with their masks, checked against the sample submission.
 
     Args:
@@ -107,7 +113,7 @@ def plan_run(images: Path, channels: Sequence[str], options: RunOptions) -> Plan
             submission cannot be read or names none of the images.
     """
     found = scan_images(images, options.channel_words or tuple(channels), options.pattern)
-    files = {each.image_id: each for each in found.images}
+    files = {image.image_id: image for image in found.images}
     masks = find_masks(options.masks) if options.masks else None
     notes: list[str] = []
     sizes: Mapping[str, tuple[int, int]] = {}
@@ -125,7 +131,7 @@ def plan_run(images: Path, channels: Sequence[str], options: RunOptions) -> Plan
             notes.append(
                 f"left out {len(extra)} images that the sample submission lacks: {_some(extra)}"
             )
-    items = []
+    planned = []
     for image_id in sorted(sizes or files):
         problem = found.problems.get(image_id)
         if image_id not in files:
@@ -140,15 +146,15 @@ def plan_run(images: Path, channels: Sequence[str], options: RunOptions) -> Plan
                 f"image {image_id}", f"no mask in {options.masks}", "one for each image",
                 "segment it, or leave out --instances masks",
             )  # fmt: skip
-        items.append(
-            Item(
+        planned.append(
+            PlannedImage(
                 files.get(image_id, ImageFiles(image_id, {})),
                 masks.get(image_id) if masks else None,
                 sizes.get(image_id),
                 problem,
             )
         )
-    return Plan(tuple(items), tuple(notes))
+    return InferencePlan(tuple(planned), tuple(notes))
 
 
 def read_sample_sizes(path: Path) -> dict[str, tuple[int, int]]:

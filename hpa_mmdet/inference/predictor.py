@@ -4,7 +4,7 @@ H, W: image height and width in pixels; C: the model's channels.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,15 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.assemble import assemble
-from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
-from hpa_mmdet.inference.framing import Framing
+from hpa_mmdet.inference.detector_views import DetectorViews
+from hpa_mmdet.inference.geometry import cut_tiles, symmetries_named
 from hpa_mmdet.inference.model_files import LoadedModel, load_model
-from hpa_mmdet.inference.tiles import cut_tiles
-from hpa_mmdet.inference.turns import turns_named
-from hpa_mmdet.inference.views import (
-    Detections,
-    ImageRequest,
-    PreparedImage,
-    View,
-    read_sample,
-    sample_of,
-)
+from hpa_mmdet.inference.views import ImageRequest, PreparedImage, View, ViewMaker
+from hpa_mmdet.predictions.call_rules import check_probability
+from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
 
+KINDS: dict[str, Callable[..., ViewMaker]] = {"HpaMaskRCNN": DetectorViews}
+"""What is shown to a model, by the type in its config; detectors' views by default."""
 _LOG = logging.getLogger(__name__)
 Pixels = NDArray[np.integer]
 
@@ -43,8 +37,9 @@ class Predictor:
         device: "auto" (a GPU where there is one), "cpu", "cuda:0", ...
         amp: half precision on the device.
         batch_size: inputs of the network at once; halved when the device is out of memory.
-        tta: "none", "flips" (4 turns) or "d4" (8): scores are averaged over matched
-            cells, masks are voted on.
+        tta: "none", or test-time augmentation by "flips" (4 views) or "d4" (all 8
+            symmetries of the square): scores are averaged over matched cells, masks are
+            voted on.
         tile_px: side of the tiles that a larger image is cut into; None for none.
         overlap_px: what neighbouring tiles share.
         input_scale: input pixels per image pixel, where images show cells at another
@@ -93,14 +88,15 @@ class Predictor:
             "min_cell_score": min_cell_score,
             "options": options,
         }
-        turns = turns_named(tta)
-        cut_tiles((1, 1), tile_px, overlap_px)  # refuses an overlap that leaves no step
+        check_probability(min_cell_score, "--min-cell-score")
+        symmetries = symmetries_named(tta)
+        cut_tiles((1, 1), tile_px, overlap_px)  # refuse a bad tile before a model is loaded
         self.device = _device(device)
         self.loaded: LoadedModel = load_model(config, checkpoint, self.device, options)
         settings = self.loaded.settings.with_scale(input_scale)
-        self.framing = Framing(settings, turns, tile_px, overlap_px)
+        kind = KINDS.get(self.loaded.config.model.type, DetectorViews)
+        self.view_maker = kind(settings, symmetries, tile_px, overlap_px, min_cell_score)
         self.amp, self.batch_size = amp, batch_size
-        self.min_cell_score = min_cell_score
         self.notes: list[str] = []
 
     @property
@@ -129,43 +125,37 @@ class Predictor:
         """Find and name the cells of several images; raises as a call does."""
         prepared = [self.prepare(request) for request in requests]
         answers = self.detect(prepared)
-        return [self.assemble(*each) for each in zip(prepared, answers, strict=True)]
+        pairs = zip(requests, answers, strict=True)
+        return [self.view_maker.read(request, answer) for request, answer in pairs]
 
     def prepare(self, request: ImageRequest) -> PreparedImage:
-        """Do the part of `predict` before the network; any thread can (see `Framing`)."""
-        return self.framing.prepare(request)
+        """Do the part of `predict` before the network; any thread can (see `ViewMaker`)."""
+        return self.view_maker.prepare(request)
 
-    def detect(self, images: Sequence[PreparedImage]) -> list[list[list[Detections]]]:
+    def detect(self, images: Sequence[PreparedImage]) -> list[list[Any]]:
         """Run the network: the costly part of `predict`, on the device.
 
         Returns:
-            For each image, tile by tile, what was found in each turn.
+            For each image the network's answer to each of its views, for
+            `view_maker.read`, which is the part after the network, for any thread.
         """
-        answers: list[list[list[Detections]]] = [[[] for _ in each.tiles] for each in images]
+        answers: list[list[Any]] = [[] for _ in images]
         for batch in self._batches(images):
-            samples = self._forward([view for _, _, view in batch])
-            for (number, tile_number, view), sample in zip(batch, samples, strict=True):
-                found = read_sample(sample, view, images[number].request.image_id)
-                answers[number][tile_number].append(found)
+            samples = self._forward([view for _, view in batch])
+            for (number, _), sample in zip(batch, samples, strict=True):
+                answers[number].append(sample.cpu())
         return answers
 
-    def assemble(
-        self, image: PreparedImage, answer: Sequence[Sequence[Detections]]
-    ) -> ImagePrediction:
-        """Make cells of what was found: the part after the network, for any thread."""
-        return assemble(image.request, image.tiles, answer, self.min_cell_score, image.scale)
-
-    def _batches(self, images: Sequence[PreparedImage]) -> Iterator[list[tuple[int, int, View]]]:
-        """Views in their order, of one size in a batch."""
-        batch: list[tuple[int, int, View]] = []
+    def _batches(self, images: Sequence[PreparedImage]) -> Iterator[list[tuple[int, View]]]:
+        """Views in their order, with the number of their image; of one size in a batch."""
+        batch: list[tuple[int, View]] = []
         for number, image in enumerate(images):
-            for tile_number, view in image.views():
-                if batch and (
-                    len(batch) >= self.batch_size or not _fit_together(batch[0][2], view)
-                ):
+            for view in image.views:
+                full = len(batch) >= self.batch_size
+                if batch and (full or not batch[0][1].fits_with(view)):
                     yield batch
                     batch = []
-                batch.append((number, tile_number, view))
+                batch.append((number, view))
         if batch:
             yield batch
 
@@ -177,7 +167,7 @@ class Predictor:
         """One step of the network; on a full device, halves."""
         batch = {
             "inputs": [view.inputs for view in views],
-            "data_samples": [sample_of(view, number) for number, view in enumerate(views)],
+            "data_samples": [view.sample for view in views],
         }
         precision = torch.autocast(self.device.type) if self.amp else nullcontext()
         try:
@@ -203,11 +193,6 @@ class Predictor:
         _LOG.warning(self.notes[-1])
         middle = len(views) // 2
         return self._forward(views[:middle]) + self._forward(views[middle:])
-
-
-def _fit_together(one: View, other: View) -> bool:
-    same_kind = (one.given is None) == (other.given is None)
-    return one.inputs.shape == other.inputs.shape and same_kind
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

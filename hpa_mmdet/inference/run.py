@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,18 @@ import torch
 import hpa_mmdet
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.cell_size import compare_sizes, training_diameter_px
-from hpa_mmdet.inference.outputs.annotated import require_anndata
-from hpa_mmdet.inference.plan import WRITERS, Item, Plan, RunOptions, plan_run
+from hpa_mmdet.inference.outputs import OUTPUTS, Output, RunContext
+from hpa_mmdet.inference.plan import InferencePlan, PlannedImage, RunOptions, plan_run
 from hpa_mmdet.inference.predictor import Predictor
-from hpa_mmdet.inference.results import ResultContext, forget_other_pictures, write_results
-from hpa_mmdet.inference.store import PredictionStore
-from hpa_mmdet.inference.thresholds import checked
-from hpa_mmdet.inference.views import ImageRequest
-from hpa_mmdet.inference.work import Worker, read_item
+from hpa_mmdet.inference.store import CHUNK_IMAGES, MANIFEST, PredictionStore
+from hpa_mmdet.inference.stream import ImageStream
+from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.jobs import Failure, Report
 from hpa_mmdet.jobs.engines import ENGINES
 from hpa_mmdet.jobs.progress import progress
-from hpa_mmdet.jobs.run import attempt
+from hpa_mmdet.predictions.call_rules import CallRules, check_probability, check_thresholds
 
-_LOG = logging.getLogger(__name__)
-_SIZED_IMAGES = 2
+_SIZED_IMAGES = 20
 
 
 def run_inference(predictor: Predictor, images: Path, options: RunOptions) -> Report:
@@ -44,62 +41,102 @@ def run_inference(predictor: Predictor, images: Path, options: RunOptions) -> Re
         run that completes them.
 
     Raises:
-        InputError: nothing can be done with these arguments; nothing was written.
+        InputError: nothing can be done with these arguments, or an output cannot be
+            written.
     """
     check_options(options, predictor)
     plan = plan_run(images, predictor.channels, options)
-    store = PredictionStore(options.out / "predictions", len(plan.items))
-    store.begin(
-        manifest_of(predictor, plan, options),
-        resume=options.resume or options.shard.count > 1,
-        overwrite=options.overwrite,
+    store = PredictionStore(options.out / "predictions", len(plan.images))
+    manifest = manifest_of(predictor, plan, options)
+    rules = rules_of(predictor, options)
+    inputs = [images, options.masks, options.sample_submission]
+    resume = options.resume or options.shard.count > 1
+    goes_on = resume and (store.folder / MANIFEST).is_file()
+    files = OutputFiles(
+        "infer",
+        inputs=inputs,
+        overwrite=options.overwrite or goes_on,
+        # pictures drawn by other rules are drawn anew
+        fingerprint=_digest([manifest, rules.thresholds, rules.cell_score]),
+        root=options.out,
     )
-    report = Report("infer", notes=list(plan.notes))
+    outputs = make_outputs(predictor, images, options, rules, files)
+    image_ids = [image.image_id for image in plan.images]
+    report_path = options.out / "infer_report.json"
+    if options.shard.count > 1:
+        report_path = options.shard.path_of(report_path)
+    files.claim(report_path)
+    for output in outputs:
+        output.claim(image_ids)
+    if options.overwrite:
+        files.remove_owned()
+    store.begin(files, manifest, resume=resume)
+    report = Report("infer", notes=[*plan.notes, rules.describe()])
     shard = list(options.shard.take(store.chunks))
     missing = set(store.missing())
     todo = [chunk for chunk in shard if chunk in missing]
     if len(todo) < len(shard):
         report.notes.append(f"{len(shard) - len(todo)} of {len(shard)} chunks were there already")
-    worker = Worker(images, predictor, options)
-    report.notes.append(worker.thresholds.said())
-    report.notes += forget_other_pictures(options, worker.calls)
-    if todo:
-        report.notes += _notes_on_size(worker, plan)
-    _predict(worker, plan, store, todo)
+    stream = ImageStream(predictor, images, outputs, options.workers)
+    for chunk, lines in _predict(stream, plan, store, todo, options):
+        store.write(files, chunk, lines)
     report.notes += predictor.notes
-    _count(report, store, shard)
     left = len(store.missing())
-    if left:
+    if not left:
+        store.seal(files)
+        for output in outputs:
+            report.notes += output.finish(store.read)
+        if options.shard.count > 1:
+            everything = Report("infer", notes=list(report.notes))
+            _count(everything, store, store.chunks)
+            _write_report(everything, options.out / "infer_report.json", files)
+    else:
         report.notes.append(
             f"{left} of {len(store.chunks)} chunks are still missing: run the other shards; "
             "the last one writes the results"
         )
-        return report
-    store.seal()
-    write_results(store, ResultContext(images, predictor.channels, worker.calls, options))
+    _count(report, store, shard)
+    report.notes += _notes_on_size(predictor, store, shard, rules)
+    _write_report(report, report_path, files)
     return report
 
 
-def manifest_of(predictor: Predictor, plan: Plan, options: RunOptions) -> dict[str, Any]:
+def rules_of(predictor: Predictor, options: RunOptions) -> CallRules:
+    """Choose the rules of calling: the options', else the model's."""
+    rules = replace(predictor.loaded.rules, cell_score=options.call_score)
+    if options.thresholds is None:
+        return rules
+    return replace(rules, thresholds=options.thresholds, source="given")
+
+
+def make_outputs(
+    predictor: Predictor, images: Path, options: RunOptions, rules: CallRules, files: OutputFiles
+) -> list[Output]:
+    """Make the outputs that were asked for."""
+    context = RunContext(
+        files,
+        options.out,
+        images,
+        predictor.channels,
+        rules,
+        options.min_confidence,
+        options.max_triples,
+    )
+    return [OUTPUTS[name](context) for name in options.write]
+
+
+def manifest_of(predictor: Predictor, plan: InferencePlan, options: RunOptions) -> dict[str, Any]:
     """Say what makes a run another run: a difference in any of it changes the answers."""
-    framing = predictor.framing
-    model = json.dumps(predictor.loaded.config.get("model"), sort_keys=True, default=str)
     return {
         "version": hpa_mmdet.__version__,
         "torch": torch.__version__,
-        "model_sha256": hashlib.sha256(model.encode()).hexdigest(),
+        "model_sha256": _digest(predictor.loaded.config.get("model")),
         "weights_sha256": predictor.loaded.weights_sha256,
         "inputs_sha256": plan.fingerprint(),
-        "channels": list(predictor.channels),
         "instances": "masks" if options.masks else "model",
-        "turns": len(framing.turns),
-        "input_scale": framing.settings.scale,
-        "longest_side_px": framing.settings.longest_side_px,
-        "tile_px": framing.tile_px,
-        "overlap_px": framing.overlap_px if framing.tile_px else None,
         "amp": predictor.amp,
         "batch_size": predictor.batch_size,
-        "min_cell_score": predictor.min_cell_score,
+        **predictor.view_maker.describe(),
     }
 
 
@@ -107,67 +144,80 @@ def check_options(options: RunOptions, predictor: Predictor) -> None:
     """Refuse options that cannot be followed, before anything is written.
 
     Raises:
-        InputError: an unknown output, --overwrite with what forbids it, a wrong number of
-            thresholds, or a missing extra package.
+        InputError: an unknown output, --overwrite with what forbids it, a number out of
+            range, a wrong number of thresholds, or a missing extra package.
     """
-    unknown = sorted(set(options.write) - set(WRITERS))
+    unknown = sorted(set(options.write) - set(OUTPUTS))
     if unknown or not options.write:
         raise InputError(
-            "--write", ", ".join(unknown) or "nothing", ", ".join(WRITERS), "choose from these"
+            "--write", ", ".join(unknown) or "nothing", ", ".join(OUTPUTS), "choose from these"
         )
-    if "anndata" in options.write:
-        require_anndata()
+    for name in options.write:
+        OUTPUTS[name].check()
     if options.engine not in ENGINES:
         raise InputError("--engine", options.engine, ", ".join(ENGINES), "choose one of them")
     if options.overwrite and (options.resume or options.shard.count > 1):
         raise InputError(
-            "--overwrite", "it with --resume or --shard", "it alone", "remove the folder by hand"
+            "--overwrite",
+            problem="cannot be combined with --resume or --shard",
+            remedy="run once with --overwrite alone, or choose another --out",
+        )
+    check_probability(options.min_confidence, "--min-confidence")
+    check_probability(options.call_score, "--call-score")
+    if options.max_triples is not None and options.max_triples < 1:
+        raise InputError("--max-triples", options.max_triples, "1 or more", "correct it")
+    if predictor.batch_size > CHUNK_IMAGES:
+        raise InputError(
+            "--batch-size", predictor.batch_size, f"{CHUNK_IMAGES} at most", "make it smaller"
         )
     if options.thresholds is not None:
-        checked(options.thresholds, "the run")
+        check_thresholds(options.thresholds, "the run")
 
 
-def _predict(worker: Worker, plan: Plan, store: PredictionStore, chunks: list[int]) -> None:
-    parts = [(chunk, plan.items[store.items(chunk)]) for chunk in chunks]
-    if worker.options.engine == "ray":
+def _predict(
+    stream: ImageStream,
+    plan: InferencePlan,
+    store: PredictionStore,
+    chunks: list[int],
+    options: RunOptions,
+) -> Iterator[tuple[int, list[str]]]:
+    """Give the lines of each chunk as they are done."""
+    parts = [(chunk, plan.images[store.items(chunk)]) for chunk in chunks]
+    if options.engine == "ray":
         from hpa_mmdet.inference.cluster import predict_chunks_on_ray
 
-        results = predict_chunks_on_ray(worker, parts) if parts else iter(())
+        results = predict_chunks_on_ray(stream, parts, options) if parts else iter(())
     else:
-        results = _predict_here(worker, parts)
-    with progress("infer", sum(len(items) for _, items in parts)) as advance:
+        results = _predict_here(stream, parts)
+    with progress("infer", sum(len(images) for _, images in parts)) as advance:
         for chunk, lines in results:
-            store.write(chunk, lines)
+            yield chunk, lines
             advance(len(lines))
 
 
 def _predict_here(
-    worker: Worker, parts: Sequence[tuple[int, Sequence[Item]]]
+    stream: ImageStream, parts: Sequence[tuple[int, Sequence[PlannedImage]]]
 ) -> Iterator[tuple[int, list[str]]]:
-    items = [item for _, of_chunk in parts for item in of_chunk]
-    lines = worker.lines(items, worker.predictor.batch_size)
+    images = [image for _, of_chunk in parts for image in of_chunk]
+    lines = stream.lines(images, stream.predictor.batch_size)
     for chunk, of_chunk in parts:
         yield chunk, [next(lines) for _ in of_chunk]
 
 
-def _notes_on_size(worker: Worker, plan: Plan) -> list[str]:
-    """Look at the first images that can be read."""
-    loaded, settings = worker.predictor.loaded, worker.predictor.framing.settings
+def _notes_on_size(
+    predictor: Predictor, store: PredictionStore, chunks: Sequence[int], rules: CallRules
+) -> list[str]:
+    """Compare the cells of the first images with those of training, where their size is known."""
+    loaded = predictor.loaded
     trained = loaded.cell_diameter_px or training_diameter_px(loaded.config, loaded.settings)
     if trained is None:
         return []
-    requests = (
-        attempt(lambda each: read_item(each, settings.channels), item) for item in plan.items
-    )
-    good = islice((each for each in requests if isinstance(each, ImageRequest)), _SIZED_IMAGES)
-    note = compare_sizes(good, settings, trained)
-    if note is None:
-        return []
-    _LOG.warning(note)
-    return [note]
+    first = (stored.prediction for stored in islice(store.read(chunks), _SIZED_IMAGES))
+    note = compare_sizes(first, rules, predictor.view_maker.settings, trained)
+    return [] if note is None else [note]
 
 
-def _count(report: Report, store: PredictionStore, chunks: list[int]) -> None:
+def _count(report: Report, store: PredictionStore, chunks: Sequence[int]) -> None:
     """Fill the report from what is on disk, so that a resumed run tells the whole."""
     noted = 0
     for stored in store.read(chunks):
@@ -178,3 +228,13 @@ def _count(report: Report, store: PredictionStore, chunks: list[int]) -> None:
             report.done += 1
     if noted:
         report.notes.append(f"{noted} images had detections without a pixel, which were left out")
+
+
+def _write_report(report: Report, path: Path, files: OutputFiles) -> None:
+    with files.writing(path) as temporary:
+        report.write(temporary)
+
+
+def _digest(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""One cell of what the tiles of an image saw of it.
+"""Merge the cells that several tiles of an image show parts of.
 
 Three things happen at the edge of a tile:
 - a tile sees the rim of a cell that its neighbour has whole: the rim goes;
@@ -17,9 +17,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.inference.merge import FoundCell, union_runs, weighted_mean
-from hpa_mmdet.inference.tiles import Tile
+from hpa_mmdet.inference.geometry import Tile
+from hpa_mmdet.inference.merge import weighted_mean
 from hpa_mmdet.masks.runs import MaskRuns, clip_runs
+from hpa_mmdet.predictions.cells import CellPrediction
+from hpa_mmdet.predictions.overlap import shared_pixels, union_runs
 
 EDGE_PX = 4
 """A box that ends this near to a tile's edge may go on behind it."""
@@ -37,7 +39,7 @@ class _Part(NamedTuple):
     """A cell as one tile saw it: the sides at which its tile may cut it, and its box."""
 
     tile: int
-    cell: FoundCell
+    cell: CellPrediction
     box: Tile
     left: bool
     top: bool
@@ -51,9 +53,9 @@ class _Part(NamedTuple):
 
 def merge_tiles(
     tiles: Sequence[Tile],
-    cells_of_tiles: Sequence[Sequence[FoundCell]],
+    cells_of_tiles: Sequence[Sequence[CellPrediction]],
     edge_px: int = EDGE_PX,
-) -> list[FoundCell]:
+) -> list[CellPrediction]:
     """Make one cell of what several tiles saw of it; see the module.
 
     Of a cell that is whole in a tile the whole one is kept (the best, where several are);
@@ -81,16 +83,17 @@ def merge_tiles(
         if a in rims or b in rims:
             continue
         first, second = sorted((group_of[a], group_of[b]))
-        seen = [parts[each].tile for each in members[first] + members.get(second, [])]
+        seen = [parts[part].tile for part in members[first] + members.get(second, [])]
         if first == second or len(set(seen)) < len(seen):  # two cells of one tile stay two
             continue
-        for each in members.pop(second):
-            members[first].append(each)
-            group_of[each] = first
-    return [_join([parts[each] for each in sorted(group)]) for _, group in sorted(members.items())]
+        for part in members.pop(second):
+            members[first].append(part)
+            group_of[part] = first
+    groups = [sorted(group) for _, group in sorted(members.items())]
+    return [_join([parts[part] for part in group]) for group in groups]
 
 
-def _part_of(number: int, tile: Tile, cell: FoundCell, edge_px: int) -> _Part:
+def _part_of(number: int, tile: Tile, cell: CellPrediction, edge_px: int) -> _Part:
     box = Tile(*cell.runs.bbox_xywh)
     height, width = cell.runs.shape_hw
     return _Part(
@@ -119,7 +122,7 @@ def _compare(
         agreement = 0.0
         if zone is not None:
             ours, theirs = clip_runs(one.cell.runs, zone), clip_runs(other.cell.runs, zone)
-            shared = ours.area + theirs.area - union_runs([ours, theirs]).area
+            shared = shared_pixels(ours, theirs)
             if shared and _is_rim(one, other, shared):
                 rims.add(a)
             elif shared and _is_rim(other, one, shared):
@@ -142,7 +145,7 @@ def _pairs_that_meet(
     for one, other in combinations(sorted(by_tile), 2):
         if not _meet(tiles[one], tiles[other], edge_px):
             continue
-        near = [each for each in by_tile[other] if _meet(parts[each].box, tiles[one], edge_px)]
+        near = [b for b in by_tile[other] if _meet(parts[b].box, tiles[one], edge_px)]
         for a in by_tile[one]:
             if _meet(parts[a].box, tiles[other], edge_px):
                 yield from ((a, b) for b in near if _meet(parts[a].box, parts[b].box, 2 * edge_px))
@@ -178,11 +181,11 @@ def _contact(tiles: Sequence[Tile], one: _Part, other: _Part, edge_px: int) -> f
     if first.y == second.y and one.right and other.left:
         low, high = sorted((first.right, second.x))
         band = Tile(low - edge_px, 0, high - low + 2 * edge_px, one.cell.runs.shape_hw[0])
-        ours, theirs = (_rows_of(each.cell.runs, band) for each in (one, other))
+        ours, theirs = (_rows_of(part.cell.runs, band) for part in (one, other))
     elif first.x == second.x and one.bottom and other.top:
         low, high = sorted((first.bottom, second.y))
         band = Tile(0, low - edge_px, one.cell.runs.shape_hw[1], high - low + 2 * edge_px)
-        ours, theirs = (_columns_of(each.cell.runs, band) for each in (one, other))
+        ours, theirs = (_columns_of(part.cell.runs, band) for part in (one, other))
     else:
         return 0.0
     shared = np.intersect1d(ours, theirs, assume_unique=True).size
@@ -211,7 +214,7 @@ def _rows_of(runs: MaskRuns, band: Tile) -> NDArray[np.int64]:
     return np.flatnonzero(np.cumsum(steps)) + top
 
 
-def _join(parts: Sequence[_Part]) -> FoundCell:
+def _join(parts: Sequence[_Part]) -> CellPrediction:
     if len(parts) == 1:
         return parts[0].cell
     whole = [part.cell for part in parts if not part.is_cut]
@@ -219,7 +222,7 @@ def _join(parts: Sequence[_Part]) -> FoundCell:
         return max(whole, key=lambda cell: cell.cell_score)
     cells = [part.cell for part in parts]
     areas = np.array([cell.runs.area for cell in cells], np.float64)
-    return FoundCell(
+    return CellPrediction.of_runs(
         union_runs([cell.runs for cell in cells]),
         max(cell.cell_score for cell in cells),
         weighted_mean([cell.localization_scores for cell in cells], areas),

@@ -8,7 +8,6 @@ A chunk appears whole or not at all, so a run that was killed goes on at the fir
 that is missing. All other outputs are made from the chunks.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,15 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
-from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.io.channels import ImageFiles
+from hpa_mmdet.io.output_records import file_sha256
+from hpa_mmdet.io.outputs import OutputFiles
+from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
 
 FORMAT = "hpa-mmdet-predictions/1"
 CHUNK_IMAGES = 16
+MANIFEST = "manifest.json"
 _DECIMALS = 6
-# what a run leaves that a later one might mistake for its own
-_OURS = ("predictions/chunk-*.jsonl", "predictions/drawn.json", "labels/*.tif", "overlays/*.png")
 
 
 @dataclass(frozen=True)
@@ -81,46 +80,45 @@ class PredictionStore:
         """Chunks that are not there yet."""
         return [chunk for chunk in self.chunks if not self.path(chunk).is_file()]
 
-    def begin(self, manifest: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
+    def begin(self, files: OutputFiles, manifest: dict[str, Any], *, resume: bool) -> None:
         """Write the manifest, or compare it with that of the run to go on with.
 
-        Raises:
-            InputError: there is a run already and neither `resume` nor `overwrite` is
-                said, or the run to resume was another one.
-        """
-        path = self.folder / "manifest.json"
-        content = {"format": FORMAT, **manifest, "images": self.count, "chunk_images": CHUNK_IMAGES}
-        if overwrite:
-            path.unlink(missing_ok=True)
-            for pattern in _OURS:
-                for old in self.folder.parent.glob(pattern):
-                    old.unlink()
-        if path.is_file():
-            if not resume:
-                raise InputError(
-                    path,
-                    "predictions of an earlier run",
-                    "a new folder",
-                    "give --resume to go on with them, --overwrite to begin anew, or another --out",
-                )
-            _compare(json.loads(path.read_text(encoding="utf-8")), content, path)
-            return
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
+        Args:
+            files: of the run.
+            manifest: what the run depends on.
+            resume: whether a run may be there already.
 
-    def write(self, chunk: int, lines: Sequence[str]) -> None:
+        Raises:
+            InputError: there is a run already and `resume` is not said, or it was another
+                one, or its manifest is damaged.
+        """
+        path = self.folder / MANIFEST
+        content = {"format": FORMAT, **manifest, "images": self.count, "chunk_images": CHUNK_IMAGES}
+        if not path.is_file():
+            with files.writing(path) as temporary:
+                temporary.write_text(json.dumps(content, indent=1, sort_keys=True))
+            return
+        if not resume:
+            raise InputError(
+                path,
+                problem="there are predictions of an earlier run",
+                remedy="give --resume to go on with them, --overwrite to begin anew, or another "
+                "--out",
+            )
+        _compare(_read_manifest(path), json.loads(json.dumps(content)), path)
+
+    def write(self, files: OutputFiles, chunk: int, lines: Sequence[str]) -> None:
         """Write the lines of a chunk, whole or not at all."""
-        with atomic_path(self.path(chunk)) as temporary:
+        with files.writing(self.path(chunk)) as temporary:
             temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
-    def seal(self) -> None:
+    def seal(self, files: OutputFiles) -> None:
         """Write the checksums of all chunks, as sha256sum reads them."""
-        digests = [
-            f"{hashlib.sha256(self.path(chunk).read_bytes()).hexdigest()}  {self.path(chunk).name}"
-            for chunk in self.chunks
+        lines = [
+            f"{file_sha256(self.path(chunk))}  {self.path(chunk).name}\n" for chunk in self.chunks
         ]
-        with atomic_path(self.folder / "SHA256SUMS") as temporary:
-            temporary.write_text("".join(line + "\n" for line in digests), encoding="utf-8")
+        with files.writing(self.folder / "SHA256SUMS") as temporary:
+            temporary.write_text("".join(lines), encoding="utf-8")
 
     def read(self, chunks: Iterable[int] | None = None) -> Iterator[StoredImage]:
         """Read the images of some or all chunks in the order of their ids, one at a time."""
@@ -137,7 +135,7 @@ def read_chunk(path: Path) -> Iterator[StoredImage]:
     try:
         with path.open(encoding="utf-8") as lines:
             for line in lines:
-                yield _parse(json.loads(line))
+                yield parse_line(line)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             path, f"no readable chunk ({error})", "lines that tools/infer.py wrote", "predict again"
@@ -151,17 +149,7 @@ def read_folder(out: Path) -> Iterator[StoredImage]:
         InputError: there is no run, or chunks of it are missing.
     """
     folder = out if out.name == "predictions" else out / "predictions"
-    path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        store = PredictionStore(folder, int(manifest["images"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            path,
-            f"no readable manifest ({error})",
-            "predictions of tools/infer.py",
-            "check the path",
-        ) from error
+    store = PredictionStore(folder, _read_manifest(folder / MANIFEST)["images"])
     missing = store.missing()
     if missing:
         raise InputError(
@@ -171,6 +159,21 @@ def read_folder(out: Path) -> Iterator[StoredImage]:
             "finish the run with --resume",
         )
     yield from store.read()
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(manifest["images"], int) and manifest["images"] >= 0:
+            return dict(manifest)
+        problem = "images is no number"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    raise InputError(
+        path,
+        problem=f"is no manifest of a run ({problem})",
+        remedy="check the path; if the run's manifest is damaged, run it again with --overwrite",
+    )
 
 
 def line_of(stored: StoredImage) -> str:
@@ -202,18 +205,26 @@ def line_of(stored: StoredImage) -> str:
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
 
-def _parse(content: dict[str, Any]) -> StoredImage:
-    cells = tuple(
+def parse_line(line: str) -> StoredImage:
+    """Read one image of a chunk; the inverse of `line_of`.
+
+    Raises:
+        ValueError, KeyError, TypeError: the line is damaged.
+    """
+    content = json.loads(line)
+    shape_hw = (content["height"], content["width"])
+    cells = [
         CellPrediction(
-            bbox_xywh=tuple(each["bbox"]),
-            counts=each["counts"],
-            area=each["area"],
-            cell_score=each["score"],
-            localization_scores=np.array(each["localization_scores"], np.float32),
-            cell_id=each["cell_id"],
+            counts=cell["counts"],
+            shape_hw=shape_hw,
+            bbox_xywh=tuple(cell["bbox"]),
+            area=cell["area"],
+            cell_score=cell["score"],
+            localization_scores=np.array(cell["localization_scores"], np.float32),
+            cell_id=cell["cell_id"],
         )
-        for each in content["cells"]
-    )
+        for cell in content["cells"]
+    ]
     probs = content["image_probs"]
     prediction = ImagePrediction(
         content["image_id"],

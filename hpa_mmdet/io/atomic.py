@@ -78,8 +78,10 @@ def remove_temporary_files(folder: Path, older_than_s: float = 0.0) -> int:
     return len(left)
 
 
-def unwritable(path: Path, error: OSError) -> OutputError:
+def unwritable(path: Path, error: OSError) -> InputError:
     """Say of an output that it cannot be written, and what the user can do."""
+    if error.errno == errno.ENAMETOOLONG:  # a fault of this name, not of the place
+        return InputError(path, problem="has too long a name", remedy="use a shorter image id")
     if error.errno in _NO_ROOM:
         return OutputError(
             path, "a full disk", "room for the output", "free space and run the same command again"

@@ -56,15 +56,17 @@ def _in_processes(
 ) -> Iterator[MappedResult]:
     # spawn: forking a process that holds threads (OpenCV, torch) can deadlock
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(function,)
+    ) as pool:
         waiting = iter(items)
         queue: deque[Future[MappedResult]] = deque(
-            pool.submit(function, item) for item in islice(waiting, _AHEAD * workers)
+            pool.submit(_call, item) for item in islice(waiting, _AHEAD * workers)
         )
         try:
             while queue:
                 result = queue.popleft().result()
-                queue.extend(pool.submit(function, item) for item in islice(waiting, 1))
+                queue.extend(pool.submit(_call, item) for item in islice(waiting, 1))
                 yield result
         except BrokenProcessPool as error:
             raise InputError(
@@ -78,7 +80,16 @@ def _in_processes(
                 future.cancel()
 
 
-def _start_worker() -> None:
+_of_worker: dict[object, Callable[[Any], Any]] = {}
+"""The function of this process, handed over once: it may hold a network or a list of files."""
+
+
+def _call(item: Any) -> Any:
+    return _of_worker[None](item)
+
+
+def _start_worker(function: Callable[[Any], Any]) -> None:
+    _of_worker[None] = function
     use_one_thread()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -108,10 +119,11 @@ def _on_ray(
         shared = ray.put(function)
         slots = max(1, int(ray.cluster_resources().get("CPU", 1)))
         waiting = iter(items)
-        queue = deque(call.remote(shared, item) for item in islice(waiting, _AHEAD * slots))
+        # in a list Ray hands the reference over, and not the function, each time anew
+        queue = deque(call.remote([shared], item) for item in islice(waiting, _AHEAD * slots))
         while queue:
             result = ray.get(queue.popleft())
-            queue.extend(call.remote(shared, item) for item in islice(waiting, 1))
+            queue.extend(call.remote([shared], item) for item in islice(waiting, 1))
             yield result
 
 
@@ -137,11 +149,13 @@ def ray_cluster(workers: int) -> Iterator[Any]:
             ray.shutdown()
 
 
-def _on_one_thread(
-    function: Callable[[MappedItem], MappedResult], item: MappedItem
-) -> MappedResult:
+def _on_one_thread(reference: list[Any], item: Any) -> Any:
     use_one_thread()
-    return function(item)
+    key = reference[0].hex()
+    if key not in _of_worker:
+        _of_worker.clear()
+        _of_worker[key] = _import_ray().get(reference[0])
+    return _of_worker[key](item)
 
 
 def _import_ray() -> Any:

@@ -4,21 +4,19 @@ H, W: image height and width in pixels. Points are (x, y) in pixels of the full-
 origin top left; a picture may be smaller than the image by `scale`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from pycocotools import mask as coco_mask
-from scipy import ndimage
 
 from hpa_mmdet.localizations import LOCALIZATIONS
+from hpa_mmdet.masks.runs import MaskRuns
 
 Colour = tuple[int, int, int]
 NO_LABEL_COLOUR: Colour = (255, 255, 255)
@@ -60,39 +58,10 @@ def named(
     return replace(cell, colour_rgb=colour, lines=tuple(lines))
 
 
-def cells_of_label_image(label_image: NDArray[np.integer]) -> dict[int, DrawnCell]:
-    """Outline every cell of a label image, (H, W) integer, 0 background.
-
-    Returns:
-        The cells by `cell_id`, rising.
-    """
-    if label_image.size == 0:
-        return {}
-    if int(label_image.max()) >= 1 << 20:  # find_objects lists every id up to the last
-        cell_ids, dense = np.unique(np.append(0, label_image), return_inverse=True)
-        dense = dense[1:].reshape(label_image.shape)
-    else:
-        cell_ids = np.arange(int(label_image.max()) + 1)
-        dense = label_image.astype(np.int32)
-    boxes = ndimage.find_objects(dense)
-    cells: dict[int, DrawnCell] = {}
-    for cell_id, box in zip(cell_ids[1:], boxes, strict=True):
-        if box is not None:
-            offset_xy = (box[1].start, box[0].start)
-            cells[int(cell_id)] = outline(label_image[box] == cell_id, offset_xy)
-    return cells
-
-
-def cell_of_rle(segmentation: Mapping[str, Any]) -> DrawnCell | None:
-    """Outline a COCO compressed run-length mask; None where it has no pixel."""
-    rle = dict(segmentation)
-    if isinstance(rle["counts"], str):
-        rle["counts"] = rle["counts"].encode("ascii")
-    x, y, width, height = (int(value) for value in coco_mask.toBbox(rle))
-    if width == 0 or height == 0:
-        return None
-    mask = coco_mask.decode(rle)[y : y + height, x : x + width]
-    return outline(mask > 0, (x, y))
+def outline_runs(runs: MaskRuns) -> DrawnCell:
+    """Outline a mask of the whole image; one without a pixel has no contour."""
+    x, y, width, _ = runs.bbox_xywh
+    return outline(runs.crop(), (x, y)) if width else DrawnCell((), (0.0, 0.0))
 
 
 def outline(mask: NDArray[np.bool_], offset_xy: tuple[int, int] = (0, 0)) -> DrawnCell:
@@ -113,7 +82,7 @@ def draw_cells(
     cells: Iterable[DrawnCell],
     *,
     scale: float = 1.0,
-    line_px: int = 2,
+    line_px: int | None = None,
     text_px: int | None = None,
 ) -> NDArray[np.uint8]:
     """Draw outlines, then texts over them.
@@ -122,7 +91,7 @@ def draw_cells(
         picture: (h, w, 3) uint8, not modified.
         cells: outlines in pixels of the full-size image.
         scale: picture pixels per image pixel.
-        line_px: width of the outline.
+        line_px: width of the outline; None for 2, or 1 on pictures below 400 pixels.
         text_px: height of the letters; 0 draws none, None chooses by the picture's size.
 
     Returns:
@@ -130,6 +99,8 @@ def draw_cells(
     """
     drawn = np.ascontiguousarray(picture).copy()
     shown = list(cells)
+    if line_px is None:
+        line_px = 2 if min(picture.shape[:2]) >= 400 else 1
     for cell in shown:
         for contour in cell.contours:
             # 4 binary places below the pixel: smooth lines on shrunken pictures

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hpa_mmdet.coco.folds import part_in_folds
 from hpa_mmdet.coco.read import CocoData, read_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.fit.feature_cache import FeatureCache, cache_features, load_cache, save_cache
 from hpa_mmdet.io.label_tables import read_cell_labels
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
-from hpa_mmdet.refine.out_of_fold import part_in_folds, predict_out_of_fold
+from hpa_mmdet.refine.out_of_fold import predict_out_of_fold
 from hpa_mmdet.refine.relabel import EXPECTED_SHARE, Assignment, deal_labels, harden
 from hpa_mmdet.refine.rewrite import Change, count_changes, rewrite_labels, write_changes
 

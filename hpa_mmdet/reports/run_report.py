@@ -12,13 +12,16 @@ from pathlib import Path
 from hpa_mmdet.coco.read import CocoImage, read_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.submission import SubmissionRow, read_submission
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.pages.draw import localization_legend
 from hpa_mmdet.pages.page import Cell, Page, Picture
 from hpa_mmdet.pages.plots import plot_curves
 from hpa_mmdet.pages.training_log import Curve, read_training_log
+from hpa_mmdet.predictions.call_rules import CallRules
+from hpa_mmdet.predictions.drawing import draw_called
+from hpa_mmdet.predictions.submission_rows import prediction_of_row
 from hpa_mmdet.reports.pictures import (
     drawn_picture,
-    predicted_cells,
     read_backdrop,
     true_cells,
 )
@@ -26,6 +29,8 @@ from hpa_mmdet.reports.run_scores import add_scores, read_scores
 
 PACKAGES = ("hpa-mmdet", "torch", "torchvision", "mmdet", "mmengine", "mmcv-lite", "timm", "numpy")
 _PICTURE_PX = 760
+# a submission does not say p(cell), which is estimated, nor from where on a class is called
+_RULES = CallRules((0.4,) * NUM_LOCALIZATIONS)
 
 
 @dataclass
@@ -111,7 +116,7 @@ def _add_pictures(page: Page, files: RunFiles, limit: int, absent: list[str]) ->
             continue
         shown.update(_classes(image))
         row = rows.get(image.hpa_id)
-        found = predicted_cells(row) if row else []
+        found = draw_called(prediction_of_row(row), _RULES) if row else []
         words = f"predicted, {len(found)} cells" if row else "no row in the submission"
         pictures.append(
             Picture(drawn_picture(backdrop, true_cells(image)), f"{image.hpa_id}: truth")
@@ -131,7 +136,7 @@ def _choose(images: Sequence[CocoImage], limit: int) -> list[CocoImage]:
     chosen: list[CocoImage] = []
     seen: set[int] = set()
     while left and len(chosen) < limit:
-        best = max(left, key=lambda each: len(_classes(each) - seen))
+        best = max(left, key=lambda image: len(_classes(image) - seen))
         chosen.append(best)
         seen |= _classes(best)
         left.remove(best)

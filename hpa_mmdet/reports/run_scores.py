@@ -10,7 +10,7 @@ from hpa_mmdet.pages.page import Cell, Page
 from hpa_mmdet.pages.plots import SERIES_COLOURS, plot_bars
 from hpa_mmdet.scoring.tables import MARK_NAMES
 
-Scores = dict[str, Any]
+Evaluation = dict[str, Any]
 _REMEDY = "make it with tools/evaluate.py --json"
 _REFERENCES = {"first_place": "contest: 1st", "median_of_50": "contest: median of 50"}
 
@@ -21,7 +21,7 @@ class _Column(NamedTuple):
     ap: list[float | None]
 
 
-def read_scores(path: Path) -> Scores:
+def read_scores(path: Path) -> Evaluation:
     """Read a JSON of tools/evaluate.py.
 
     Raises:
@@ -38,7 +38,7 @@ def read_scores(path: Path) -> Scores:
     return scores
 
 
-def add_scores(page: Page, scores: Scores, others: Mapping[str, Scores]) -> None:
+def add_scores(page: Page, scores: Evaluation, others: Mapping[str, Evaluation]) -> None:
     """Add the contest metric beside marks and other evaluations of the same images.
 
     Args:
@@ -47,11 +47,11 @@ def add_scores(page: Page, scores: Scores, others: Mapping[str, Scores]) -> None
         others: further evaluations by name.
     """
     columns = [_column("this run", scores), *_marks(scores)]
-    columns += [_column(name, each) for name, each in others.items()]
+    columns += [_column(name, evaluation) for name, evaluation in others.items()]
     page.add_figure(
         plot_bars(
-            [each.name for each in columns],
-            [each.contest_map or 0.0 for each in columns],
+            [column.name for column in columns],
+            [column.contest_map or 0.0 for column in columns],
             unit="contest metric",
             colours=[SERIES_COLOURS[1], *[SERIES_COLOURS[0]] * (len(columns) - 1)],
         ),
@@ -59,31 +59,31 @@ def add_scores(page: Page, scores: Scores, others: Mapping[str, Scores]) -> None
         f"{scores.get('iou_threshold', 0.6)}, on the same images. The marks use the true masks.",
     )
     _add_found(page, scores)
-    columns = [each for each in columns if each.name != MARK_NAMES["truth"]]  # 1 throughout
+    columns = [column for column in columns if column.name != MARK_NAMES["truth"]]  # 1 throughout
     shown = {key: title for key, title in _REFERENCES.items() if key in scores["per_class"][0]}
-    header = ["class", "cells", *(f"AP, {each.name}" for each in columns), *shown.values()]
+    header = ["class", "cells", *(f"AP, {column.name}" for column in columns), *shown.values()]
     rows: list[list[Cell]] = [
         [
             row["name"],
             row.get("truths"),
-            *(each.ap[place] for each in columns),
+            *(column.ap[place] for column in columns),
             *(row[key] for key in shown),
         ]
         for place, row in enumerate(scores["per_class"])
     ]
     means = [sum(row[key] for row in scores["per_class"]) / len(rows) for key in shown]
-    rows.append(["mean", None, *(each.contest_map for each in columns), *means])
+    rows.append(["mean", None, *(column.contest_map for column in columns), *means])
     page.add_table(header, rows, "Average precision per class; a dash: no such cell in the truth.")
     if shown:
         source = scores.get("reference_source", "another test set than this one")
         page.add_text(f"The contest's figures: {source}.")
 
 
-def _column(name: str, scores: Scores) -> _Column:
+def _column(name: str, scores: Evaluation) -> _Column:
     return _Column(name, scores["contest_map"], [row.get("ap") for row in scores["per_class"]])
 
 
-def _marks(scores: Scores) -> list[_Column]:
+def _marks(scores: Evaluation) -> list[_Column]:
     marks = scores.get("marks", {})
     return [
         _Column(title, marks[key]["contest_map"], marks[key]["ap"])
@@ -92,7 +92,7 @@ def _marks(scores: Scores) -> list[_Column]:
     ]
 
 
-def _add_found(page: Page, scores: Scores) -> None:
+def _add_found(page: Page, scores: Evaluation) -> None:
     found = scores.get("detection")
     if found is not None:
         aps = ", ".join(f"{value or 0.0:.3f} at IoU {at}" for at, value in found["ap"].items())

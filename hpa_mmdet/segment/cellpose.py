@@ -4,7 +4,8 @@ Cellpose finds the cells, our own code the nuclei, and both are given shared ids
 """
 
 import pickle
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ import numpy as np
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.segment.devices import usable_device
 from hpa_mmdet.segment.filters import enlarge_labels, resize
+from hpa_mmdet.segment.method_options import option
 from hpa_mmdet.segment.nuclei import find_nuclei
 from hpa_mmdet.segment.pairing import pair_by_overlap
 from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes, no_cells
-from hpa_mmdet.segment.sizes import UNKNOWN_SIZE, NucleusSize
+from hpa_mmdet.segment.sizes import UNKNOWN_SIZE, WORKING_DIAMETER_PX, NucleusSize
 
 DEFAULT_MODEL = "cpsam"
-WORKING_DIAMETER_PX = 36.0  # nuclei are shrunk to this first
 CELL_OVER_NUCLEUS = 2.2  # diameters of cultured cells
 # what Cellpose and torch raise at a file that is no model, or where there is no network
 _UNUSABLE = (
@@ -46,10 +47,21 @@ class CellposeSegmenter:
         download: let Cellpose fetch a model that is not on this machine.
     """
 
-    model: str = DEFAULT_MODEL
+    model: str = field(default=DEFAULT_MODEL, metadata=option("--cellpose-model", "name or file"))
     size: NucleusSize = UNKNOWN_SIZE
-    device: str = "cpu"
-    download: bool = False
+    device: str = field(
+        default="cpu", metadata=option("--device", "cpu, cuda or cuda:<n>", counts=False)
+    )
+    download: bool = field(
+        default=False,
+        metadata=option(
+            "--download-weights", "let the package fetch missing weights", counts=False
+        ),
+    )
+
+    def depends_on(self, image_id: str) -> Sequence[Path]:
+        """Give the model's file, where it is named by its path."""
+        return [Path(self.model)] if Path(self.model).is_file() else []
 
     def __call__(self, planes: Planes, image_id: str = "") -> Segmentation:
         """Segment one image; see `Segmenter`."""

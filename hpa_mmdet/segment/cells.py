@@ -17,9 +17,9 @@ from skimage.segmentation import watershed
 from hpa_mmdet.segment.filters import Plane, blur, distance_outside_of, resize_to, slope
 from hpa_mmdet.segment.per_label import spread_per_label
 
-FAINTEST = 0.08  # body below which there is no cell
+FAINTEST_BODY = 0.08  # body below which there is no cell
 OWN_SHARE = (0.1, 0.25)  # a cell ends between these shares of its own brightness
-DARK = 0.03  # body added before the logarithm, so that empty background does not rule it
+BODY_FLOOR = 0.03  # body added before the logarithm, so that empty background does not rule it
 WAY_COST, WAY_POWER, DEAREST, EDGE_COST = 3.0, 3.0, 60.0, 2.0  # see `_price`
 EVENNESS = 0.5  # how far ways are priced by brightness over that around, 0 to 1
 STEP = 2  # the ways are found at this coarser grid
@@ -50,13 +50,13 @@ def grow_cells(
     from_nuclei = distance_outside_of(nuclei)
     beside = (from_nuclei > 0) & (from_nuclei < 0.35 * diameter)
     body = _body(stains, beside)
-    allowed = (body > FAINTEST) | (nuclei > 0)
+    allowed = (body > FAINTEST_BODY) | (nuclei > 0)
     costs = _way_costs(_price(body, allowed, diameter), nuclei, allowed)
     cells = watershed(costs, nuclei, mask=allowed).astype(np.int32)
 
     own = spread_per_label(body, np.where(beside, cells, 0), np.arange(count + 1)).median
-    level = np.log(body + DARK)
-    whole_picture = float(np.exp(threshold_otsu(level))) - DARK if np.ptp(level) > 0 else 0.0
+    level = np.log(body + BODY_FLOOR)
+    whole_picture = float(np.exp(threshold_otsu(level))) - BODY_FLOOR if np.ptp(level) > 0 else 0.0
     least = np.clip(whole_picture, OWN_SHARE[0] * own, OWN_SHARE[1] * own)
     cells = np.where((body > least[cells]) | (nuclei > 0), cells, 0).astype(np.int32)
     return _round_off(cells, nuclei)
@@ -114,7 +114,9 @@ def _round_off(cells: NDArray[np.int32], nuclei: NDArray[np.int32]) -> NDArray[n
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
     margin = 4
     # beyond the border the picture is mirrored, so that cells are not rounded off there
-    wide_cells, wide_nuclei = (np.pad(each, margin, mode="reflect") for each in (cells, nuclei))
+    wide_cells, wide_nuclei = (
+        np.pad(label_image, margin, mode="reflect") for label_image in (cells, nuclei)
+    )
     for at, box in enumerate(ndimage.find_objects(cells), start=1):
         if box is None:
             continue

@@ -88,7 +88,7 @@ def overlaps(reference: NDArray[np.integer], predicted: NDArray[np.integer]) -> 
     )
 
 
-def match_cells(found: Overlaps, iou: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def match_by_iou(found: Overlaps, iou: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Match cells one to one, as many pairs with IoU >= `iou` as there can be.
 
     Above 0.5 a cell has at most one such partner, so there is only one matching.
@@ -108,5 +108,5 @@ def match_cells(found: Overlaps, iou: float) -> tuple[NDArray[np.int64], NDArray
 
 
 def count_matches(found: Overlaps, iou: float) -> int:
-    """Count the pairs of `match_cells`."""
-    return len(match_cells(found, iou)[0])
+    """Count the pairs of `match_by_iou`."""
+    return len(match_by_iou(found, iou)[0])

@@ -20,7 +20,7 @@ from hpa_mmdet.segment.filters import slope
 LEVELS = 26
 SHARPEST = 4.0  # rise of brightness across one blob diameter at which more is not better
 AREA_SPREAD = 1.1  # sd of the log of the area, in units of the typical area
-SMALLEST, LARGEST = 0.05, 8.0  # areas that are looked at, in units of the typical area
+SMALLEST_PART, LARGEST_PART = 0.05, 8.0  # areas that are looked at, in units of the typical area
 
 
 @dataclass
@@ -70,7 +70,7 @@ def build_tree(
         here = np.full(bright.shape, -1, np.int32)
         for contour in found:
             area = cv2.contourArea(contour) + len(contour) / 2
-            if not SMALLEST * typical <= area <= LARGEST * typical:
+            if not SMALLEST_PART * typical <= area <= LARGEST_PART * typical:
                 continue
             part = _measure(np.asarray(contour, np.int32), area, bright, steepness, diameter)
             x, y = contour[0, 0]
@@ -140,11 +140,12 @@ def best_parts(parts: Sequence[Part], diameter: float, least: float) -> list[Par
         score = blob_score(part, diameter)
         chosen[at] = (score, part.mass, [at])
         if part.inner:
-            mass = sum(chosen[each][1] for each in part.inner)
-            mean = sum(chosen[each][0] * chosen[each][1] for each in part.inner) / mass
+            inner = [chosen[place] for place in part.inner]
+            mass = sum(inner_mass for _, inner_mass, _ in inner)
+            mean = sum(inner_score * inner_mass for inner_score, inner_mass, _ in inner) / mass
             if mean * min(1.0, mass / part.mass) ** 0.5 > score:
-                positions = [one for each in part.inner for one in chosen[each][2]]
+                positions = [place for _, _, places in inner for place in places]
                 chosen[at] = (mean, mass, positions)
     roots = [at for at, part in enumerate(parts) if part.is_root]
-    best = [parts[each] for at in roots for each in chosen[at][2]]
+    best = [parts[place] for root in roots for place in chosen[root][2]]
     return [part for part in best if blob_score(part, diameter) >= least]

@@ -8,9 +8,9 @@ from hpa_mmdet.segment.filters import slope
 from hpa_mmdet.segment.per_label import spread_per_label
 
 # each relative to the typical nucleus of the same picture
-FAINTEST = 0.22  # median brightness
+FAINTEST_NUCLEUS = 0.22  # median brightness
 BLUREST = 0.45  # sharpness of the edge
-SMALLEST = 0.3  # area, of one that the border does not cut
+SMALLEST_NUCLEUS = 0.3  # area, of one that the border does not cut
 UNEVENEST = 0.55  # sd of the brightness inside over its median, not at the border
 
 
@@ -42,8 +42,10 @@ def drop_debris(
     uneven = _sd_inside(bright, np.where(edges > 0, 0, label_image), ids) / median
     sharp = spread_per_label(slope(bright), edge_labels, ids).median * diameter / median
     at_border = np.isin(ids, _ids_at_border(label_image))
-    drop = (median < FAINTEST * _typical(median, area)) | (sharp < BLUREST * _typical(sharp, area))
-    drop |= ~at_border & ((area < SMALLEST * _typical(area, area)) | (uneven > UNEVENEST))
+    drop = (median < FAINTEST_NUCLEUS * _typical(median, area)) | (
+        sharp < BLUREST * _typical(sharp, area)
+    )
+    drop |= ~at_border & ((area < SMALLEST_NUCLEUS * _typical(area, area)) | (uneven > UNEVENEST))
     return np.where(np.isin(label_image, ids[drop]), 0, label_image).astype(np.int32)
 
 

@@ -1,28 +1,39 @@
 """Segment a folder of images: masks out, a report, and nothing done twice."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.channels import ImageFiles, read_channels, scan_images
-from hpa_mmdet.io.label_images import write_label_image
+from hpa_mmdet.io.channels import read_channels, scan_images
+from hpa_mmdet.io.label_images import read_label_image, write_label_image
 from hpa_mmdet.io.naming import parse_channels
+from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.jobs import Failure, Report, run_items
+from hpa_mmdet.jobs.fingerprint import code_digest, fingerprint
 from hpa_mmdet.jobs.shards import Shard
+from hpa_mmdet.segment.method_options import counted_values, input_folders
+from hpa_mmdet.segment.outputs import (
+    REPORT,
+    SHEET,
+    ImageWork,
+    SegmentFolders,
+    plan_image,
+    refuse_stale,
+)
 from hpa_mmdet.segment.pairing import drop_border_cells
-from hpa_mmdet.segment.pictures import draw_outlines, write_contact_sheet, write_picture
-from hpa_mmdet.segment.protocol import Segmenter
+from hpa_mmdet.segment.pictures import draw_outlines, write_picture, write_picture_sheet
+from hpa_mmdet.segment.protocol import Planes, Segmentation, Segmenter
 
-FORMATS = ("png", "tif")
-REPORT = "segment_report.json"
-SHEET = "contact_sheet.jpg"
-ON_SHEET = 24  # pictures
+_TOOL = "segment"
+_ON_SHEET = 24  # pictures
+_NAMES_IN_A_NOTE = 10
 
 
-class Source(NamedTuple):
+class ImageFolder(NamedTuple):
     """Where the images are: folder, channels as `find_images` takes them, pattern."""
 
     folder: Path
@@ -30,45 +41,9 @@ class Source(NamedTuple):
     pattern: str
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """What a run writes.
-
-    Args:
-        masks: folder of the cell masks, `<id>_mask.<format>`.
-        nuclei: folder of the nuclei, named alike; None writes none.
-        format: `png` (8 or 16 bit, as the ids need) or `tif` (32 bit).
-        keep_border: keep the cells that the border cuts.
-        qc: folder of pictures with outlines, `<id>.jpg`; None writes none.
-    """
-
-    masks: Path
-    nuclei: Path | None = None
-    format: str = "png"
-    keep_border: bool = True
-    qc: Path | None = None
-
-    def mask_of(self, image_id: str) -> Path:
-        """Name the cell mask of an image."""
-        return self.masks / f"{image_id}_mask.{self.format}"
-
-    def nuclei_of(self, image_id: str) -> Path | None:
-        """Name the nuclei of an image."""
-        return None if self.nuclei is None else self.nuclei / f"{image_id}_mask.{self.format}"
-
-    def picture_of(self, image_id: str) -> Path | None:
-        """Name the picture of an image."""
-        return None if self.qc is None else self.qc / f"{image_id}.jpg"
-
-    def are_there(self, image_id: str) -> bool:
-        """Tell whether everything that is asked for exists."""
-        paths = (self.mask_of(image_id), self.nuclei_of(image_id), self.picture_of(image_id))
-        return all(path.exists() for path in paths if path is not None)
-
-
 def segment_folder(
-    source: Source,
-    outputs: Outputs,
+    source: ImageFolder,
+    folders: SegmentFolders,
     segmenter: Segmenter,
     *,
     workers: int = 1,
@@ -79,72 +54,147 @@ def segment_folder(
     """Segment every image of a folder.
 
     An image whose outputs are all there is skipped, so that a broken run goes on where it
-    stopped. The report is written as `segment_report.json` into the masks' folder.
+    stopped; pictures and nuclei that are asked for later are added. A mask that was
+    corrected by hand stays as it is. The report, over all images whenever they were done, is
+    written as `segment_report.json` into the masks' folder.
 
     Raises:
-        InputError: no image is found, or an output folder is the folder of images.
+        InputError: no image is found, a folder cannot be written or is an input, or there
+            are masks that other options, files or code made and `overwrite` is not set.
     """
-    for folder in (outputs.masks, outputs.nuclei, outputs.qc):
-        if folder is not None and folder.resolve() == source.folder.resolve():
-            raise InputError(folder, "the images' own folder", "another one", "change --out")
-    if outputs.nuclei is not None and outputs.nuclei.resolve() == outputs.masks.resolve():
-        raise InputError(outputs.nuclei, "the folder of --out", "another one", "change one")
+    folders.check(source.folder)
+    # a name may be told apart from the word for it in the files: red=w2
+    channels = tuple(parse_channels(source.channels))
+    modules = (type(segmenter).__module__, "hpa_mmdet.io.channels", "hpa_mmdet.segment.pairing")
+    outputs = OutputFiles(
+        _TOOL,
+        inputs=[source.folder, *input_folders(segmenter)],
+        overwrite=overwrite,
+        fingerprint=fingerprint(
+            code_digest(*modules),
+            type(segmenter).__name__,
+            counted_values(segmenter),
+            channels,
+            folders.format,
+            folders.keep_border,
+        ),
+    )
+    for folder in (folders.masks, folders.nuclei, folders.qc):
+        if folder is not None:
+            outputs.claim_folder(folder)
     found = scan_images(source.folder, source.channels, source.pattern)
     images = [image for image in found.images if image.image_id not in found.problems]
     images = list((shard or Shard(1, 1)).take(images))
-    waiting = [each for each in images if overwrite or not outputs.are_there(each.image_id)]
-    report = Report("segment")
+    works = [plan_image(image, folders, segmenter, outputs) for image in images]
+    refuse_stale(works, folders)
+    report_path = folders.masks / REPORT
+    report_path = shard.path_of(report_path) if shard else report_path
+    outputs.claim(report_path)
+    if folders.qc is not None:
+        outputs.claim(folders.qc / SHEET)
+
+    report = Report(_TOOL)
     report.failures += [Failure(name, str(why)) for name, why in found.problems.items()]
-    # a name may be told apart from the word for it in the files: red=w2
-    channels = tuple(parse_channels(source.channels))
-    task = partial(_segment_one, segmenter=segmenter, outputs=outputs, channels=channels)
-    results = run_items(task, waiting, report, item_id=_image_id, workers=workers, engine=engine)
-    cells_of = {image.image_id: cells for image, cells in results}
-    report.notes += _notes(cells_of, len(images) - len(waiting))
-    if outputs.qc is not None:
-        _write_sheet(outputs, images)
-    report_path = outputs.masks / REPORT
-    report.write(shard.path_of(report_path) if shard else report_path)
+    task = partial(_segment_one, segmenter=segmenter, folders=folders, channels=channels)
+    waiting = [work for work in works if not work.is_done]
+    for _ in run_items(task, waiting, report, item_id=_image_id, workers=workers, engine=engine):
+        pass
+    report.done += len(works) - len(waiting)
+    report.notes += _notes(works, folders)
+    if folders.qc is not None:
+        _write_sheet(folders.qc, folders, works, outputs)
+    report.write(report_path, outputs)
     return report
 
 
-def _image_id(image: ImageFiles) -> str:
-    return image.image_id
+def _image_id(work: ImageWork) -> str:
+    return work.image.image_id
 
 
 def _segment_one(
-    image: ImageFiles, *, segmenter: Segmenter, outputs: Outputs, channels: Sequence[str]
-) -> int:
-    stack = read_channels(image, channels)
+    work: ImageWork, *, segmenter: Segmenter, folders: SegmentFolders, channels: Sequence[str]
+) -> None:
+    image_id = work.image.image_id
+    stack = read_channels(work.image, channels)
     planes = {name: stack[..., at] for at, name in enumerate(channels)}
-    result = segmenter(planes, image.image_id)
-    if not outputs.keep_border:
-        result = drop_border_cells(result)
-    nuclei_path, picture_path = (
-        outputs.nuclei_of(image.image_id),
-        outputs.picture_of(image.image_id),
-    )
-    if picture_path is not None:
-        write_picture(picture_path, draw_outlines(planes, result))
-    if nuclei_path is not None:
-        write_label_image(nuclei_path, result.nuclei)
-    # last, because it is what other tools look for
-    write_label_image(outputs.mask_of(image.image_id), result.cells)
-    return int(result.cells.max(initial=0))
+    if work.users_mask is not None:
+        result = _as_it_is(work.users_mask, planes)
+    else:
+        result = segmenter(planes, image_id)
+        if not folders.keep_border:
+            result = drop_border_cells(result)
+    mask_path, nuclei_path = folders.mask_of(image_id), folders.nuclei_of(image_id)
+    picture_path = folders.picture_of(image_id)
+    if not work.mask and work.users_mask is None:
+        _check_same(mask_path, result)
+    if work.picture and picture_path is not None:
+        with work.marked.writing(picture_path) as temporary:
+            write_picture(temporary, draw_outlines(planes, result))
+    if work.nuclei and nuclei_path is not None:
+        with work.marked.writing(nuclei_path) as temporary:
+            write_label_image(temporary, result.nuclei)
+    if work.mask:  # last, because it is what other tools look for
+        note = {"cells": int(result.cells.max(initial=0))}
+        with work.marked.writing(mask_path, note) as temporary:
+            write_label_image(temporary, result.cells)
+        if work.marked.owns(other := folders.other_mask_of(image_id)):
+            other.unlink()  # --overwrite with another --format
 
 
-def _notes(cells_of: dict[str, int], skipped: int) -> list[str]:
-    notes = [f"{sum(cells_of.values())} cells in {len(cells_of)} images"]
-    if skipped:
-        notes.append(f"{skipped} images had masks and were skipped (--overwrite redoes them)")
-    empty = [image_id for image_id, cells in cells_of.items() if not cells]
+def _as_it_is(mask_path: Path, planes: Planes) -> Segmentation:
+    cells = read_label_image(mask_path).astype(np.int32)
+    shape_hw = next(iter(planes.values())).shape
+    if cells.shape != shape_hw:
+        raise InputError(
+            mask_path,
+            f"{cells.shape[1]}x{cells.shape[0]} pixels",
+            f"{shape_hw[1]}x{shape_hw[0]} as its image",
+            "correct the mask or remove it",
+        )
+    return Segmentation(np.zeros_like(cells), cells)
+
+
+def _check_same(mask_path: Path, result: Segmentation) -> None:
+    """See that nuclei and pictures that are added belong to the mask that is there."""
+    if not np.array_equal(read_label_image(mask_path), result.cells):
+        raise InputError(
+            mask_path,
+            problem="has other cells than the same segmenter finds now",
+            remedy="give --overwrite to make it anew",
+        )
+
+
+def _notes(works: Sequence[ImageWork], folders: SegmentFolders) -> list[str]:
+    """Say what is there in the end, whichever run made it."""
+    cells: dict[str, int] = {}
+    for work in works:
+        record = work.marked.record_of(folders.mask_of(work.image.image_id))
+        if record is not None:
+            cells[work.image.image_id] = int(record.note.get("cells", 0))
+    notes = [f"{sum(cells.values())} cells in {len(cells)} images"]
+    done = [work for work in works if work.is_done and work.users_mask is None]
+    if done:
+        notes.append(f"{len(done)} images were done before (--overwrite makes them anew)")
+    kept = [path.name for work in works for path in work.kept]
+    if kept:
+        notes.append(f"{len(kept)} files are not as segment wrote them and are kept: {_some(kept)}")
+    if folders.nuclei is not None and any(work.users_mask for work in works):
+        notes.append("masks of yours have no nuclei of the same ids")
+    empty = [image_id for image_id, count in cells.items() if not count]
     if empty:
         notes.append(f"no cell in {len(empty)} images: {', '.join(empty)}")
     return notes
 
 
-def _write_sheet(outputs: Outputs, images: Sequence[ImageFiles]) -> None:
-    paths = [outputs.picture_of(image.image_id) for image in images]
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMES_IN_A_NOTE]) + (", ..." if len(names) > _NAMES_IN_A_NOTE else "")
+
+
+def _write_sheet(
+    qc: Path, folders: SegmentFolders, works: Sequence[ImageWork], outputs: OutputFiles
+) -> None:
+    paths = [folders.picture_of(work.image.image_id) for work in works]
     there = [path for path in paths if path is not None and path.exists()]
-    if there and outputs.qc is not None:
-        write_contact_sheet(outputs.qc / SHEET, there[:ON_SHEET])
+    if there:
+        with outputs.writing(qc / SHEET) as temporary:
+            write_picture_sheet(temporary, there[:_ON_SHEET])

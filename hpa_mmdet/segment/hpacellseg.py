@@ -7,7 +7,7 @@ pickled weights. Labelling is ours (`labelling.py`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from hpa_mmdet.segment.hpacellseg_package import (
     fetch_missing,
 )
 from hpa_mmdet.segment.labelling import label_cells
+from hpa_mmdet.segment.method_options import option
 from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes
 from hpa_mmdet.segment.sizes import UNKNOWN_SIZE, NucleusSize
 from hpa_mmdet.segment.weights import load_network
@@ -50,12 +51,30 @@ class HpaCellSegmenter:
         download: fetch missing files from where the package says they are.
     """
 
-    nuclei_weights: Path
-    cell_weights: Path
+    nuclei_weights: Path = field(
+        metadata=option("--nuclei-weights", "file of the nuclei network", counts=False)
+    )
+    cell_weights: Path = field(
+        metadata=option("--cell-weights", "file of the cell network", counts=False)
+    )
     size: NucleusSize = UNKNOWN_SIZE
-    device: str = "cpu"
-    trust_pickle: bool = False
-    download: bool = False
+    device: str = field(
+        default="cpu", metadata=option("--device", "cpu, cuda or cuda:<n>", counts=False)
+    )
+    trust_pickle: bool = field(
+        default=False,
+        metadata=option("--trust-pickle", "run the code in pickled weights", counts=False),
+    )
+    download: bool = field(
+        default=False,
+        metadata=option(
+            "--download-weights", "let the package fetch missing weights", counts=False
+        ),
+    )
+
+    def depends_on(self, image_id: str) -> Sequence[Path]:
+        """Give the files of weights."""
+        return [self.nuclei_weights, self.cell_weights]
 
     def __call__(self, planes: Planes, image_id: str = "") -> Segmentation:
         """Segment one image; see `Segmenter`."""

@@ -51,10 +51,13 @@ def label_cells(
     Raises:
         InputError: the predictions are not (H, W, 3) uint8 of one size.
     """
-    for name, each in (("nuclei", nuclei_prediction), ("cell", cell_prediction)):
-        if each.ndim != 3 or each.shape[2] != 3 or each.dtype != np.uint8:
+    for name, bands in (("nuclei", nuclei_prediction), ("cell", cell_prediction)):
+        if bands.ndim != 3 or bands.shape[2] != 3 or bands.dtype != np.uint8:
             raise InputError(
-                f"{name} prediction", f"{each.shape} {each.dtype}", "(H, W, 3) uint8", "convert it"
+                f"{name} prediction",
+                f"{bands.shape} {bands.dtype}",
+                "(H, W, 3) uint8",
+                "convert it",
             )
     if nuclei_prediction.shape != cell_prediction.shape:
         raise InputError(

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.segmentation import clear_border
 
 from hpa_mmdet.segment.compare import overlaps
 from hpa_mmdet.segment.protocol import Segmentation, keep_cells
@@ -37,6 +38,4 @@ def pair_by_overlap(nuclei: NDArray[np.integer], cells: NDArray[np.integer]) -> 
 
 def drop_border_cells(segmentation: Segmentation) -> Segmentation:
     """Drop the cells that touch the border, with their nuclei; ids run on without gaps."""
-    cells = segmentation.cells
-    rim = np.concatenate([cells[0], cells[-1], cells[:, 0], cells[:, -1]])
-    return keep_cells(segmentation, np.setdiff1d(np.unique(cells), rim))
+    return keep_cells(segmentation, np.unique(clear_border(segmentation.cells)))

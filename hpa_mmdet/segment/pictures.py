@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from skimage.segmentation import find_boundaries
 
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.io.pictures import read_picture
 from hpa_mmdet.segment.protocol import Planes, Segmentation
 
-LONGEST_SIDE = 1024  # pixels
+PICTURE_LONGEST_PX = 1024
 CELL_COLOUR, NUCLEUS_COLOUR = (255, 255, 255), (0, 255, 255)
 COLOUR_OF = {
     "red": (255, 0, 0),
@@ -29,10 +30,10 @@ def draw_outlines(planes: Planes, segmentation: Segmentation) -> NDArray[np.uint
     faint cells can be judged.
 
     Returns:
-        (h, w, 3) RGB, the longer side at most `LONGEST_SIDE`.
+        (h, w, 3) RGB, the longer side at most `PICTURE_LONGEST_PX`.
     """
     height, width = segmentation.cells.shape
-    shrink = max(1.0, max(height, width) / LONGEST_SIDE)
+    shrink = max(1.0, max(height, width) / PICTURE_LONGEST_PX)
     size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
     picture = np.zeros((size_wh[1], size_wh[0], 3), np.float32)
     for name, plane in planes.items():
@@ -48,17 +49,8 @@ def draw_outlines(planes: Planes, segmentation: Segmentation) -> NDArray[np.uint
         small_labels = cv2.resize(
             label_image.astype(np.float32), size_wh, interpolation=cv2.INTER_NEAREST
         )
-        rgb[_outlines(small_labels)] = colour
+        rgb[find_boundaries(small_labels.astype(np.int32), mode="inner")] = colour
     return rgb
-
-
-def _outlines(label_image: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Mark the pixels of cells whose right or lower neighbour is another cell, or none."""
-    outline = np.zeros(label_image.shape, bool)
-    down, right = label_image[1:] != label_image[:-1], label_image[:, 1:] != label_image[:, :-1]
-    outline[:-1] |= down
-    outline[:, :-1] |= right
-    return outline
 
 
 def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
@@ -67,7 +59,7 @@ def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
         Image.fromarray(rgb).save(temporary, quality=85)
 
 
-def write_contact_sheet(
+def write_picture_sheet(
     path: Path, pictures: Sequence[Path], *, columns: int = 4, tile_px: int = 320
 ) -> None:
     """Write one picture of many, each fitted into a square tile, row by row."""

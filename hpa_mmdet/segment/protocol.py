@@ -3,7 +3,8 @@
 H, W: image height and width in pixels; axes are (row, column).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -40,6 +41,10 @@ class Segmenter(Protocol):
         Raises:
             InputError: a channel that this segmenter needs is missing.
         """
+        ...
+
+    def depends_on(self, image_id: str) -> Sequence[Path]:
+        """List the files that an image's result depends on besides its channels."""
         ...
 
 

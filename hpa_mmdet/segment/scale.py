@@ -8,9 +8,9 @@ from skimage.filters import threshold_otsu
 from hpa_mmdet.segment.filters import Plane, blur, distance_to_outside, resize
 from hpa_mmdet.segment.per_label import spread_per_label
 
-LONGEST_SIDE = 640  # pixels in which a first look is taken
+FIRST_LOOK_PX = 640  # pixels in which a first look is taken
 FEW_PIXELS = 14.0  # nuclei smaller than this after shrinking are measured again at full size
-DARK = 0.08  # share of the brightest under which differences do not count
+DARK_SHARE = 0.08  # share of the brightest under which differences do not count
 BLOCKS = 8  # of the shorter side, in which the background is looked for
 TYPICAL_UM = 14.0  # diameter of a human nucleus in culture
 
@@ -28,7 +28,7 @@ def estimate_nucleus_diameter(dna: NDArray[np.generic]) -> float | None:
     Returns:
         The diameter in pixels of `dna`, or None where nothing stands out.
     """
-    shrink = max(1.0, max(dna.shape) / LONGEST_SIDE)
+    shrink = max(1.0, max(dna.shape) / FIRST_LOOK_PX)
     found = _measure(dna, shrink)
     if found is not None and found < FEW_PIXELS * shrink and shrink > 1:
         found = _measure(dna, max(1.0, found / (2 * FEW_PIXELS)))
@@ -43,7 +43,7 @@ def _measure(dna: NDArray[np.generic], shrink: float) -> float | None:
     brightest = float(np.percentile(over, 99.9))
     if brightest <= 0:
         return None
-    level = np.log(over + DARK * brightest)
+    level = np.log(over + DARK_SHARE * brightest)
     mask = level > threshold_otsu(level)
     mask = ndimage.binary_fill_holes(mask)
     part, count = ndimage.label(mask)

@@ -9,7 +9,7 @@ from skimage.segmentation import watershed
 from hpa_mmdet.segment.filters import Plane, blur, distance_to_outside
 
 WIDEST_NECK = 0.8  # of the narrower side's width; a wider contact is no neck
-SMALLEST = 0.15  # area of a piece, in units of the typical area
+SMALLEST_PIECE = 0.15  # area of a piece, in units of the typical area
 
 Contacts = dict[tuple[int, int], float]
 
@@ -41,7 +41,7 @@ def split_by_shape(mask: NDArray[np.bool_], diameter: float) -> NDArray[np.int32
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
     pieces = watershed(-smooth, seeds, mask=mask).astype(np.int32)
     radius = {at + 1: float(inside[tuple(peak)]) for at, peak in enumerate(peaks)}
-    return _join(pieces, inside, radius, SMALLEST * np.pi * diameter**2 / 4)
+    return _join(pieces, inside, radius, SMALLEST_PIECE * np.pi * diameter**2 / 4)
 
 
 def solidity(mask: NDArray[np.bool_]) -> float:
@@ -98,7 +98,7 @@ def _contacts(pieces: NDArray[np.int32], inside: Plane) -> Contacts:
 def _rename(contacts: Contacts, gone: int, kept: int) -> Contacts:
     renamed: Contacts = {}
     for pair, width in contacts.items():
-        first, second = (kept if each == gone else each for each in pair)
+        first, second = (kept if piece == gone else piece for piece in pair)
         if first != second:
             new = (min(first, second), max(first, second))
             renamed[new] = max(renamed.get(new, 0.0), width)

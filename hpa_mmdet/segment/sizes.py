@@ -1,13 +1,15 @@
 """What a user knows about sizes: the pixel, the nucleus, both or neither."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.segment.filters import Plane
+from hpa_mmdet.segment.method_options import option
 from hpa_mmdet.segment.scale import estimate_nucleus_diameter
 
+WORKING_DIAMETER_PX = 36.0  # nuclei are shrunk to this: outlines need no more detail
 SMALLEST_UM, LARGEST_UM = 5.0, 40.0  # diameters of nuclei of cultured animal cells
 
 
@@ -30,9 +32,19 @@ class NucleusSize:
         175.0
     """
 
-    diameter_px: float | None = None
-    diameter_um: float | None = None
-    pixel_um: float | None = None
+    diameter_px: float | None = field(
+        default=None,
+        metadata=option(
+            "--nucleus-diameter-px", "diameter of a typical nucleus (default: estimated)"
+        ),
+    )
+    diameter_um: float | None = field(
+        default=None,
+        metadata=option("--nucleus-diameter-um", "the same in micrometres, with --pixel-um"),
+    )
+    pixel_um: float | None = field(
+        default=None, metadata=option("--pixel-um", "side of a pixel in micrometres")
+    )
 
     def __post_init__(self) -> None:
         given = {
@@ -45,11 +57,13 @@ class NucleusSize:
                 raise InputError(name, value, "a number > 0", "correct it")
         if self.diameter_um is not None and self.pixel_um is None:
             raise InputError(
-                "--nucleus-diameter-um", "no --pixel-um", "both", "give the pixel's side too"
+                "--nucleus-diameter-um", problem="needs --pixel-um", remedy="give both"
             )
         if self.diameter_um is not None and self.diameter_px is not None:
             raise InputError(
-                "--nucleus-diameter-um", "--nucleus-diameter-px too", "one of them", "drop one"
+                "--nucleus-diameter-um",
+                problem="cannot be combined with --nucleus-diameter-px",
+                remedy="give one of them",
             )
 
     @property

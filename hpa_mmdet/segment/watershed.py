@@ -1,17 +1,19 @@
 """The default segmenter: nuclei from the DNA stain, cells grown from them. No weights."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from hpa_mmdet.segment.artefacts import without_scale_bars, without_spill
 from hpa_mmdet.segment.cells import grow_cells
 from hpa_mmdet.segment.filters import enlarge_labels, resize
+from hpa_mmdet.segment.method_options import option
 from hpa_mmdet.segment.nuclei import find_nuclei
 from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes, no_cells
-from hpa_mmdet.segment.sizes import UNKNOWN_SIZE, NucleusSize
+from hpa_mmdet.segment.sizes import UNKNOWN_SIZE, WORKING_DIAMETER_PX, NucleusSize
 
-WORKING_DIAMETER_PX = 36.0  # nuclei are shrunk to this: outlines need no more
 STAINS = ("blue", "red", "yellow")
 
 
@@ -27,7 +29,14 @@ class WatershedSegmenter:
     """
 
     size: NucleusSize = UNKNOWN_SIZE
-    nuclei_only: bool = False
+    nuclei_only: bool = field(
+        default=False,
+        metadata=option("--nuclei-only", "the nuclei are the cells; needs blue alone"),
+    )
+
+    def depends_on(self, image_id: str) -> Sequence[Path]:
+        """Give the files that the result depends on besides the image: none."""
+        return ()
 
     def __call__(self, planes: Planes, image_id: str = "") -> Segmentation:
         """Segment one image; see `Segmenter`."""

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.outputs import claim_output
 from hpa_mmdet.segment.devices import usable_device
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def load_network(
             not fit the network; pytorch_zoo is not installed; or there is no such device.
     """
     place = usable_device(device)
-    content = read_weights(path, trust_pickle=trust_pickle)
+    content = read_segmenter_weights(path, trust_pickle=trust_pickle)
     network = content if not isinstance(content, dict) else None
     state = content if isinstance(content, dict) else dict(content.state_dict())
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
@@ -53,7 +53,7 @@ def load_network(
     return network.to(place).eval()
 
 
-def read_weights(path: Path, *, trust_pickle: bool) -> Any:
+def read_segmenter_weights(path: Path, *, trust_pickle: bool) -> Any:
     """Read a file of weights as it is: a dict of tensors, or a whole network if trusted.
 
     Raises:
@@ -87,14 +87,20 @@ def read_weights(path: Path, *, trust_pickle: bool) -> Any:
     return content
 
 
-def export_plain(source: Path, target: Path, *, trust_pickle: bool) -> int:
+def export_plain(source: Path, target: Path, *, trust_pickle: bool, overwrite: bool = False) -> int:
     """Write the numbers of a network, and nothing else, as `.safetensors` or a torch file.
+
+    Args:
+        source: file of weights as published.
+        target: file to write.
+        trust_pickle: run the code in `source`.
+        overwrite: replace what an earlier export wrote.
 
     Returns:
         The number of tensors.
 
     Raises:
-        InputError: see `load_network`, or `target` has another suffix.
+        InputError: see `load_network` and `OutputFiles.claim`, or `target` has another suffix.
     """
     import torch
 
@@ -102,13 +108,14 @@ def export_plain(source: Path, target: Path, *, trust_pickle: bool) -> int:
         raise InputError(
             target, target.suffix or "no suffix", ".safetensors, .pt or .pth", "rename"
         )
-    content = read_weights(source, trust_pickle=trust_pickle)
+    outputs = claim_output(target, "export_segmenter", inputs=[source], overwrite=overwrite)
+    content = read_segmenter_weights(source, trust_pickle=trust_pickle)
     state = content if isinstance(content, dict) else content.state_dict()
     plain = {
         name.removeprefix("module."): tensor.detach().cpu().contiguous().clone()
         for name, tensor in state.items()
     }
-    with atomic_path(target) as temporary:
+    with outputs.writing(target) as temporary:
         if target.suffix == ".safetensors":
             from safetensors.torch import save_file
 

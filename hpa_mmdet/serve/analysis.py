@@ -10,10 +10,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
-from hpa_mmdet.inference.outputs.calls import Calls
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
-from hpa_mmdet.masks.runs import runs_from_counts
+from hpa_mmdet.predictions.call_rules import CallRules
+from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
 
 INSTANCES = ("model", "segmenter")
 MASKS = ("rle", "polygon")
@@ -86,13 +85,12 @@ class Analyser:
         height, width = image.shape[:2]
         cells = self.predictor(image, labels)
         prediction = ImagePrediction("upload", width, height, tuple(cells))
-        calls = Calls(tuple(self.info.thresholds), cell_score)
+        rules = CallRules(tuple(self.info.thresholds), cell_score)
         return {
             "width": width,
             "height": height,
             "cells": [
-                _cell(cell_id, cell, (height, width), calls, masks)
-                for cell_id, cell in calls.cells(prediction)
+                _cell(cell_id, cell, rules, masks) for cell_id, cell in rules.cells(prediction)
             ],
         }
 
@@ -121,7 +119,7 @@ def load_analyser(config: Path, checkpoint: Path, options: Mapping[str, Any]) ->
     facts = ModelFacts(
         name=config.stem,
         channels=predictor.channels,
-        thresholds=predictor.loaded.thresholds.values,
+        thresholds=predictor.loaded.rules.thresholds,
         checksum=predictor.loaded.weights_sha256,
         version=hpa_mmdet.__version__,
     )
@@ -131,25 +129,21 @@ def load_analyser(config: Path, checkpoint: Path, options: Mapping[str, Any]) ->
 AnalyserBuilder = Callable[[], Analyser]
 
 
-def _cell(
-    cell_id: int, cell: CellPrediction, shape_hw: tuple[int, int], calls: Calls, masks: str
-) -> dict[str, Any]:
-    runs = runs_from_counts(cell.counts, shape_hw)
+def _cell(cell_id: int, cell: CellPrediction, rules: CallRules, masks: str) -> dict[str, Any]:
     content: dict[str, Any] = {
         "cell_id": cell_id,
         "bbox": list(cell.bbox_xywh),
         "area": cell.area,
-        "touches_border": bool(runs.touches_border),
+        "touches_border": bool(cell.runs.touches_border),
         "cell_score": round(float(cell.cell_score), _DECIMALS),
         "scores": [round(float(score), _DECIMALS) for score in cell.localization_scores],
-        "called": calls.classes(cell),
+        "called": rules.classes(cell),
     }
     if masks == "rle":
-        content["segmentation"] = {"size": list(shape_hw), "counts": cell.counts}
+        content["segmentation"] = cell.rle
     else:
-        from hpa_mmdet.pages.draw import outline
+        from hpa_mmdet.pages.draw import outline_runs
 
-        x, y = cell.bbox_xywh[:2]
-        contours = outline(runs.crop(), (x, y)).contours
+        contours = outline_runs(cell.runs).contours
         content["polygons"] = [contour.ravel().tolist() for contour in contours]
     return content

@@ -1,52 +1,38 @@
 """Downloads: the cells that a page shows, written by the code that tools/infer.py uses."""
 
 import tempfile
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.cells import CellPrediction, ImagePrediction
-from hpa_mmdet.inference.outputs.calls import Calls
-from hpa_mmdet.inference.outputs.coco import write_coco_results
-from hpa_mmdet.inference.outputs.labels import write_labels
-from hpa_mmdet.inference.outputs.table import write_table
+from hpa_mmdet.inference.outputs import write_output
 from hpa_mmdet.masks.runs import runs_from_counts
+from hpa_mmdet.predictions.call_rules import CallRules
+from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.serve.limits import Refusal
 
 
 class ExportKind(NamedTuple):
-    """One kind of download.
+    """One kind of download; its name is that of an output of tools/infer.py.
 
     Args:
+        written: the file's path as tools/infer.py names it.
         file_name: under which it is saved.
         media_type: for the browser.
-        write: writes the file into a folder.
     """
 
+    written: str
     file_name: str
     media_type: str
-    write: Callable[[Path, ImagePrediction, Calls], Any]
 
 
 EXPORTS: dict[str, ExportKind] = {
-    "table": ExportKind(
-        "cells.csv",
-        "text/csv",
-        lambda folder, image, calls: write_table(folder, [image], calls),
-    ),
-    "coco": ExportKind(
-        "cells.json",
-        "application/json",
-        lambda folder, image, calls: write_coco_results(folder / "cells.json", [image]),
-    ),
-    "labels": ExportKind(
-        "labels.tif",
-        "image/tiff",
-        lambda folder, image, calls: write_labels(folder / "labels.tif", image, calls),
-    ),
+    "table": ExportKind("cells.csv", "cells.csv", "text/csv"),
+    "coco": ExportKind("cells.json", "cells.json", "application/json"),
+    "labels": ExportKind("labels/image.tif", "labels.tif", "image/tiff"),
 }
 
 
@@ -72,8 +58,10 @@ def export_cells(kind: str, content: dict[str, Any], thresholds: tuple[float, ..
     image = ImagePrediction(content["image_id"], shape_hw[1], shape_hw[0], cells)
     chosen = EXPORTS[kind]
     with tempfile.TemporaryDirectory(prefix="hpa-mmdet-export-") as folder:
-        chosen.write(Path(folder), image, Calls(thresholds, 0.0))
-        return (Path(folder) / chosen.file_name).read_bytes()
+        # the client's id must not name a file
+        named = replace(image, image_id="image") if kind == "labels" else image
+        write_output(kind, Path(folder), [named], CallRules(thresholds, 0.0))
+        return (Path(folder) / chosen.written).read_bytes()
 
 
 def _cell(cell: dict[str, Any], shape_hw: tuple[int, int]) -> CellPrediction:
@@ -92,11 +80,5 @@ def _cell(cell: dict[str, Any], shape_hw: tuple[int, int]) -> CellPrediction:
         runs = None
     if runs is None or not runs.area:
         raise Refusal(422, "wrong_mask", f"The mask of {where} is damaged or has no pixel.")
-    return CellPrediction(
-        bbox_xywh=runs.bbox_xywh,
-        counts=mask["counts"],
-        area=runs.area,
-        cell_score=cell["cell_score"],
-        localization_scores=np.array(cell["scores"], np.float32),
-        cell_id=cell["cell_id"],
-    )
+    scores = np.array(cell["scores"], np.float32)
+    return CellPrediction.of_runs(runs, cell["cell_score"], scores, cell["cell_id"])

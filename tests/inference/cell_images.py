@@ -1,5 +1,6 @@
 """Images whose cells the stand-in model finds, and their truth."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ from PIL import Image
 from skimage.draw import ellipse
 
 CHANNELS = ("red", "green", "blue", "yellow")
+# from which other processes import the stand-in model, and this checkout of the package
+PYTHONPATH = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[2])))
 
 
 def cell_image(seed: int, shape_hw: tuple[int, int] = (120, 170), cells: int = 5) -> tuple:

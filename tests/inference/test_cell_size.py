@@ -16,7 +16,9 @@ from hpa_mmdet.cli.export import main as export
 from hpa_mmdet.cli.infer import main
 from hpa_mmdet.inference.cell_size import compare_sizes, training_diameter_px
 from hpa_mmdet.inference.settings import InputSettings
-from hpa_mmdet.inference.views import ImageRequest
+from hpa_mmdet.masks.encode import encode_cells
+from hpa_mmdet.predictions.call_rules import CallRules
+from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
 
 CHANNELS = ("red", "green", "blue", "yellow")
 
@@ -43,20 +45,30 @@ def test_the_training_set_is_measured_as_the_network_sees_it(tmp_path: Path) -> 
     assert training_diameter_px(Config({}), longest) is None
 
 
-def test_given_masks_say_how_large_cells_are() -> None:
-    image, labels = cell_image(3, (210, 330), cells=20)
-    requests = [ImageRequest("a", image, labels)]
+def predicted(labels: np.ndarray) -> ImagePrediction:
+    height, width = labels.shape
+    scores = np.zeros(19, np.float32)
+    cells = [
+        CellPrediction(cell.counts, (height, width), cell.bbox_xywh, cell.area, 0.9, scores)
+        for cell in encode_cells(labels)
+    ]
+    return ImagePrediction("a", width, height, cells)
+
+
+def test_cells_say_how_large_they_are() -> None:
+    _, labels = cell_image(3, (210, 330), cells=20)
+    images, rules = [predicted(labels)], CallRules()
     settings = InputSettings(CHANNELS, 1.0)
-    assert compare_sizes(requests, settings, 25.0) is None
-    note = compare_sizes(requests, settings, 100.0)
+    assert compare_sizes(images, rules, settings, 25.0) is None
+    note = compare_sizes(images, rules, settings, 100.0)
     assert note is not None
     median, scale = (float(each) for each in re.findall(r"about (\d+)|--input-scale ([\d.]+)", note)
                      for each in each if each)  # fmt: skip
     assert median == pytest.approx(25, abs=3)
     assert scale == pytest.approx(100 / median, rel=0.05)
-    assert compare_sizes(requests, InputSettings(CHANNELS, scale), 100.0) is None
-    assert compare_sizes([], settings, 100.0) is None
-    assert compare_sizes([ImageRequest("a", image, labels * 0)], settings, 100.0) is None
+    assert compare_sizes(images, rules, InputSettings(CHANNELS, scale), 100.0) is None
+    assert compare_sizes([], rules, settings, 100.0) is None
+    assert compare_sizes([predicted(labels * 0)], rules, settings, 100.0) is None
 
 
 def test_infer_proposes_the_scale_that_the_export_was_trained_at(

@@ -96,7 +96,7 @@ def test_images_of_another_size_are_refused(
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"manifest.json: found no readable manifest"):
+    with pytest.raises(InputError, match=r"manifest.json: is no manifest of a run"):
         next(read_folder(tmp_path))
     (tmp_path / "predictions").mkdir()
     (tmp_path / "predictions/manifest.json").write_text('{"images": 20}')

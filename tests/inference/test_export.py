@@ -16,6 +16,7 @@ from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.export import export_model
 from hpa_mmdet.inference.model_files import load_model
 from hpa_mmdet.localizations import NAMES
+from hpa_mmdet.predictions.call_rules import CallRules
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_the_export_predicts_what_the_checkpoint_predicts(tmp_path: Path, export
     image, _ = cell_image(1)
     mine = hpa_mmdet.Predictor(exported / "cells-v1.2.json", exported / "cells-v1.2.safetensors")
     theirs = hpa_mmdet.Predictor(tmp_path / "stand_in_config.py", tmp_path / "model.pth")
-    assert mine.loaded.thresholds == ((0.3,) * 19, "stored in cells-v1.2.json")
+    assert mine.loaded.rules == CallRules((0.3,) * 19, source="stored in cells-v1.2.json")
     for one, other in zip(mine(image), theirs(image), strict=True):
         assert one.counts == other.counts
         assert np.array_equal(one.localization_scores, other.localization_scores)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from cell_images import CHANNELS, cell_image, write_config, write_images
+from cell_images import CHANNELS, PYTHONPATH, cell_image, write_config, write_images
 from PIL import Image
 from pycocotools import mask as coco_mask
 from stand_in import StandInCells
@@ -22,8 +22,9 @@ from stand_in import StandInCells
 from hpa_mmdet.cli.infer import main
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.store import CHUNK_IMAGES
-from hpa_mmdet.inference.thresholds import read_thresholds
+from hpa_mmdet.io.output_records import RECORDS
 from hpa_mmdet.io.submission import decode_mask, read_submission
+from hpa_mmdet.predictions.call_rules import read_thresholds
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "infer_report.json"
+        if path.is_file() and "infer_report" not in path.name and RECORDS not in path.parts
     }
 
 
@@ -187,7 +188,7 @@ def test_killed_and_resumed_gives_the_bytes_of_one_run(tmp_path: Path) -> None:
     job[-1] = str(tmp_path / "killed")
     run = subprocess.Popen(
         [sys.executable, str(Path(__file__).parents[2] / "tools/infer.py"), *job, *write],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -201,7 +202,7 @@ def test_killed_and_resumed_gives_the_bytes_of_one_run(tmp_path: Path) -> None:
     assert not (tmp_path / "killed/submission.csv").exists()
     assert main([*job, *write]) == 2  # it does not go on by itself
     assert main([*job, *write, "--resume"]) == 0
-    left = [path for path in (tmp_path / "killed").rglob("*") if path.name.startswith(".")]
+    left = (tmp_path / "killed").rglob(".*.tmp*")
     for path in left:  # what was being written at the kill
         path.unlink()
     assert digests(tmp_path / "killed") == whole
@@ -213,7 +214,7 @@ def test_resuming_another_run_is_refused(
     assert main(job) == 0
     assert main([*job, "--resume", "--tta", "flips"]) == 2
     assert (
-        "manifest.json: found a run with turns 1, expected 4 as in this one"
+        "manifest.json: found a run with symmetries 1, expected 4 as in this one"
         in capsys.readouterr().err
     )
     (tmp_path / "images/image-004_red.png").unlink()
@@ -245,10 +246,12 @@ def test_a_finished_run_gives_other_outputs_without_the_network(
         ),
         pytest.param(["--write", ","], "--write: found nothing", id="write nothing"),
         pytest.param(["--shard", "3/2"], "--shard: found 3/2", id="shard"),
-        pytest.param(["--overwrite", "--resume"], "--overwrite: found it with --resume", id="both"),
-        pytest.param(["--masks", "m"], "options: found --masks alone", id="masks alone"),
         pytest.param(
-            ["--instances", "masks"], "found --instances masks alone", id="instances alone"
+            ["--overwrite", "--resume"], "--overwrite: cannot be combined with --resume", id="both"
+        ),
+        pytest.param(["--masks", "m"], "--masks: needs --instances masks", id="masks alone"),
+        pytest.param(
+            ["--instances", "masks"], "--instances masks: needs --masks DIR", id="instances alone"
         ),
         pytest.param(
             ["--thresholds", "none.json"], "none.json: found .*No such file", id="no file"

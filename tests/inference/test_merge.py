@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 
-from hpa_mmdet.inference.merge import FoundCell, iou_matrix, merge_sources, union_runs, vote_runs
+from hpa_mmdet.inference.merge import merge_sources
 from hpa_mmdet.masks.runs import runs_of_crop
+from hpa_mmdet.predictions.cells import CellPrediction
+from hpa_mmdet.predictions.overlap import iou_matrix, union_runs, vote_runs
 
 SHAPE_HW = (30, 44)
 
 
-def cell(x: int, y: int, width: int, height: int, score: float, shown: float) -> FoundCell:
+def cell(x: int, y: int, width: int, height: int, score: float, shown: float) -> CellPrediction:
     runs = runs_of_crop(np.ones((height, width), bool), x, y, SHAPE_HW)
-    return FoundCell(runs, score, np.full(19, shown, np.float32))
+    return CellPrediction.of_runs(runs, score, np.full(19, shown, np.float32))
 
 
 def test_hand_made_table() -> None:
@@ -59,7 +61,7 @@ def test_a_cell_joins_the_one_that_it_overlaps_most() -> None:
 
 def test_nothing_found_anywhere() -> None:
     assert merge_sources([[], []]) == []
-    assert iou_matrix([]).shape == (0, 0)
+    assert iou_matrix([], (4, 5)).shape == (0, 0)
 
 
 def test_scores_of_zero_weigh_alike() -> None:

@@ -8,7 +8,7 @@ from cell_images import write_config
 from stand_in import StandInCells
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.model_files import load_model, read_weights
+from hpa_mmdet.inference.model_files import load_model, read_checkpoint
 
 
 def save(path: Path, **options: int) -> Path:
@@ -25,14 +25,14 @@ def test_a_checkpoint_is_loaded(tmp_path: Path) -> None:
     assert loaded.model.rates.tolist() == [0.25] * 19
     assert not loaded.model.training
     assert loaded.settings.channels == ("red", "green", "blue", "yellow")
-    assert loaded.thresholds.values == (0.5,) * 19
+    assert loaded.rules.thresholds == (0.5,) * 19
     assert len(loaded.weights_sha256) == 64
 
 
 def test_a_state_dict_alone_and_one_of_a_wrapped_model_are_read(tmp_path: Path) -> None:
     state = {f"module.{name}": value for name, value in StandInCells().state_dict().items()}
     torch.save(state, tmp_path / "bare.pth")
-    assert list(read_weights(tmp_path / "bare.pth")[0]) == ["rates"]
+    assert list(read_checkpoint(tmp_path / "bare.pth")[0]) == ["rates"]
 
 
 def test_a_checkpoint_of_another_model_is_refused_by_key_and_shape(tmp_path: Path) -> None:
@@ -74,14 +74,14 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"empty.pth: found no tensors, expected a checkpoint with"
     ):
-        read_weights(tmp_path / "empty.pth")
+        read_checkpoint(tmp_path / "empty.pth")
     with pytest.raises(
         InputError, match=r"none.safetensors: found no file, expected a .safetensors"
     ):
-        read_weights(tmp_path / "none.safetensors")
+        read_checkpoint(tmp_path / "none.safetensors")
     (tmp_path / "cut.safetensors").write_bytes(b"abc")
     with pytest.raises(InputError, match=r"cut.safetensors: found a damaged file"):
-        read_weights(tmp_path / "cut.safetensors")
+        read_checkpoint(tmp_path / "cut.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,9 @@ def test_numbers_that_are_not_finite_never_leave(
     predictor = hpa_mmdet.Predictor(config)
     with torch.no_grad():
         predictor.loaded.model.rates[3] = float("nan")
-    with pytest.raises(InputError, match="image given: found a score, box or mask that is not"):
+    with pytest.raises(
+        InputError, match="image given: the model gave a score, box or mask that is not"
+    ):
         predictor(cell_image(0)[0])
 
 

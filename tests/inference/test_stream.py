@@ -1,14 +1,19 @@
 """However many images there are, only a few are in memory."""
 
+import json
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.stream import predict_stream
-from hpa_mmdet.inference.turns import UPRIGHT
+from hpa_mmdet.inference.plan import PlannedImage
+from hpa_mmdet.inference.store import StoredImage
+from hpa_mmdet.inference.stream import ImageStream
 from hpa_mmdet.inference.views import ImageRequest, PreparedImage
+from hpa_mmdet.io.channels import ImageFiles
+from hpa_mmdet.predictions.cells import ImagePrediction
 
 
 class Network:
@@ -19,26 +24,27 @@ class Network:
 
 
 def most_alive(count: int, batch: int, workers: int) -> int:
-    alive: weakref.WeakSet[PreparedImage] = weakref.WeakSet()
+    alive: weakref.WeakSet[ImageRequest] = weakref.WeakSet()
     most = 0
 
-    def prepare(number: int) -> PreparedImage:
-        if number % 7 == 3:
+    def prepare(image: PlannedImage) -> PreparedImage:
+        if int(image.image_id) % 7 == 3:
             raise InputError("file", "nothing", "an image", "copy it")
-        request = ImageRequest(str(number), np.zeros((4, 5, 4), np.uint8))
-        image = PreparedImage(request, (), (UPRIGHT,), 1.0)
-        alive.add(image)
-        return image
+        request = ImageRequest(image.image_id, np.zeros((4, 5, 4), np.uint8))
+        alive.add(request)
+        return PreparedImage(request, ())
 
-    def finish(number: int, image: PreparedImage, answer: list) -> int:
-        nonlocal most
-        most = max(most, len(alive))
-        return number
+    class Stream(ImageStream):
+        def finish(self, image: PlannedImage, request: ImageRequest, answer: list) -> StoredImage:
+            nonlocal most
+            most = max(most, len(alive))
+            return StoredImage(ImagePrediction(image.image_id, 5, 4), {})
 
-    groups = [range(at, min(at + batch, count)) for at in range(0, count, batch)]
-    results = list(predict_stream(Network(), groups, prepare, finish, workers))
-    assert [item for item, _ in results] == list(range(count))
-    assert all(isinstance(result, InputError) == (item % 7 == 3) for item, result in results)
+    planned = [PlannedImage(ImageFiles(str(number), {})) for number in range(count)]
+    lines = Stream(Network(), Path(), (), workers).lines(planned, batch, prepare)
+    results = [json.loads(line) for line in lines]
+    assert [int(result["image_id"]) for result in results] == list(range(count))
+    assert all(("error" in result) == (int(result["image_id"]) % 7 == 3) for result in results)
     return most
 
 

@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.merge import FoundCell
+from hpa_mmdet.inference.geometry import Tile, cut_tiles
 from hpa_mmdet.inference.seams import merge_tiles
-from hpa_mmdet.inference.tiles import Tile, cut_tiles
 from hpa_mmdet.masks.runs import clip_runs, runs_of_crop
+from hpa_mmdet.predictions.cells import CellPrediction
 
 SHAPE_HW = (60, 100)
 
 
-def found(mask: np.ndarray, score: float = 0.5, shown: float = 0.5) -> FoundCell:
-    return FoundCell(runs_of_crop(mask, 0, 0, SHAPE_HW), score, np.full(19, shown, np.float32))
+def found(mask: np.ndarray, score: float = 0.5, shown: float = 0.5) -> CellPrediction:
+    return CellPrediction.of_runs(
+        runs_of_crop(mask, 0, 0, SHAPE_HW), score, np.full(19, shown, np.float32)
+    )
 
 
 def box(x: int, y: int, width: int, height: int) -> np.ndarray:
@@ -45,6 +47,11 @@ def test_tiles_cover_the_image_and_overlap(
 
 def test_without_a_tile_the_image_is_one() -> None:
     assert cut_tiles((60, 100), None, 128) == [Tile(0, 0, 100, 60)]
+
+
+def test_a_tile_without_pixels_is_refused() -> None:
+    with pytest.raises(InputError, match="--tile: found 0, expected 1 or more pixels"):
+        cut_tiles((600, 600), 0, 0)
 
 
 @pytest.mark.parametrize("overlap", [-1, 64, 70])

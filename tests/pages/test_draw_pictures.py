@@ -2,66 +2,41 @@
 
 import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
 
 from hpa_mmdet.localizations import LOCALIZATIONS
+from hpa_mmdet.masks.runs import runs_of_crop
 from hpa_mmdet.pages.draw import (
-    cell_of_rle,
-    cells_of_label_image,
     draw_cells,
     localization_legend,
     named,
     outline,
+    outline_runs,
 )
 
 SHAPE_HW = (60, 90)
 
 
-def _label_image(dtype: type = np.uint16) -> np.ndarray:
-    label_image = np.zeros(SHAPE_HW, dtype)
-    label_image[5:25, 10:40] = 3  # ids with gaps
-    label_image[30:58, 50:90] = 250  # touches the border
-    return label_image
+def box_mask() -> np.ndarray:
+    mask = np.zeros(SHAPE_HW, bool)
+    mask[5:25, 10:40] = True
+    return mask
 
 
-@pytest.mark.parametrize(
-    "largest",
-    [pytest.param(250, id="small ids"), pytest.param(1 << 24, id="ids past the table")],
-)
-def test_cells_of_a_label_image_have_their_outline_and_middle(largest: int) -> None:
-    label_image = _label_image(np.uint32)
-    label_image[label_image == 250] = largest
-    cells = cells_of_label_image(label_image)
-    assert list(cells) == [3, largest]
-    (contour,) = cells[3].contours
+def test_a_mask_has_its_outline_and_middle() -> None:
+    cell = outline_runs(runs_of_crop(box_mask(), 0, 0, SHAPE_HW))
+    (contour,) = cell.contours
     assert contour.min(axis=0).tolist() == [10, 5]
     assert contour.max(axis=0).tolist() == [39, 24]
-    x, y = cells[largest].anchor_xy
-    assert abs(y - 43.5) <= 1
-    assert 60 <= x <= 79
+    x, y = cell.anchor_xy
+    assert abs(y - 14.5) <= 1
+    assert 19 <= x <= 31
 
 
-def test_an_image_without_background_or_without_cells() -> None:
-    assert list(cells_of_label_image(np.full(SHAPE_HW, 2, np.uint8))) == [2]
-    assert cells_of_label_image(np.zeros(SHAPE_HW, np.uint8)) == {}
-    assert cells_of_label_image(np.zeros((0, 7), np.uint8)) == {}
-
-
-@pytest.mark.parametrize("as_text", [True, False], ids=["str counts", "bytes counts"])
-def test_a_cell_of_rle_equals_that_of_the_label_image(as_text: bool) -> None:
-    label_image = _label_image()
-    rle = coco_mask.encode(np.asfortranarray(label_image == 250, np.uint8))
-    if as_text:
-        rle["counts"] = rle["counts"].decode()
-    cell = cell_of_rle(rle)
-    assert cell is not None
-    want = cells_of_label_image(label_image)[250]
-    assert cell.anchor_xy == want.anchor_xy
-    np.testing.assert_array_equal(cell.contours[0], want.contours[0])
-
-
-def test_an_empty_rle_is_no_cell() -> None:
-    assert cell_of_rle(coco_mask.encode(np.zeros(SHAPE_HW, np.uint8, order="F"))) is None
+def test_a_mask_without_pixels_has_no_outline() -> None:
+    cell = outline_runs(runs_of_crop(np.zeros((1, 1), bool), 0, 0, SHAPE_HW))
+    assert cell.contours == ()
+    picture = np.zeros((*SHAPE_HW, 3), np.uint8)
+    assert not draw_cells(picture, [cell]).any()
 
 
 def test_a_hole_is_outlined_too() -> None:
@@ -72,7 +47,7 @@ def test_a_hole_is_outlined_too() -> None:
 
 def test_the_line_is_drawn_on_the_edge_in_the_cells_colour() -> None:
     picture = np.zeros((*SHAPE_HW, 3), np.uint8)
-    cell = named(cells_of_label_image(_label_image())[3], [14, 2])
+    cell = named(outline(box_mask()), [14, 2])
     drawn = draw_cells(picture, [cell], line_px=1, text_px=0)
     want = np.array(LOCALIZATIONS[14].colour_rgb, float)
     for edge in (drawn[5, 20], drawn[15, 10], drawn[24, 20], drawn[15, 39]):  # smooth: a bit dim
@@ -86,7 +61,7 @@ def test_the_line_is_drawn_on_the_edge_in_the_cells_colour() -> None:
 
 def test_a_smaller_picture_shows_the_outline_at_its_scale() -> None:
     picture = np.zeros((30, 45, 3), np.uint8)
-    cell = cells_of_label_image(_label_image())[3]
+    cell = outline(box_mask())
     drawn = draw_cells(picture, [cell], scale=0.5, line_px=1, text_px=0)
     rows, columns = np.nonzero(drawn[..., 0] > 60)
     np.testing.assert_allclose([rows.min(), rows.max()], [2.25, 11.75], atol=0.8)

@@ -12,9 +12,9 @@ from contest_by_hand import DrawnImage, box, literal_average_precisions, random_
 
 from hpa_mmdet.cli import evaluate
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.arguments import read_thresholds
 from hpa_mmdet.io.submission import read_submission, write_submission
 from hpa_mmdet.localizations import LOCALIZATIONS
+from hpa_mmdet.predictions.call_rules import read_thresholds
 from hpa_mmdet.scoring.cells import tune_thresholds
 from hpa_mmdet.scoring.files import read_found_cells, score_rows
 from hpa_mmdet.scoring.ranking import f1_scores

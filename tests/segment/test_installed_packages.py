@@ -9,12 +9,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from ideal_cells import crowd, ideal_prediction
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.segment.cellpose import load_cellpose
 from hpa_mmdet.segment.compare import count_matches, overlaps
 from hpa_mmdet.segment.hpacellseg_package import Engine
-from hpa_mmdet.segment.ideal import crowd, ideal_prediction
 from hpa_mmdet.segment.labelling import label_cells
 
 # what the packages import and call is theirs to renew

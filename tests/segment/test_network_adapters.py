@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from ideal_cells import crowd, ideal_prediction
 from skimage import transform, util
 from torch import nn
 
@@ -17,7 +18,6 @@ from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.label_images import write_label_image
 from hpa_mmdet.segment import CellposeSegmenter, GivenMasks, HpaCellSegmenter, NucleusSize
 from hpa_mmdet.segment.compare import count_matches, overlaps
-from hpa_mmdet.segment.ideal import crowd, ideal_prediction
 from hpa_mmdet.segment.labelling import label_cells
 from hpa_mmdet.segment.weights import export_plain, load_network
 

@@ -190,9 +190,11 @@ def test_pairing_and_border_keep_ids_shared() -> None:
     [
         pytest.param({"diameter_px": -1}, "found -1, expected a number > 0", id="negative"),
         pytest.param({"pixel_um": float("nan")}, "expected a number > 0", id="nan"),
-        pytest.param({"diameter_um": 12}, "found no --pixel-um", id="no pixel"),
+        pytest.param({"diameter_um": 12}, "needs --pixel-um; give both", id="no pixel"),
         pytest.param(
-            {"diameter_um": 12, "diameter_px": 3, "pixel_um": 1}, "expected one of them", id="two"
+            {"diameter_um": 12, "diameter_px": 3, "pixel_um": 1},
+            "cannot be combined with",
+            id="two",
         ),
     ],
 )

@@ -18,8 +18,8 @@ from PIL import Image
 from scipy import ndimage
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.cells import CellPrediction
 from hpa_mmdet.masks.encode import encode_cells
+from hpa_mmdet.predictions.cells import CellPrediction
 from hpa_mmdet.serve.analysis import Analyser, ModelFacts
 from hpa_mmdet.serve.app import create_app
 from hpa_mmdet.serve.call_process import CallProcess
@@ -62,6 +62,7 @@ class StandInFinder:
         green = image[..., self.channels.index("green" if "green" in self.channels else "blue")]
         return [
             CellPrediction(
+                shape_hw=image.shape[:2],
                 bbox_xywh=cell.bbox_xywh,
                 counts=cell.counts,
                 area=cell.area,

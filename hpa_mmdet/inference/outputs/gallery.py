@@ -6,22 +6,21 @@ H, W: image height and width in pixels; C: channels.
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.cells import CellPrediction
-from hpa_mmdet.inference.outputs.calls import Calls
-from hpa_mmdet.inference.outputs.pictures import drawn_cell
+from hpa_mmdet.inference.outputs.base import Images, Output, Pixels, RunContext
 from hpa_mmdet.inference.store import StoredImage
-from hpa_mmdet.io.large_images import LargeImage, open_channels
-from hpa_mmdet.localizations import LOCALIZATIONS, NUM_LOCALIZATIONS
+from hpa_mmdet.localizations import NAMES, NUM_LOCALIZATIONS
 from hpa_mmdet.pages.compose import compose_rgb, shrink
 from hpa_mmdet.pages.draw import draw_cells
 from hpa_mmdet.pages.page import Page, Picture
+from hpa_mmdet.predictions.call_rules import CallRules
+from hpa_mmdet.predictions.cells import CellPrediction
+from hpa_mmdet.predictions.drawing import draw_cell
 
 _THUMBNAIL_PX = 160
 _MARGIN = 0.15
@@ -29,7 +28,7 @@ _LEAST_CONFIDENCE = 0.1
 
 
 @dataclass(frozen=True)
-class Shown:
+class _Shown:
     """One cell of the gallery: its confidence for a class, its image, its id there."""
 
     confidence: float
@@ -37,91 +36,78 @@ class Shown:
     cell_id: int
 
 
-def write_gallery(
-    path: Path,
-    stored: Iterable[StoredImage],
-    images: Path,
-    channels: Sequence[str],
-    calls: Calls,
-    per_class: int = 12,
-) -> None:
-    """Write the page: for each class the cells most confidently of it, at 0.1 or above.
+class GalleryOutput(Output):
+    """gallery.html: for each class the cells most confidently of it, at 0.1 or above.
 
     The predictions are read once to choose the cells; then only their images are read.
-
-    Args:
-        path: the HTML file.
-        stored: predictions, an image at a time.
-        images: folder of the channel files.
-        channels: of the pictures.
-        calls: which cells count, and for which classes.
-        per_class: how many cells a class shows.
     """
-    chosen = _choose(stored, calls, per_class)
-    best = chosen.best
-    pictures = _cut_out(chosen, images, channels, calls)
-    page = Page("Cells by localization", f"{chosen.cells:,} cells of {chosen.images:,} images")
-    page.add_table(
-        ["class", "cells called", "highest confidence"],
-        [
+
+    names = ("gallery.html",)
+    per_class = 12
+
+    def finish(self, images: Images) -> list[str]:
+        """Write the page."""
+        chosen = _choose(images(), self.run.rules, self.per_class)
+        pictures = _cut_out(chosen, self.run)
+        page = Page("Cells by localization", f"{chosen.cells:,} cells of {chosen.images:,} images")
+        page.add_table(
+            ["class", "cells called", "highest confidence"],
             [
-                each.name,
-                int(chosen.called[each.hpa_index]),
-                best[each.hpa_index][0].confidence if best[each.hpa_index] else None,
-            ]
-            for each in LOCALIZATIONS
-        ],
-        "A cell is called where p(k | cell) reaches the class's threshold. "
-        "Confidence is p(cell) * p(k | cell).",
-    )
-    for localization in LOCALIZATIONS:
-        shown = best[localization.hpa_index]
-        if not shown:
-            continue
-        page.add_heading(localization.name)
-        page.add_pictures(
-            [
-                Picture(
-                    pictures[each.image_id, each.cell_id],
-                    f"{each.confidence:.2f}  {each.image_id}, cell {each.cell_id}",
-                )
-                for each in shown
-                if (each.image_id, each.cell_id) in pictures
+                [name, int(called), best[0].confidence if best else None]
+                for name, called, best in zip(NAMES, chosen.called, chosen.best, strict=True)
             ],
-            columns=6,
+            "A cell is called where p(k | cell) reaches the class's threshold. "
+            "Confidence is p(cell) * p(k | cell).",
         )
-    page.write(path)
+        for name, best in zip(NAMES, chosen.best, strict=True):
+            if not best:
+                continue
+            page.add_heading(name)
+            shown = [cell for cell in best if (cell.image_id, cell.cell_id) in pictures]
+            page.add_pictures(
+                [
+                    Picture(
+                        pictures[cell.image_id, cell.cell_id],
+                        f"{cell.confidence:.2f}  {cell.image_id}, cell {cell.cell_id}",
+                    )
+                    for cell in shown
+                ],
+                columns=6,
+            )
+        with self.run.writing(self.names[0]) as temporary:
+            page.write(temporary)
+        return []
 
 
 class _Chosen(NamedTuple):
     """The best cells of each class, the images they are in, and counts over all images."""
 
-    best: list[list[Shown]]
+    best: list[list[_Shown]]
     sources: dict[str, StoredImage]
     called: NDArray[np.int64]
     images: int
     cells: int
 
 
-_Entry = tuple[float, int, int, Shown]  # confidence, then earlier images and cells first
+_Entry = tuple[float, int, int, _Shown]  # confidence, then earlier images and cells first
 
 
-def _choose(stored: Iterable[StoredImage], calls: Calls, per_class: int) -> _Chosen:
+def _choose(stored: Iterable[StoredImage], rules: CallRules, per_class: int) -> _Chosen:
     heaps: list[list[_Entry]] = [[] for _ in range(NUM_LOCALIZATIONS)]
     sources: dict[str, StoredImage] = {}
     called = np.zeros(NUM_LOCALIZATIONS, np.int64)
     images = cells = 0
     for image in stored:
         images += 1
-        shown = calls.cells(image.prediction)
+        shown = rules.cells(image.prediction)
         cells += len(shown)
         for _, cell in shown:
-            called[calls.classes(cell)] += 1
+            called[rules.classes(cell)] += 1
         if _enter(heaps, image, shown, -images, per_class):
             sources[image.prediction.image_id] = image
         if len(sources) > 2 * per_class * NUM_LOCALIZATIONS:  # what is held stays bounded
             sources = _still_shown(heaps, sources)
-    best = [[each[3] for each in sorted(heap, key=_rank, reverse=True)] for heap in heaps]
+    best = [[entry[3] for entry in sorted(heap, key=_rank, reverse=True)] for heap in heaps]
     return _Chosen(best, _still_shown(heaps, sources), called, images, cells)
 
 
@@ -138,7 +124,7 @@ def _enter(
         for heap, score in zip(heaps, cell.class_scores.tolist(), strict=True):
             if score < _LEAST_CONFIDENCE:
                 continue
-            entry = (score, rank, -cell_id, Shown(score, image.prediction.image_id, cell_id))
+            entry = (score, rank, -cell_id, _Shown(score, image.prediction.image_id, cell_id))
             if len(heap) < per_class:
                 heapq.heappush(heap, entry)
             elif _rank(entry) > _rank(heap[0]):
@@ -160,42 +146,30 @@ def _still_shown(
     return {image_id: image for image_id, image in sources.items() if image_id in shown}
 
 
-def _cut_out(
-    chosen: _Chosen,
-    images: Path,
-    channels: Sequence[str],
-    calls: Calls,
-) -> dict[tuple[str, int], NDArray[np.uint8]]:
+def _cut_out(chosen: _Chosen, run: RunContext) -> dict[tuple[str, int], NDArray[np.uint8]]:
     """Thumbnails of the chosen cells; none where an image can no longer be read."""
-    wanted: dict[str, set[int]] = {}
-    for shown in chosen.best:
-        for each in shown:
-            wanted.setdefault(each.image_id, set()).add(each.cell_id)
+    wanted = {(cell.image_id, cell.cell_id) for best in chosen.best for cell in best}
     pictures = {}
     for image_id, source in chosen.sources.items():
         try:
-            image = open_channels(source.image_files(images), channels)
+            pixels = run.read_pixels(source)
         except InputError:
             continue
-        for cell_id, cell in calls.cells(source.prediction):
-            if cell_id in wanted[image_id]:
-                pictures[image_id, cell_id] = _thumbnail(image, cell, channels, calls)
+        for cell_id, cell in run.rules.cells(source.prediction):
+            if (image_id, cell_id) in wanted:
+                pictures[image_id, cell_id] = _thumbnail(pixels, cell, run)
     return pictures
 
 
-def _thumbnail(
-    image: NDArray[np.integer] | LargeImage,
-    cell: CellPrediction,
-    channels: Sequence[str],
-    calls: Calls,
-) -> NDArray[np.uint8]:
-    image_height, image_width = image.shape[:2]
+def _thumbnail(pixels: Pixels, cell: CellPrediction, run: RunContext) -> NDArray[np.uint8]:
+    image_height, image_width = pixels.shape[:2]
     x, y, width, height = cell.bbox_xywh
     side = round(max(width, height) * (1 + 2 * _MARGIN)) + 2
     left = int(np.clip(x + width // 2 - side // 2, 0, max(image_width - side, 0)))
     top = int(np.clip(y + height // 2 - side // 2, 0, max(image_height - side, 0)))
-    part, scale = shrink(image[top : top + side, left : left + side], _THUMBNAIL_PX)
-    drawn = drawn_cell(cell, (image_height, image_width), calls)
+    part, scale = shrink(pixels[top : top + side, left : left + side], _THUMBNAIL_PX)
+    drawn = draw_cell(cell, run.rules)
     offset = np.array([left, top], np.float64)
     moved = replace(drawn, contours=tuple(line - offset for line in drawn.contours), lines=())
-    return draw_cells(compose_rgb(part, channels), [moved], scale=scale, line_px=1, text_px=0)
+    picture = compose_rgb(part, run.channels)
+    return draw_cells(picture, [moved], scale=scale, line_px=1, text_px=0)

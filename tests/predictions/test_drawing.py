@@ -4,7 +4,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from hpa_mmdet.io.submission import SubmissionRow, encode_mask
-from hpa_mmdet.reports.pictures import predicted_cells
+from hpa_mmdet.predictions.call_rules import CallRules
+from hpa_mmdet.predictions.drawing import draw_called
+from hpa_mmdet.predictions.submission_rows import prediction_of_row
 
 
 def mask_at(column: int) -> str:
@@ -30,7 +32,7 @@ def test_a_cell_that_probably_shows_nothing_is_not_drawn() -> None:
             (8, 0.2, unlikely),
         ],
     )
-    names = [cell.lines for cell in predicted_cells(row)]
+    names = [cell.lines for cell in draw_called(prediction_of_row(row), CallRules((0.4,) * 19))]
     assert len(names) == 2
     assert len(names[0]) == 1  # 0.1 is too little to be named
     assert len(names[1]) == 2

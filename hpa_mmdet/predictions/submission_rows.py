@@ -1,0 +1,68 @@
+"""Predictions as rows of the contest's submission, and back."""
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from hpa_mmdet.io.submission import Prediction, SubmissionRow, encode_mask
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
+
+
+def row_of_prediction(
+    prediction: ImagePrediction, min_confidence: float = 0.0, max_triples: int | None = None
+) -> SubmissionRow:
+    """Make the row of one image: for each cell and class, p(cell) * p(k | cell).
+
+    Args:
+        prediction: the image.
+        min_confidence: triples below it are left out.
+        max_triples: only so many of the most confident are kept.
+    """
+    scores = np.array([cell.class_scores for cell in prediction.cells], np.float64)
+    cells, classes = np.nonzero(scores.reshape(-1, NUM_LOCALIZATIONS) >= min_confidence)
+    triples = [
+        (float(scores[cell, hpa_index]), int(cell), int(hpa_index))
+        for cell, hpa_index in zip(cells, classes, strict=True)
+    ]
+    if max_triples is not None:
+        triples.sort(key=lambda triple: (-triple[0], *triple[1:]))
+        triples = sorted(triples[:max_triples], key=lambda triple: triple[1:])
+    masks = {
+        cell: encode_mask(prediction.cells[cell].counts)
+        for cell in {cell for _, cell, _ in triples}
+    }
+    predictions: list[Prediction] = [
+        (hpa_index, score, masks[cell]) for score, cell, hpa_index in triples
+    ]
+    return SubmissionRow(prediction.image_id, prediction.width, prediction.height, predictions)
+
+
+def prediction_of_row(row: SubmissionRow) -> ImagePrediction:
+    """Make a cell of the triples that share a mask.
+
+    A submission does not say p(cell). It is taken to be the chance that the cell shows any
+    class, 1 - prod(1 - confidence), and p(k | cell) what makes their product the confidence.
+
+    Raises:
+        InputError: a mask is damaged.
+    """
+    counts = row.masks()
+    confidences = {text: np.zeros(NUM_LOCALIZATIONS) for text in counts}
+    for hpa_index, confidence, text in row.predictions:
+        confidences[text][hpa_index] = max(confidences[text][hpa_index], confidence)
+    cells = []
+    for text, scores in confidences.items():
+        rle = {"size": [row.height, row.width], "counts": counts[text]}
+        p_cell = float(1 - np.prod(1 - scores))
+        x, y, width, height = (int(number) for number in coco_mask.toBbox(rle))
+        cells.append(
+            CellPrediction(
+                counts[text].decode("ascii"),
+                (row.height, row.width),
+                (x, y, width, height),
+                int(coco_mask.area(rle)),
+                p_cell,
+                (scores / p_cell if p_cell > 0 else scores).astype(np.float32),
+            )
+        )
+    return ImagePrediction(row.image_id, row.width, row.height, cells)
