@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from weak_label_data import Split
 
+from hpa_mmdet.coco.folds import part_in_folds
 from hpa_mmdet.fit.exponents import choose_exponents
 from hpa_mmdet.fit.feature_cache import FeatureCache, join_caches
 from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.models.localization_branch import LocalizationBranch
-from hpa_mmdet.refine.out_of_fold import part_in_folds, predict_out_of_fold
+from hpa_mmdet.refine.out_of_fold import predict_out_of_fold
 from hpa_mmdet.refine.relabel import EXPECTED_SHARE, deal_labels
 from hpa_mmdet.scoring.resampling import class_average_precisions
 

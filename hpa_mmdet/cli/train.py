@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     runner = build_runner(args)
     runner.train()
     if runner.rank == 0:
-        print(f"next: {next_command(args, Path(runner.work_dir))}")
+        needs_masks = args.instances == "masks" or runner.cfg.model.type == "CropClassifier"
+        print(f"next: {next_command(args, Path(runner.work_dir), needs_masks)}")
     return 0
 
 
@@ -103,11 +104,11 @@ def build_runner(args: argparse.Namespace) -> Any:
     return RUNNERS.build(config)
 
 
-def next_command(args: argparse.Namespace, work_dir: Path) -> str:
-    """Say how to predict with what was trained."""
+def next_command(args: argparse.Namespace, work_dir: Path, needs_masks: bool) -> str:
+    """Say how to predict with what was trained; `needs_masks` where it finds no cells."""
     # what --cfg-options changed stands in the config that is kept beside the checkpoints
     config = work_dir / args.config.name if args.cfg_options else args.config
     pointer = work_dir / "last_checkpoint"
     newest = pointer.read_text(encoding="utf-8") if pointer.is_file() else "CHECKPOINT"
-    cells = " --instances masks --masks MASKS" if args.instances == "masks" else ""
+    cells = " --instances masks --masks MASKS" if needs_masks else ""
     return f"python tools/infer.py {config} {newest} IMAGES{cells} --out DIR"

@@ -25,6 +25,8 @@ def use_given_cells(config: Any) -> None:
     Raises:
         InputError: the model has no localization branch.
     """
+    if config.model.type == "CropClassifier":
+        return  # it knows nothing but given cells
     branch = config.model.get("localization")
     if not branch:
         raise InputError(

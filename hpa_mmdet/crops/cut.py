@@ -137,23 +137,26 @@ def cut_cell(
     if options.blank:
         x0, y0 = max(x0, mask_x), max(y0, mask_y)
         x1, y1 = min(x1, mask_x + mask.shape[1]), min(y1, mask_y + mask.shape[0])
-    window = np.zeros((height, width, count), np.uint8)
-    inside = window[y0 - top : y1 - top, x0 - left : x1 - left]
     shown = None
     if options.blank:
         shown = mask[y0 - mask_y : y1 - mask_y, x0 - mask_x : x1 - mask_x].view(np.uint8)
+    shrinks = size < max(width, height) and not options.linear
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    crop = np.empty((size, size, count), np.uint8)
+    window = np.zeros((height, width), np.uint8)
     at_image = 0
     for at, name in enumerate(options.channels):
         if name == MASK:
-            _draw_mask(window[..., at], cell, left, top)
-            continue
-        part = planes[at_image][y0:y1, x0:x1]
-        inside[..., at] = part if shown is None else part * shown
-        at_image += 1
-    shrinks = size < max(width, height) and not options.linear
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = np.asarray(cv2.resize(window, (size, size), interpolation=method), np.uint8)
-    return resized.reshape(size, size, count)
+            plane = np.zeros((height, width), np.uint8)
+            _draw_mask(plane, cell, left, top)
+        else:  # the same part of the window is written anew for each channel
+            part = planes[at_image][y0:y1, x0:x1]
+            plane, at_image = window, at_image + 1
+            plane[y0 - top : y1 - top, x0 - left : x1 - left] = (
+                part if shown is None else part * shown
+            )
+        crop[..., at] = cv2.resize(plane, (size, size), interpolation=method)
+    return crop
 
 
 def _window(

@@ -1,5 +1,6 @@
-"""The second stage of training: localization heads fitted on cached features."""
+"""Fits of the localization heads on cached features, before or after other training."""
 
 from hpa_mmdet.fit.loop import DetectThenFitLoop
+from hpa_mmdet.fit.tune_loop import FitThenTuneLoop
 
-__all__ = ["DetectThenFitLoop"]
+__all__ = ["DetectThenFitLoop", "FitThenTuneLoop"]

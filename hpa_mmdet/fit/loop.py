@@ -70,32 +70,61 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
     def run(self) -> nn.Module:
         """Train both stages."""
         self.runner.call_hook("before_train")
-        hub = self.runner.message_hub
-        if hub.runtime_info.get(_STOPPED) == self._max_epochs:
+        self.continue_stopped()
+        self.run_epochs()
+        self.runner.logger.info(f"the heads are fitted beside {take_best_weights(self.runner)}")
+        self.finish(refit=True)
+        model: nn.Module = self.runner.model
+        return model
+
+    def continue_stopped(self) -> None:
+        """Remember, in a resumed run, that it had stopped early."""
+        if self.runner.message_hub.runtime_info.get(_STOPPED) == self._max_epochs:
             self.stop_training = True
+
+    def run_epochs(self) -> None:
+        """Run mmengine's epochs, with validation after each but the last."""
         while self._epoch < self._max_epochs and not self.stop_training:
             self.run_epoch()
             self._decide_current_val_interval()
             if self._wants_validation():
                 self.runner.val_loop.run()
         if self.stop_training:
-            hub.update_info(_STOPPED, self._max_epochs)
-        self.fit()
+            self.runner.message_hub.update_info(_STOPPED, self._max_epochs)
+
+    def finish(self, refit: bool) -> None:
+        """Save the model with its thresholds as fitted.pth, and validate it.
+
+        Args:
+            refit: fit the heads on its features first.
+        """
+        self.fit(refit)
         if self.runner.val_loop is not None:
             self.runner.val_loop.run()
             self._point_to_fitted()  # a new best score makes mmengine point to its epoch
         self.runner.call_hook("after_train")
-        return self.runner.model
 
-    def fit(self) -> None:
-        """Cache the features of all annotated cells, fit the heads, save the checkpoint."""
-        runner = self.runner
-        runner.logger.info(f"the heads are fitted beside {take_best_weights(runner)}")
-        caches = [self._cache(each) for each in self.fit_dataloaders]
-        found = [each for each in caches if each is not None]  # none but in the main process
+    def fit_heads_once(self) -> FeatureCache | None:
+        """Cache the features of all annotated cells and fit the heads on them.
+
+        Returns:
+            The features, in the main process; None in the others.
+        """
+        caches = [self._cache(loader) for loader in self.fit_dataloaders]
+        found = [cache for cache in caches if cache is not None]
         known = join_caches(found) if found else None
         if known is not None:
             self._fit_on(known)
+        return known
+
+    def fit(self, refit: bool = True) -> None:
+        """Fit the heads, choose exponents and thresholds, save the checkpoint.
+
+        Args:
+            refit: False leaves the heads as they are.
+        """
+        runner = self.runner
+        known = self.fit_heads_once() if refit else self._cache(self.fit_dataloaders[0])
         if self.exponents_dataloader is not None:
             known = self._cache(self.exponents_dataloader)
             if known is not None:

@@ -1,9 +1,11 @@
-"""The multi-label Mask R-CNN and its parts, registered in mmdet's MODELS."""
+"""The multi-label Mask R-CNN, the crop classifier and their parts, in mmdet's MODELS."""
 
 from hpa_mmdet.compat import prepare
 
 prepare()
 
+from hpa_mmdet.models.crop_classifier import CropClassifier  # noqa: E402
+from hpa_mmdet.models.crop_preprocessor import CropPreprocessor  # noqa: E402
 from hpa_mmdet.models.data_preprocessor import HpaDataPreprocessor  # noqa: E402
 from hpa_mmdet.models.detector import HpaMaskRCNN  # noqa: E402
 from hpa_mmdet.models.localization_branch import LocalizationBranch  # noqa: E402
@@ -15,6 +17,7 @@ from hpa_mmdet.models.losses import (  # noqa: E402
 )
 from hpa_mmdet.models.roi_extractor import FloatRoIExtractor  # noqa: E402
 from hpa_mmdet.models.roi_head import CellRoIHead  # noqa: E402
+from hpa_mmdet.models.small_network import SmallNetwork  # noqa: E402
 from hpa_mmdet.models.timm_features import TimmFeatures  # noqa: E402
 
 __all__ = [
@@ -22,10 +25,13 @@ __all__ = [
     "BagLoss",
     "CellLoss",
     "CellRoIHead",
+    "CropClassifier",
+    "CropPreprocessor",
     "FloatRoIExtractor",
     "HpaDataPreprocessor",
     "HpaMaskRCNN",
     "InheritedLoss",
     "LocalizationBranch",
+    "SmallNetwork",
     "TimmFeatures",
 ]

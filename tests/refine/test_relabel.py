@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from hpa_mmdet.coco.folds import part_in_folds
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.refine.out_of_fold import part_in_folds
 from hpa_mmdet.refine.relabel import EXPECTED_SHARE, deal_labels, harden, offset_to_share
 
 

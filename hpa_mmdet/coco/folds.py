@@ -1,0 +1,38 @@
+"""Parting images into folds that keep groups, such as antibodies, together."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpa_mmdet.errors import InputError
+
+
+def part_in_folds(groups: Sequence[str], folds: int, seed: int) -> NDArray[np.intp]:
+    """Give each image a fold, all images of one group the same.
+
+    Args:
+        groups: (B,) what must not be parted, such as the antibody; else the image itself.
+        folds: F, at least two.
+        seed: of the order of the groups.
+
+    Returns:
+        (B,) 0..F-1; folds differ by as little as the groups allow.
+
+    Raises:
+        InputError: there are fewer groups than folds, or fewer than two folds.
+    """
+    names, sizes = np.unique(np.asarray(groups, dtype=np.str_), return_counts=True)
+    if folds < 2 or len(names) < folds:
+        raise InputError(
+            "--folds", folds, f"2 to {len(names)}, the number of images or groups", "change it"
+        )
+    rng = np.random.default_rng(seed)
+    filled = np.zeros(folds, dtype=np.intp)
+    fold_of: dict[str, int] = {}
+    shuffled = rng.permutation(len(names))
+    for place in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        fold = int(filled.argmin())
+        fold_of[str(names[place])] = fold
+        filled[fold] += sizes[place]
+    return np.array([fold_of[str(name)] for name in groups], dtype=np.intp)
