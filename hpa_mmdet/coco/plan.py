@@ -118,6 +118,8 @@ def plan_conversion(sources: Sources, options: ConvertOptions) -> ConversionPlan
     for path, table in ((sources.labels, of_images), (sources.cell_labels, of_cells)):
         if path is not None and table is not None:
             _tell(plan, path, table, set(ids))
+    for source in (found, masks, nuclei):
+        plan.notes += [] if source is None else source.notes
     if unused := [name for name in masks.unused if not name.endswith(REPORT_NAME)]:
         plan.notes.append(
             f"{sources.masks}: {len(unused)} files are no label images by their names and "
