@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.io.bit_depth import to_uint8
+from hpa_mmdet.io.depth import to_uint8
 from hpa_mmdet.io.channels import ImageFiles, read_channels
 
 

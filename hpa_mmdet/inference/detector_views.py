@@ -19,7 +19,7 @@ from hpa_mmdet.inference.merge import merge_sources
 from hpa_mmdet.inference.seams import EDGE_PX, merge_tiles
 from hpa_mmdet.inference.settings import InputSettings
 from hpa_mmdet.inference.views import ImageRequest, PreparedImage, View
-from hpa_mmdet.io.bit_depth import to_uint8
+from hpa_mmdet.io.depth import to_uint8
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.encode import encode_cells
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction

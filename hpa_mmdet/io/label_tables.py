@@ -130,17 +130,35 @@ def read_cell_labels(path: Path, scheme: str = "hpa19") -> dict[str, dict[int, L
 def scan_cell_labels(path: Path, scheme: str = "hpa19") -> CellTable:
     """Read cell labels, keeping the images of unusable rows as problems.
 
+<<<<<<< HEAD
     A table with a column `reviewer` or `time`, as the review page writes it, grows by rows
     that are added at its end: a later row of a cell replaces the earlier one. In any other
     table a cell that stands twice is a problem of its image.
+=======
+    A table of the review page may say several things of a cell; what its reviewers agree on
+    counts, and `doubts` says how many cells were left out.
+>>>>>>> main
 
     Raises:
         InputError: the table cannot be read or lacks a column.
     """
+<<<<<<< HEAD
     table = CellTable({}, {}, Counter(), bool({"reviewer", "time"} & {*read_column_names(path)}))
     wanted = (ID_COLUMNS, ("cell_id",), ("cell_labels",))
     for where, (id_text, cell_text, text), problem in read_rows(path, *wanted):
         image_id = id_text or where
+=======
+    table = CellTable({}, {}, Counter())
+    if _has_reviewers(path):
+        from hpa_mmdet.io.decisions import settled_cells  # it is built on this module
+
+        settled_cells(path, table.sets, table.doubts)
+        return table
+    for where, (id_text, cell_text, text) in read_rows(
+        path, ID_COLUMNS, ("cell_id",), ("cell_labels",)
+    ):
+        image_id = id_text
+>>>>>>> main
         try:
             image_id = _image_id(id_text, where, problem, table.doubts)
             if not (cell_text.isascii() and cell_text.isdecimal()) or not _fits(cell_text):
@@ -252,6 +270,14 @@ def read_column(path: Path, column: str, image_id: str | None = None) -> dict[st
     ):
         texts[_image_id(id_text, where, problem, Counter())] = text
     return texts
+
+
+def _has_reviewers(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8-sig") as handle:
+            return handle.readline().strip().split(",")[-2:] == ["reviewer", "time"]
+    except (OSError, UnicodeDecodeError):
+        return False  # read_rows says what is wrong with it
 
 
 def _choice(name: str | None, usual: Sequence[str]) -> Sequence[str]:

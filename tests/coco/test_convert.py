@@ -473,7 +473,7 @@ def test_a_folder_whose_name_is_no_text_is_refused(dataset: Dataset, tmp_path: P
             "b_mask.png: found 9x9 pixels, expected 40x23",
         ),
         (
-            lambda d: save(d.nuclei / "b_mask.png", np.full(SHAPE_HW, 77, np.uint8)),
+            lambda d: save(d.nuclei / "b_mask.png", np.eye(*SHAPE_HW, dtype=np.uint8) * 77),
             "b_mask.png: found nucleus 77 without a cell of its id",
         ),
     ],

@@ -16,7 +16,7 @@ from hpa_mmdet.datasets import (
     PackCells,
 )
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.bit_depth import to_uint8
+from hpa_mmdet.io.depth import to_uint8
 from hpa_mmdet.testing import write_discs
 
 SHAPE_HW = (96, 128)

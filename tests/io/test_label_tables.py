@@ -1,6 +1,5 @@
 """Tables of labels: every style in use is read, a bad row is named and spoils only itself."""
 
-import csv
 from collections import Counter
 from pathlib import Path
 
@@ -96,13 +95,9 @@ def test_a_bad_row_is_named_and_spoils_only_its_image(
         ),
         pytest.param(b"name,Label\n", "t.csv: found columns name,Label", id="no id column"),
         pytest.param(b"ID,Label\n\xff\xfe,1\n", "t.csv: found .*utf-8.*UTF-8", id="UTF-16"),
-        pytest.param(
-            b'ID,Label\na,1\nb,"' + b"1" * 200_000, "t.csv: found .*UTF-8", id="a huge field"
-        ),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
-    csv.field_size_limit(131_072)  # csv's own; reading a submission lifts it for the process
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_image_labels(tmp_path / "t.csv")
