@@ -21,7 +21,7 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3 python; do \
 		>/dev/null 2>&1; then echo $$name; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check constraints clean \
+.PHONY: help install demo serve test fuzz check constraints clean \
 	real-contest real-truth real-nuclei real-dictionary
 
 help: ## list the targets
@@ -77,6 +77,10 @@ demo: install ## the whole way on embedded synthetic data, to a report: work_dir
 
 test: install ## run the tests on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+FUZZ_SECONDS := 600
+fuzz: install ## damage files at random, FUZZ_SECONDS for each kind
+	HPA_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -q tests/fuzz
 
 check: install ## lint, formatting, types, import rules, spelling
 	$(BIN)/ruff check .

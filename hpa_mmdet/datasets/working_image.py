@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.io.depth import to_uint8
 from hpa_mmdet.io.channels import ImageFiles, read_channels
+from hpa_mmdet.io.depth import to_uint8
 
 
 class WorkingImage(NamedTuple):

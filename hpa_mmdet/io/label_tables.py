@@ -130,38 +130,27 @@ def read_cell_labels(path: Path, scheme: str = "hpa19") -> dict[str, dict[int, L
 def scan_cell_labels(path: Path, scheme: str = "hpa19") -> CellTable:
     """Read cell labels, keeping the images of unusable rows as problems.
 
-<<<<<<< HEAD
-    A table with a column `reviewer` or `time`, as the review page writes it, grows by rows
-    that are added at its end: a later row of a cell replaces the earlier one. In any other
+    In a table with the columns `reviewer` and `time`, as the review page writes it, what the
+    reviewers of a cell agree on counts, and `doubts` says how many cells were left out. In one
+    with either of these columns a later row of a cell replaces the earlier one. In any other
     table a cell that stands twice is a problem of its image.
-=======
-    A table of the review page may say several things of a cell; what its reviewers agree on
-    counts, and `doubts` says how many cells were left out.
->>>>>>> main
 
     Raises:
         InputError: the table cannot be read or lacks a column.
     """
-<<<<<<< HEAD
-    table = CellTable({}, {}, Counter(), bool({"reviewer", "time"} & {*read_column_names(path)}))
-    wanted = (ID_COLUMNS, ("cell_id",), ("cell_labels",))
-    for where, (id_text, cell_text, text), problem in read_rows(path, *wanted):
-        image_id = id_text or where
-=======
-    table = CellTable({}, {}, Counter())
-    if _has_reviewers(path):
+    by_reviewers = {"reviewer", "time"} & {*read_column_names(path)}
+    table = CellTable({}, {}, Counter(), bool(by_reviewers))
+    if len(by_reviewers) == 2:
         from hpa_mmdet.io.decisions import settled_cells  # it is built on this module
 
         settled_cells(path, table.sets, table.doubts)
         return table
-    for where, (id_text, cell_text, text) in read_rows(
-        path, ID_COLUMNS, ("cell_id",), ("cell_labels",)
-    ):
-        image_id = id_text
->>>>>>> main
+    wanted = (ID_COLUMNS, ("cell_id",), ("cell_labels",))
+    for where, (id_text, cell_text, text), problem in read_rows(path, *wanted):
+        image_id = id_text or where
         try:
             image_id = _image_id(id_text, where, problem, table.doubts)
-            if not (cell_text.isascii() and cell_text.isdecimal()) or not _fits(cell_text):
+            if not is_cell_id(cell_text):
                 raise InputError(
                     where,
                     f"cell_id {cell_text[:40]!r}",
@@ -180,6 +169,17 @@ def scan_cell_labels(path: Path, scheme: str = "hpa19") -> CellTable:
         except InputError as error:
             table.problems.setdefault(image_id, error)
     return table
+
+
+def is_cell_id(text: str) -> bool:
+    """Whether a text is a whole number from 1 to `LARGEST_CELL_ID`.
+
+    Examples:
+        >>> is_cell_id("12"), is_cell_id("0"), is_cell_id("1e3")
+        (True, False, False)
+    """
+    is_number = text.isascii() and text.isdecimal() and len(text) <= 10
+    return is_number and 1 <= int(text) <= LARGEST_CELL_ID
 
 
 def read_native_labels(path: Path, scheme: str = "hpa19", *, to_19: bool = False) -> NativeTable:
@@ -272,14 +272,6 @@ def read_column(path: Path, column: str, image_id: str | None = None) -> dict[st
     return texts
 
 
-def _has_reviewers(path: Path) -> bool:
-    try:
-        with path.open(encoding="utf-8-sig") as handle:
-            return handle.readline().strip().split(",")[-2:] == ["reviewer", "time"]
-    except (OSError, UnicodeDecodeError):
-        return False  # read_rows says what is wrong with it
-
-
 def _choice(name: str | None, usual: Sequence[str]) -> Sequence[str]:
     return usual if name is None else (name,)
 
@@ -296,7 +288,3 @@ def _image_id(text: str, where: str, problem: InputError | None, doubts: Counter
     if problem is not None:
         raise problem
     return image_id
-
-
-def _fits(number: str) -> bool:
-    return len(number) <= 10 and 1 <= int(number) <= LARGEST_CELL_ID
