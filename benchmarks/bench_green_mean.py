@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.read import CocoImage, read_coco
+from hpa_mmdet.coco.parse import CocoImage
+from hpa_mmdet.coco.read import read_coco
 from hpa_mmdet.io.channels import ImageFiles, read_channels
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.label_image import label_image_from_rles

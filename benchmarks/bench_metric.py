@@ -27,8 +27,8 @@ from pycocotools import mask as coco_mask
 
 from hpa_mmdet.io.submission import SubmissionRow, encode_mask, read_submission, write_submission
 from hpa_mmdet.localizations import LOCALIZATIONS, NUM_LOCALIZATIONS
+from hpa_mmdet.masks.overlap import mask_iou
 from hpa_mmdet.scoring.contest import ContestResult, score_submission
-from hpa_mmdet.scoring.matching import mask_iou
 from hpa_mmdet.scoring.truth import TruthImage, read_truth
 
 IOU = 0.6

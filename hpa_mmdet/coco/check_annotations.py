@@ -3,19 +3,17 @@
 Masks are checked by their run lengths; no picture is drawn.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from hpa_mmdet.coco.findings import Findings
 from hpa_mmdet.coco.lines import CocoLines
+from hpa_mmdet.coco.schema import Json
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.json_files import shorten
 from hpa_mmdet.localizations import NEGATIVE
-from hpa_mmdet.masks.encode import boxes_of_runs
-from hpa_mmdet.masks.rle import decode_counts
+from hpa_mmdet.masks.runs import runs_from_counts
 
-Entry = Mapping[str, Any]
 Keys = Mapping[str, type | tuple[type, ...]]
 
 _ANNOTATION_KEYS: Keys = {
@@ -53,7 +51,7 @@ class _Seen:
 
 
 def check_annotations(
-    lines: CocoLines, images: Mapping[int, KnownImage], categories: set[Any], findings: Findings
+    lines: CocoLines, images: Mapping[int, KnownImage], categories: set[int], findings: Findings
 ) -> None:
     """Check every annotation, and that each image has one.
 
@@ -64,10 +62,9 @@ def check_annotations(
         findings: filled.
     """
     seen = _Seen()
-    for line in lines.full_annotations():
+    for _, annotation in lines.entries("annotations"):
         findings.annotations += 1
-        annotation = json.loads(line)
-        where = f"annotation {annotation.get('id')}"
+        where = f"annotation {shorten(annotation.get('id'))}"
         if not has_keys(annotation, _ANNOTATION_KEYS, where, findings):
             continue
         if annotation["id"] in seen.ids:
@@ -90,12 +87,12 @@ def check_annotations(
             findings.add("image without cells", image.name)
 
 
-def has_keys(entry: Entry, keys: Keys, where: str, findings: Findings) -> bool:
+def has_keys(entry: Json, keys: Keys, where: str, findings: Findings) -> bool:
     """See that an entry has all keys with values of their types."""
     for key, kind in keys.items():
         value = entry.get(key)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            findings.add("key", f"{where}: {key} is {value!r}"[:160])
+            findings.add("key", f"{where}: {key} is {shorten(value)}")
             return False
     return True
 
@@ -107,11 +104,11 @@ def is_rising(values: list[Any], lowest: int, highest: int) -> bool:
         >>> is_rising([0, 5], 0, 18), is_rising([5, 5], 0, 18), is_rising([0, 19], 0, 18)
         (True, False, False)
     """
-    whole = all(isinstance(each, int) and lowest <= each <= highest for each in values)
+    whole = all(type(value) is int and lowest <= value <= highest for value in values)
     return whole and values == sorted(set(values))
 
 
-def _check_doubles(annotation: Entry, where: str, seen: _Seen, findings: Findings) -> None:
+def _check_doubles(annotation: Json, where: str, seen: _Seen, findings: Findings) -> None:
     image_id, cell_id = annotation["image_id"], annotation["cell_id"]
     for category_id in annotation["category_ids"]:
         cell = (image_id, cell_id, str(category_id))
@@ -126,28 +123,28 @@ def _check_doubles(annotation: Entry, where: str, seen: _Seen, findings: Finding
 
 
 def _check_set(
-    annotation: Entry, image: KnownImage, categories: set[Any], where: str, findings: Findings
+    annotation: Json, image: KnownImage, categories: set[int], where: str, findings: Findings
 ) -> None:
     category_id, category_ids = annotation["category_id"], annotation["category_ids"]
-    unknown = [each for each in [category_id, *category_ids] if each not in categories]
-    if unknown:
-        findings.add("unknown category", f"{where}: {unknown[0]}")
-        return
+    for known in (category_id, *category_ids):
+        if type(known) is not int or known not in categories:
+            findings.add("unknown category", f"{where}: {shorten(known)}")
+            return
     if category_ids[:1] != [category_id] or not is_rising(category_ids, 1, max(categories)):
         findings.add("category set", f"{where}: {category_id} and {category_ids}")
     # an image is not labelled Negative for cells that show none of its labels
-    strays = sorted({each - 1 for each in category_ids} - image.labels - {NEGATIVE})
+    strays = sorted({category - 1 for category in category_ids} - image.labels - {NEGATIVE})
     if strays:
         findings.add("stray label", f"{where}: {', '.join(map(str, strays))}")
     if annotation["iscrowd"] != 0:
         findings.add("crowd", where)
 
 
-def _check_mask(annotation: Entry, image: KnownImage, where: str, findings: Findings) -> None:
+def _check_mask(annotation: Json, image: KnownImage, where: str, findings: Findings) -> None:
     width, height = image.size_wh
     bbox = annotation["bbox"]
-    if len(bbox) != 4 or not all(isinstance(each, int | float) for each in bbox):
-        findings.add("key", f"{where}: bbox is {bbox!r}"[:160])
+    if len(bbox) != 4 or not all(isinstance(number, int | float) for number in bbox):
+        findings.add("key", f"{where}: bbox is {shorten(bbox)}")
         return
     x, y, box_width, box_height = bbox
     if x < 0 or y < 0 or x + box_width > width or y + box_height > height:
@@ -157,21 +154,18 @@ def _check_mask(annotation: Entry, image: KnownImage, where: str, findings: Find
         findings.add("size", f"{where}: mask {segmentation.get('size')}, image {[height, width]}")
         return
     counts = segmentation.get("counts")
-    decoded = decode_counts([counts.encode()]) if isinstance(counts, str) else None
-    if decoded is None or decoded[0].sum() != width * height:
+    try:
+        mask = runs_from_counts(counts if isinstance(counts, str) else "", (height, width))
+    except InputError:
         findings.add("mask", where)
         return
-    bounds = np.cumsum(decoded[0])
-    start, end = bounds[0:-1:2], bounds[1::2]
-    if not (end > start).any():
+    if not mask.area:
         findings.add("empty mask", where)
         return
-    area = int((end - start).sum())
-    if annotation["area"] != area:
-        findings.add("area", f"{where}: {annotation['area']}, the mask has {area}")
-    box = boxes_of_runs(start, end, np.array([0]), height)[0].tolist()
-    if list(bbox) != box:
-        findings.add("box", f"{where}: {bbox}, the mask's is {box}")
-    touches = box[0] == 0 or box[1] == 0 or box[0] + box[2] == width or box[1] + box[3] == height
+    if annotation["area"] != mask.area:
+        findings.add("area", f"{where}: {annotation['area']}, the mask has {mask.area}")
+    if list(bbox) != list(mask.bbox_xywh):
+        findings.add("box", f"{where}: {bbox}, the mask's is {list(mask.bbox_xywh)}")
+    touches = mask.touches_border
     if annotation["touches_border"] != touches:
         findings.add("border flag", f"{where}: {annotation['touches_border']}, it is {touches}")

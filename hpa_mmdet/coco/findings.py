@@ -78,7 +78,7 @@ class Findings:
             if count := self.counts[kind]:
                 word = "error" if is_error else "warning"
                 lines.append(f"{word}: {kind}, {count} times: {meaning}")
-                lines += [f"    {each}" for each in self.examples[kind]]
+                lines += [f"    {example}" for example in self.examples[kind]]
                 lines += ["    ..."] if count > len(self.examples[kind]) else []
         return "\n".join(lines)
 

@@ -13,19 +13,14 @@ from typing import IO, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.lines import CocoLines, is_line_by_line, parse_entry
-from hpa_mmdet.coco.read import (
-    CocoData,
-    CocoImage,
-    read_categories,
-    read_coco,
-    read_image,
-    read_images_root,
-)
+from hpa_mmdet.coco.lines import CocoLines, cut_off, is_line_by_line, open_coco_file
+from hpa_mmdet.coco.parse import CocoImage
+from hpa_mmdet.coco.read import CocoData, find_images_root, read_coco
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.json_files import as_object, parse_json
 from hpa_mmdet.jobs.shards import Shard
 
-_LAST_LINE = b"]}\n"
+_LAST_LINE = b"]}"
 
 
 class NotInOrderError(InputError):
@@ -72,14 +67,13 @@ class CocoIndex(Sequence[CocoImage]):
         if not is_line_by_line(path):
             raise NotInOrderError(
                 path,
-                "a JSON that must be loaded whole",
-                "one entry a line, as convert_coco writes it",
-                "rewrite it with tools/merge_coco.py",
+                problem="the JSON has not one entry a line, so it must be loaded whole",
+                remedy="rewrite it with tools/merge_coco.py",
             )
         lines = CocoLines(path)
         self.path = path
-        self.images_root = read_images_root(lines.info, path)
-        self._categories = read_categories(lines.categories, path)
+        self.images_root = find_images_root(lines.info, path)
+        self._parser = lines.parser
         self._stamp = _stamp(path.stat())
         places = _find_lines(path)
         self._places = places if shard is None else places[shard.range_of(len(places))]
@@ -102,11 +96,10 @@ class CocoIndex(Sequence[CocoImage]):
         """Read one image with its cells, or several.
 
         Raises:
-            InputError: the file has changed since, an annotation lacks a key, or its
-                category is not in the file.
+            InputError: the file has changed since, or an entry does not fit.
         """
         if isinstance(at, slice):
-            return [self[each] for each in range(len(self))[at]]
+            return [self[place] for place in range(len(self))[at]]
         return self._read(at, with_cells=True)
 
     def without_cells(self, at: int) -> CocoImage:
@@ -127,26 +120,28 @@ class CocoIndex(Sequence[CocoImage]):
             if _stamp(os.fstat(handle.fileno())) != self._stamp:
                 raise InputError(
                     self.path,
-                    "a file that was changed since it was opened",
-                    "the same",
-                    "start again",
+                    problem="the file was changed since it was opened",
+                    remedy="start again",
                 )
             handle.seek(image_at)
-            image = self._entry(handle)
+            entry = self._entry(handle)
             handle.seek(cells_at)
             annotations = [self._entry(handle) for _ in range(count if with_cells else 0)]
-        return read_image(image, annotations, self._categories, self.path)
+        image = self._parser.read_image(entry, at)
+        for annotation in annotations:
+            self._parser.image_id_of(annotation, at, {image.image_id: image})
+        return image._replace(cells=self._parser.read_cells(image.shape_hw, annotations))
 
     def _entry(self, handle: IO[bytes]) -> dict[str, Any]:
-        return parse_entry(self.path, handle.readline().decode("utf-8", "replace").rstrip(",\n"))
+        return as_object(parse_json(handle.readline().rstrip(b",\n"), self.path), self.path)
 
 
 def _find_lines(path: Path) -> NDArray[np.int64]:
     """Give for each image where it and its first annotation begin, and how many follow."""
     ids, begins = array("q"), array("q")
     cells = np.zeros((0, 2), np.int64)
-    section, line, at, row = b"", b"", 0, 0
-    with path.open("rb") as handle:
+    section, last, at, row = b"", b"", 0, 0
+    with open_coco_file(path) as handle:
         for line in handle:
             if line.endswith(b'":[\n'):
                 section = line
@@ -159,9 +154,15 @@ def _find_lines(path: Path) -> NDArray[np.int64]:
                 if not cells[row, 1]:
                     cells[row, 0] = at
                 cells[row, 1] += 1
+            elif not line.startswith((b"{", b"]", b"\n")):
+                raise _out_of_order(path, line)
+            if line != b"\n":
+                last = line
             at += len(line)
-    if line != _LAST_LINE:
-        raise InputError(path, "its end missing", "a whole file", "convert again")
+    if last.rstrip(b"\n") != _LAST_LINE:
+        raise cut_off(path)
+    if len(set(ids)) < len(ids):
+        raise _out_of_order(path, b"an image id stands twice")
     return np.column_stack([np.frombuffer(begins, np.int64), cells])
 
 
@@ -177,7 +178,10 @@ def _row_of(path: Path, line: bytes, ids: Sequence[int], row: int) -> int:
 def _number(path: Path, line: bytes, key: bytes) -> int:
     try:
         begin = line.index(key) + len(key)
-        return int(line[begin : line.index(b",", begin)])
+        digits = line[begin : line.index(b",", begin)]
+        if not digits.isdigit() or len(digits) > 18:
+            raise ValueError
+        return int(digits)
     except ValueError:
         raise _out_of_order(path, line) from None
 
@@ -185,9 +189,9 @@ def _number(path: Path, line: bytes, key: bytes) -> int:
 def _out_of_order(path: Path, line: bytes) -> NotInOrderError:
     return NotInOrderError(
         path,
-        f"entries out of order ({line[:40].decode('utf-8', 'replace')})",
-        "those of one image together, in the order of the images",
-        "convert again, or train on it as it is: it is then read whole",
+        problem="annotations are not in the order of the images "
+        f"({line[:40].decode('utf-8', 'replace')})",
+        remedy="convert again, or train on it as it is: it is then read whole",
     )
 
 

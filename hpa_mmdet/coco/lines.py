@@ -4,19 +4,32 @@ Our writer gives every entry a line. Files of other tools are read whole and han
 the lines that our writer would have written.
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import IO, NamedTuple
 
+from hpa_mmdet.coco.parse import CocoImage, CocoParser
+from hpa_mmdet.coco.read import load_sections
 from hpa_mmdet.coco.schema import Json, to_line
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.json_files import as_object, parse_json
 
-SECTIONS: tuple[str, ...] = ("categories", "images", "annotations")
+
+class Line(NamedTuple):
+    """One entry: its text on one line, and what it holds."""
+
+    text: str
+    entry: Json
 
 
 class CocoLines:
-    """The sections of a file; `is_ours` says whether it is read without loading it.
+    """The entries of a file, section by section.
+
+    Attributes:
+        info: what the file says of itself; empty where it says nothing.
+        categories: its entries.
 
     Args:
         path: a COCO JSON.
@@ -27,67 +40,102 @@ class CocoLines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._content: dict[str, Any] | None = None
+        self._content: Json | None = None
         self._annotations_at = 0
-        self.is_ours = is_line_by_line(path)
-        if self.is_ours:
-            with _open(path) as handle:
+        if is_line_by_line(path):
+            with open_coco_file(path) as handle:
                 first = handle.readline()
-            self.info: Json = parse_entry(path, first[len('{"info":') :].rstrip(",\n"))
+            info = parse_json(first[len(b'{"info":') :].rstrip(b",\n"), path)
         else:
-            self._content = load_json(path)
+            self._content = load_sections(path)
             info = self._content.get("info")
-            self.info = info if isinstance(info, dict) else {}
-        self.categories: list[Json] = [
-            parse_entry(path, line) for line in self._section("categories")
-        ]
+        self.info: Json = info if isinstance(info, dict) else {}
+        self.categories: list[Json] = [line.entry for line in self.entries("categories")]
 
-    def images(self) -> Iterator[str]:
-        """Give the entries of `images`."""
-        return self._section("images")
-
-    def full_annotations(self) -> Iterator[str]:
-        """Give the entries of `annotations` as they are."""
-        return self._section("annotations")
-
-    def annotations(self) -> Iterator[str]:
-        """Give the entries of `annotations`, without their `id`, beginning with `image_id`.
+    @cached_property
+    def parser(self) -> CocoParser:
+        """What reads the other entries.
 
         Raises:
-            InputError: an entry has no image_id, or the file is cut off.
+            InputError: the categories are not the localizations.
         """
-        for line in self._section("annotations"):
-            comma = line.index(",")
-            if line.startswith('{"id":') and line.startswith('"image_id":', comma + 1):
-                yield "{" + line[comma + 1 :]
-            else:
-                entry = parse_entry(self.path, line)
-                image_id, number = entry.pop("image_id", None), entry.pop("id", None)
-                if not isinstance(image_id, int):
-                    raise InputError(
-                        f"{self.path}, annotation {number}",
-                        f"image_id {image_id!r}",
-                        "the id of an image",
-                        "run tools/validate_coco.py on the file",
-                    )
-                yield to_line({"image_id": image_id, **entry})
+        return CocoParser(self.path, self.categories)
 
-    def _section(self, name: str) -> Iterator[str]:
+    def images(self) -> Iterator[tuple[Line, CocoImage]]:
+        """Give the entries of `images`, and each as the parser reads it, without cells.
+
+        Raises:
+            InputError: an entry does not fit, or an image id stands twice.
+        """
+        seen: set[int] = set()
+        for place, line in enumerate(self.entries("images")):
+            image = self.parser.read_image(line.entry, place)
+            if image.image_id in seen:
+                raise self.parser.id_twice(image.image_id)
+            seen.add(image.image_id)
+            yield line, image
+
+    def annotations(self, shapes_hw: Mapping[int, tuple[int, int]]) -> Iterator[tuple[Line, int]]:
+        """Give the entries of `annotations`, checked, each with the id of its image.
+
+        Args:
+            shapes_hw: size of each image by its id.
+
+        Raises:
+            InputError: an entry does not fit.
+        """
+        lines = (
+            (line, self.parser.image_id_of(line.entry, place, shapes_hw))
+            for place, line in enumerate(self.entries("annotations"))
+        )
+        for image_id, group in groupby(lines, lambda pair: pair[1]):
+            of_image = list(group)
+            self.parser.read_cells(shapes_hw[image_id], [line.entry for line, _ in of_image])
+            yield from of_image
+
+    def entries(self, section: str) -> Iterator[Line]:
+        """Give the entries of a section as they are.
+
+        Raises:
+            InputError: one is no JSON object, or the file is cut off.
+        """
         if self._content is not None:
-            yield from (to_line(entry) for entry in self._content[name])
+            for entry in self._content[section]:
+                yield Line(to_line(entry), as_object(entry, f"{self.path}, {section}"))
             return
-        with _open(self.path) as handle:
-            if name == "annotations":
+        with open_coco_file(self.path) as handle:
+            if section == "annotations":
                 handle.seek(self._annotations_at)
+            beginning = f'"{section}":[\n'.encode()
             # readline, for iterating would forbid tell
-            while (line := handle.readline()) and line != f'"{name}":[\n':
+            while (data := handle.readline()) and data != beginning:
                 pass
-            while (line := handle.readline()) and not line.startswith("]"):
-                yield line.rstrip(",\n")
-            if not line:
-                raise InputError(self.path, "its end missing", "a whole file", "convert again")
-            if name == "images":
+            while (data := handle.readline()) and not data.startswith(b"]"):
+                text = data.rstrip(b",\n")
+                where = f"{self.path}, {section}"
+                yield Line(
+                    text.decode("utf-8", "replace"), as_object(parse_json(text, where), where)
+                )
+            if not data:
+                raise cut_off(self.path)
+            if section == "images":
                 self._annotations_at = handle.tell()
+
+
+def without_id(annotation: Line, image_id: int) -> str:
+    """Give the line of an annotation without its `id`, beginning with `image_id`.
+
+    Examples:
+        >>> line = '{"id":3,"image_id":17,"category_id":1}'
+        >>> without_id(Line(line, {"id": 3, "image_id": 17, "category_id": 1}), 5)
+        '{"image_id":5,"category_id":1}'
+    """
+    text, entry = annotation
+    start = f'{{"id":{entry["id"]},"image_id":{entry["image_id"]},'
+    if text.startswith(start):
+        return f'{{"image_id":{image_id},{text[len(start) :]}'
+    others = {key: value for key, value in entry.items() if key not in ("id", "image_id")}
+    return to_line({"image_id": image_id, **others})
 
 
 def is_line_by_line(path: Path) -> bool:
@@ -96,62 +144,25 @@ def is_line_by_line(path: Path) -> bool:
     Raises:
         InputError: it cannot be read.
     """
-    with _open(path) as handle:
+    with open_coco_file(path) as handle:
         first, second = handle.readline(1 << 20), handle.readline(1 << 10)
-    return bool(first.startswith('{"info":') and second == '"categories":[\n')
+    return first.startswith(b'{"info":') and second == b'"categories":[\n'
 
 
-def image_id_of(annotation: str) -> int:
-    """Read the image id of a line that `CocoLines.annotations` gave.
-
-    Examples:
-        >>> image_id_of('{"image_id":17,"category_id":1}')
-        17
-    """
-    return int(annotation[len('{"image_id":') : annotation.index(",")])
-
-
-def load_json(path: Path) -> Json:
-    """Load a COCO JSON whole.
+def open_coco_file(path: Path) -> IO[bytes]:
+    """Open a file for reading.
 
     Raises:
-        InputError: no such file, not JSON, or a section is missing.
+        InputError: it cannot be opened.
     """
     try:
-        content = json.loads(path.read_bytes())
+        return path.open("rb")
     except OSError as error:
-        raise _cannot_open(path, error) from error
-    except ValueError as error:
-        raise InputError(path, f"no JSON ({error})", "a COCO JSON", "convert again") from error
-    if not isinstance(content, dict):
-        raise InputError(path, type(content).__name__, "a JSON object", "make it by convert_coco")
-    for section in SECTIONS:
-        if not isinstance(content.get(section), list):
-            raise InputError(path, f"no list {section!r}", "a COCO JSON", "make it by convert_coco")
-    return content
+        raise InputError(
+            path, problem=f"cannot be read ({error.strerror or error})", remedy="check the path"
+        ) from error
 
 
-def _open(path: Path) -> Any:
-    try:
-        return path.open(encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise _cannot_open(path, error) from error
-
-
-def _cannot_open(path: Path, error: OSError) -> InputError:
-    return InputError(path, error.strerror or str(error), "a COCO JSON", "check the path")
-
-
-def parse_entry(path: Path, line: str) -> Json:
-    """Parse one line.
-
-    Raises:
-        InputError: it is not a JSON object.
-    """
-    try:
-        entry = json.loads(line)
-    except ValueError as error:
-        raise InputError(path, f"no JSON ({error})", "a COCO JSON", "convert again") from error
-    if not isinstance(entry, dict):
-        raise InputError(path, f"the entry {line[:40]}", "a JSON object", "convert again")
-    return entry
+def cut_off(path: Path) -> InputError:
+    """Give the error of a file of our layout without its end."""
+    return InputError(path, problem="the file is cut off", remedy="convert again")

@@ -1,14 +1,14 @@
 """Several COCO JSONs as one: the shards of a conversion, or datasets of different origin."""
 
-import json
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from hpa_mmdet.coco.convert import PLAN_KEY, REPORT_ENDING, ConversionFiles, report_path
-from hpa_mmdet.coco.lines import CocoLines, image_id_of
-from hpa_mmdet.coco.read import read_images_root
+from hpa_mmdet.coco.lines import CocoLines, without_id
+from hpa_mmdet.coco.parse import CocoImage
+from hpa_mmdet.coco.read import find_images_root
 from hpa_mmdet.coco.schema import Json, build_info, to_line
 from hpa_mmdet.coco.writer import CocoWriter, open_writer
 from hpa_mmdet.errors import InputError
@@ -48,7 +48,7 @@ def merge(paths: Sequence[Path], out: Path, *, overwrite: bool = False) -> Repor
     _check_alike(files)
     if all(_SHARD.search(path.stem) for path in wanted):
         _check_plans(files)
-    roots = [read_images_root(file.info, file.path) for file in files]
+    roots = [find_images_root(file.info, file.path) for file in files]
     root = _common(roots)
     keep_ids = _image_ids_differ(files)
     annotated = str(files[0].info.get("annotated", "cells"))
@@ -103,18 +103,22 @@ def _check_plans(files: Sequence[CocoLines]) -> None:
     Raises:
         InputError: what they were to convert, or how, differs.
     """
-    first = files[0].info.get(PLAN_KEY) or {}
-    for file in files[1:]:
-        plan = file.info.get(PLAN_KEY) or {}
+    plans = [_plan_of(file) for file in files]
+    for file, plan in zip(files[1:], plans[1:], strict=True):
         for name in ("options", "images", "ids", "labels", "files", "code"):
-            if plan.get(name) != first.get(name):
+            if plan.get(name) != plans[0].get(name):
                 raise InputError(
                     file.path,
                     problem=f"is a shard of another conversion than {files[0].path.name}: "
-                    + _difference(name, plan.get(name), first.get(name)),
+                    + _difference(name, plan.get(name), plans[0].get(name)),
                     remedy="convert all shards from the same files, with the same options and "
                     "version",
                 )
+
+
+def _plan_of(file: CocoLines) -> Json:
+    plan = file.info.get(PLAN_KEY)
+    return plan if isinstance(plan, dict) else {}
 
 
 def _difference(name: str, mine: object, other: object) -> str:
@@ -145,45 +149,38 @@ def _image_ids_differ(files: Sequence[CocoLines]) -> bool:
     ids: set[int] = set()
     total = 0
     for file in files:
-        for line in file.images():
-            image = json.loads(line)
-            name = str(image.get("hpa_id", image.get("file_name")))
-            if name in seen:
+        for _, image in file.images():
+            if image.hpa_id in seen:
                 raise InputError(
-                    file.path, f"image {name} again, as in {seen[name]}", "once", "leave one out"
+                    file.path,
+                    f"image {image.hpa_id} again, as in {seen[image.hpa_id]}",
+                    "once",
+                    "leave one out",
                 )
-            seen[name] = file.path
-            ids.add(image["id"])
+            seen[image.hpa_id] = file.path
+            ids.add(image.image_id)
             total += 1
     return len(ids) == total
 
 
 def _copy(file: CocoLines, writer: CocoWriter, keep_ids: bool, prefix: str) -> None:
     new_id: dict[int, int] = {}
-    for line in file.images():
-        image = json.loads(line)
-        new_id[image["id"]] = image["id"] if keep_ids else writer.image_count + 1
+    shapes_hw: dict[int, tuple[int, int]] = {}
+    for line, image in file.images():
+        old = image.image_id
+        new_id[old] = old if keep_ids else writer.image_count + 1
+        shapes_hw[old] = image.shape_hw
         if keep_ids and not prefix:
-            writer.add_image(line)
-            continue
-        image["id"] = new_id[image["id"]]
-        writer.add_image(to_line(_moved(image, prefix)))
-    for line in file.annotations():
-        old = image_id_of(line)
-        if old not in new_id:
-            raise InputError(
-                file.path, f"an annotation of image {old}", "an image in the file", "validate it"
-            )
-        writer.add_annotation(f'{{"image_id":{new_id[old]}{line[line.index(",") :]}')
+            writer.add_image(line.text)
+        else:
+            writer.add_image(to_line(_moved(line.entry, image, new_id[old], prefix)))
+    for line, image_id in file.annotations(shapes_hw):
+        writer.add_annotation(without_id(line, new_id[image_id]))
 
 
-def _moved(image: Json, prefix: str) -> Json:
-    channel_files = image.get("channel_files", {})
-    return {
-        **image,
-        "file_name": prefix + image["file_name"],
-        "channel_files": {channel: prefix + name for channel, name in channel_files.items()},
-    }
+def _moved(entry: Json, image: CocoImage, image_id: int, prefix: str) -> Json:
+    files = {channel: prefix + name for channel, name in image.channel_files.items()}
+    return {**entry, "id": image_id, "file_name": prefix + image.file_name, "channel_files": files}
 
 
 def _common(roots: Sequence[Path | None]) -> Path | None:
@@ -232,7 +229,9 @@ def _join_reports(files: Sequence[CocoLines], keep_ids: bool) -> Report:
         report = read_report(path)
         joined.done += report.done
         # each shard says the same of the tables, and each file its own counts
-        joined.failures += [each for each in report.failures if each not in joined.failures]
+        joined.failures += [
+            failure for failure in report.failures if failure not in joined.failures
+        ]
         joined.notes += [
             note
             for note in report.notes

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hpa_mmdet import __version__
+from hpa_mmdet.errors import InputError
 from hpa_mmdet.localizations import LOCALIZATIONS
 from hpa_mmdet.masks.encode import EncodedCell
 
@@ -21,8 +22,17 @@ LAYOUTS: tuple[str, ...] = ("per-cell", "per-label")
 
 
 def to_line(entry: object) -> str:
-    """Write one entry without spaces or line breaks; the same entry gives the same bytes."""
-    return _ENCODER.encode(entry)
+    """Write one entry without spaces or line breaks; the same entry gives the same bytes.
+
+    Raises:
+        InputError: its values are nested too deeply.
+    """
+    try:
+        return _ENCODER.encode(entry)
+    except RecursionError as error:
+        raise InputError(
+            "a JSON entry", problem="values are nested too deeply", remedy="take them out"
+        ) from error
 
 
 def build_info(images_root: Path | None, out: Path, annotated: str = "cells") -> Json:
@@ -46,12 +56,12 @@ def build_categories() -> list[Json]:
     """List the 19 localizations as categories 1 to 19."""
     return [
         {
-            "id": each.hpa_index + 1,
-            "name": each.name,
-            "hpa_index": each.hpa_index,
+            "id": localization.hpa_index + 1,
+            "name": localization.name,
+            "hpa_index": localization.hpa_index,
             "supercategory": "localization",
         }
-        for each in LOCALIZATIONS
+        for localization in LOCALIZATIONS
     ]
 
 

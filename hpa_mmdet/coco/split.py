@@ -1,7 +1,6 @@
 """A COCO JSON parted into training and validation files, or into k folds of both."""
 
 import csv
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.lines import CocoLines, image_id_of
-from hpa_mmdet.coco.read import read_images_root
+from hpa_mmdet.coco.lines import CocoLines, without_id
+from hpa_mmdet.coco.parse import CocoImage
+from hpa_mmdet.coco.read import find_images_root
 from hpa_mmdet.coco.schema import build_info
 from hpa_mmdet.coco.stratify import assign_folds
 from hpa_mmdet.coco.writer import CocoWriter, open_writer
@@ -57,10 +57,10 @@ def split(
             sense, there are too few groups, or files are in the way.
     """
     lines = CocoLines(path)
-    images = [json.loads(line) for line in lines.images()]
-    names = [str(image.get("hpa_id", image["file_name"])) for image in images]
+    images = [image for _, image in lines.images()]
+    names = [image.hpa_id for image in images]
     groups = names if grouping is None else _groups(names, grouping)
-    label_sets = [image.get("labels", ()) for image in images]
+    label_sets = [image.image_labels for image in images]
     shares = _shares(val_share, folds)
     fold_of = assign_folds(label_sets, groups, shares, seed)
     outs = _outputs(path, folds)
@@ -69,7 +69,7 @@ def split(
         if out.exists() and not overwrite:
             raise InputError(out, "an older file", "a new path", "give --overwrite to replace it")
     report = Report("split_coco", done=len(images))
-    _write_files(lines, outs, dict(zip((i["id"] for i in images), fold_of.tolist(), strict=True)))
+    _write_files(lines, images, fold_of, outs)
     _write_table(table, names, groups, fold_of, folds)
     report.notes += _balance(label_sets, fold_of, shares, folds)
     return report
@@ -110,10 +110,15 @@ def _outputs(path: Path, folds: int | None) -> list[tuple[Path, Path]]:
 
 
 def _write_files(
-    lines: CocoLines, outs: Sequence[tuple[Path, Path]], fold_of: dict[int, int]
+    lines: CocoLines,
+    images: Sequence[CocoImage],
+    fold_of: NDArray[np.intp],
+    outs: Sequence[tuple[Path, Path]],
 ) -> None:
+    fold_of_image = dict(zip((i.image_id for i in images), fold_of.tolist(), strict=True))
+    shapes_hw = {image.image_id: image.shape_hw for image in images}
     annotated = str(lines.info.get("annotated", "cells"))
-    root = read_images_root(lines.info, lines.path)
+    root = find_images_root(lines.info, lines.path)
     with ExitStack() as stack:
         pairs: list[list[CocoWriter]] = [
             [
@@ -124,14 +129,15 @@ def _write_files(
             ]
             for pair in outs
         ]
-        for line in lines.images():
-            fold = fold_of[json.loads(line)["id"]]
+        for line, image in lines.images():
             for number, (train, val) in enumerate(pairs):
-                (val if fold == number else train).add_image(line)
-        for line in lines.annotations():
-            fold = fold_of[image_id_of(line)]
+                writer = val if fold_of_image[image.image_id] == number else train
+                writer.add_image(line.text)
+        for line, image_id in lines.annotations(shapes_hw):
+            text = without_id(line, image_id)
             for number, (train, val) in enumerate(pairs):
-                (val if fold == number else train).add_annotation(line)
+                writer = val if fold_of_image[image_id] == number else train
+                writer.add_annotation(text)
 
 
 def _write_table(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.read import CocoImage
+from hpa_mmdet.coco.parse import CocoImage
 from hpa_mmdet.io.channels import CHANNELS, ImageFiles, read_channels
 
 

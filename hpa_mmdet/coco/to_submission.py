@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from hpa_mmdet.coco.index import open_coco
-from hpa_mmdet.coco.read import CocoImage
+from hpa_mmdet.coco.parse import CocoImage
 from hpa_mmdet.io.submission import SubmissionRow, encode_mask, write_submission
 
 Confidence = Literal["one", "share"]

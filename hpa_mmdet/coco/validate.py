@@ -1,6 +1,5 @@
 """Checks of a COCO JSON: its schema, its meaning, and what readers would silently drop."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ from hpa_mmdet.coco.check_annotations import (
 )
 from hpa_mmdet.coco.findings import Findings
 from hpa_mmdet.coco.lines import CocoLines
-from hpa_mmdet.coco.read import read_images_root
+from hpa_mmdet.coco.read import find_images_root
 from hpa_mmdet.coco.schema import build_categories
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.json_files import resolve_below
 from hpa_mmdet.io.naming import split_plane
 from hpa_mmdet.io.pictures import read_header
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
@@ -49,9 +49,10 @@ def validate(path: Path, images_root: Path | None = None, *, check_files: bool =
     findings = Findings(path)
     if lines.categories != build_categories():
         findings.add("category", f"{len(lines.categories)} categories")
-    root = images_root or read_images_root(lines.info, path)
+    root = images_root or find_images_root(lines.info, path)
     images = _check_images(lines, findings, root if check_files else None)
-    known = {category.get("id") for category in lines.categories}
+    ids = [category.get("id") for category in lines.categories]
+    known = {category_id for category_id in ids if isinstance(category_id, int)}
     check_annotations(lines, images, known, findings)
     return findings
 
@@ -59,9 +60,8 @@ def validate(path: Path, images_root: Path | None = None, *, check_files: bool =
 def _check_images(lines: CocoLines, findings: Findings, root: Path | None) -> dict[int, KnownImage]:
     images: dict[int, KnownImage] = {}
     names: set[str] = set()
-    for place, line in enumerate(lines.images()):
+    for place, (_, image) in enumerate(lines.entries("images")):
         findings.images += 1
-        image = json.loads(line)
         if not has_keys(image, _IMAGE_KEYS, f"image at place {place}", findings):
             continue
         where = f"image {image['id']} ({image['hpa_id']})"
@@ -77,7 +77,7 @@ def _check_images(lines: CocoLines, findings: Findings, root: Path | None) -> di
             findings.add("small image", f"{where}: {size_wh[0]}x{size_wh[1]}")
         if not is_rising(image["labels"], 0, NUM_LOCALIZATIONS - 1):
             findings.add("image labels", f"{where}: {image['labels']}")
-        labels = frozenset(each for each in image["labels"] if isinstance(each, int))
+        labels = frozenset(label for label in image["labels"] if isinstance(label, int))
         images[image["id"]] = KnownImage(where, place, size_wh, labels)
         if root is not None:
             _check_files(image, where, root, findings)
@@ -86,7 +86,12 @@ def _check_images(lines: CocoLines, findings: Findings, root: Path | None) -> di
 
 def _check_files(image: Mapping[str, Any], where: str, root: Path, findings: Findings) -> None:
     names = [*image["channel_files"].values()] or [image["file_name"]]
-    for path in dict.fromkeys(split_plane(root / str(name))[0] for name in names):
+    try:
+        paths = [resolve_below(root, name, where) for name in names]
+    except InputError as error:
+        findings.add("missing file", str(error))
+        return
+    for path in dict.fromkeys(split_plane(path)[0] for path in paths):
         if not path.is_file():
             findings.add("missing file", f"{where}: {path}")
             continue

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.coco.index import open_coco
-from hpa_mmdet.coco.read import CocoImage
+from hpa_mmdet.coco.parse import CocoImage
 from hpa_mmdet.crops.index import label_matrix
 from hpa_mmdet.crops.store import CropStore
 from hpa_mmdet.errors import InputError

@@ -18,7 +18,6 @@ from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.bit_depth import to_uint8
 
 _Plane = NDArray[np.integer]
-_MOST_PLANES = 4  # that OpenCV resizes at once
 
 
 class Crops(NamedTuple):
@@ -138,26 +137,25 @@ def cut_cell(
     if options.blank:
         x0, y0 = max(x0, mask_x), max(y0, mask_y)
         x1, y1 = min(x1, mask_x + mask.shape[1]), min(y1, mask_y + mask.shape[0])
-    window = np.zeros((height, width, count), np.uint8)
-    inside = window[y0 - top : y1 - top, x0 - left : x1 - left]
     shown = None
     if options.blank:
         shown = mask[y0 - mask_y : y1 - mask_y, x0 - mask_x : x1 - mask_x].view(np.uint8)
-    at_image = 0
-    for at, name in enumerate(options.channels):
-        if name == MASK:
-            _draw_mask(window[..., at], cell, left, top)
-            continue
-        part = planes[at_image][y0:y1, x0:x1]
-        inside[..., at] = part if shown is None else part * shown
-        at_image += 1
     shrinks = size < max(width, height) and not options.linear
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     crop = np.empty((size, size, count), np.uint8)
-    for first in range(0, count, _MOST_PLANES):
-        part = np.ascontiguousarray(window[..., first : first + _MOST_PLANES])
-        resized = cv2.resize(part, (size, size), interpolation=method)
-        crop[..., first : first + _MOST_PLANES] = resized.reshape(size, size, -1)
+    window = np.zeros((height, width), np.uint8)
+    at_image = 0
+    for at, name in enumerate(options.channels):
+        if name == MASK:
+            plane = np.zeros((height, width), np.uint8)
+            _draw_mask(plane, cell, left, top)
+        else:  # the same part of the window is written anew for each channel
+            part = planes[at_image][y0:y1, x0:x1]
+            plane, at_image = window, at_image + 1
+            plane[y0 - top : y1 - top, x0 - left : x1 - left] = (
+                part if shown is None else part * shown
+            )
+        crop[..., at] = cv2.resize(plane, (size, size), interpolation=method)
     return crop
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hpa_mmdet.coco.read import CocoCell
+from hpa_mmdet.coco.parse import CocoCell
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.masks.runs import runs_from_counts
 

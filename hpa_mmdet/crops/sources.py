@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.coco.index import open_coco
-from hpa_mmdet.coco.read import CocoCell
+from hpa_mmdet.coco.parse import CocoCell
 from hpa_mmdet.crops.masks import CellMask, cells_of_coco, cells_of_image
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import (

@@ -8,7 +8,7 @@ from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 
 from hpa_mmdet.coco.index import CocoIndex, open_coco
-from hpa_mmdet.coco.read import CocoImage
+from hpa_mmdet.coco.parse import CocoImage
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.localizations import NAMES
 

@@ -20,7 +20,7 @@ from hpa_mmdet.jobs.progress import progress
 from hpa_mmdet.jobs.report import Failure
 
 
-class Source(NamedTuple):
+class CacheSource(NamedTuple):
     """An image's files, and its height and width as annotated."""
 
     files: ImageFiles
@@ -28,7 +28,7 @@ class Source(NamedTuple):
 
 
 def fill_cache(
-    cache: ImageCache, sources: Sequence[Source], report: Report, workers: int = 4
+    cache: ImageCache, sources: Sequence[CacheSource], report: Report, workers: int = 4
 ) -> None:
     """Decode and store every image that the cache lacks.
 
@@ -46,7 +46,7 @@ def fill_cache(
             first is decoded, or the folder cannot be written to.
     """
     cache.remove_left()
-    lacking = [each for each in sources if cache.read(each.files) is None]
+    lacking = [source for source in sources if cache.read(source.files) is None]
     report.done += len(sources) - len(lacking)
     if not lacking:
         return
@@ -55,7 +55,7 @@ def fill_cache(
         ThreadPoolExecutor(max(1, workers)) as pool,
         progress("image cache", len(lacking)) as advance,
     ):
-        waiting = {pool.submit(_store, cache, each.files): each for each in lacking}
+        waiting = {pool.submit(_store, cache, source.files): source for source in lacking}
         try:
             for done in as_completed(waiting):
                 advance(1)
@@ -69,19 +69,20 @@ def fill_cache(
                     report.failures.append(Failure(image_id, str(error)))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-    report.failures.sort(key=lambda each: each.item_id)
+    report.failures.sort(key=lambda failure: failure.item_id)
 
 
 def _store(cache: ImageCache, files: ImageFiles) -> None:
     cache.store(files, decode_working_image(files, cache.channels, cache.scale))
 
 
-def _check_room(cache: ImageCache, lacking: Iterable[Source]) -> None:
+def _check_room(cache: ImageCache, lacking: Iterable[CacheSource]) -> None:
     needed = sum(
         len(cache.channels) * height * width
-        for height, width in (working_shape(each.shape_hw, cache.scale) for each in lacking)
+        for height, width in (working_shape(source.shape_hw, cache.scale) for source in lacking)
     )
-    place = next(each for each in (cache.folder, *cache.folder.absolute().parents) if each.exists())
+    folders = (cache.folder, *cache.folder.absolute().parents)
+    place = next(folder for folder in folders if folder.exists())
     free = shutil.disk_usage(place).free
     if needed > free:
         raise CacheWriteError(
@@ -139,29 +140,31 @@ def caching_transforms(dataset: Any) -> list[LoadHpaChannels]:
         dataset = dataset.dataset
     transforms = getattr(getattr(dataset, "pipeline", None), "transforms", ())
     return [
-        each for each in transforms if isinstance(each, LoadHpaChannels) and each.cache is not None
+        transform
+        for transform in transforms
+        if isinstance(transform, LoadHpaChannels) and transform.cache is not None
     ]
 
 
-def sources_of(dataset: Any) -> Iterator[Source]:
+def sources_of(dataset: Any) -> Iterator[CacheSource]:
     """Give the images of an `HpaCellDataset`, or of the one that it wraps."""
     while not hasattr(dataset, "get_data_info"):
         dataset = dataset.dataset
     look_up = getattr(dataset, "get_image_info", dataset.get_data_info)
     for place in range(len(dataset)):
         entry = look_up(place)
-        yield Source(image_files(entry), (entry["height"], entry["width"]))
+        yield CacheSource(image_files(entry), (entry["height"], entry["width"]))
 
 
-def sources_of_json(images: Iterable[Any], folder: Path) -> list[Source]:
+def sources_of_json(images: Iterable[Any], folder: Path) -> list[CacheSource]:
     """Give the images of a COCO JSON, as `hpa_mmdet.coco.read` reads them."""
     return [
-        Source(
+        CacheSource(
             ImageFiles(
-                each.hpa_id,
-                {channel: folder / name for channel, name in each.channel_files.items()},
+                image.hpa_id,
+                {channel: folder / name for channel, name in image.channel_files.items()},
             ),
-            each.shape_hw,
+            image.shape_hw,
         )
-        for each in images
+        for image in images
     ]

@@ -1,20 +1,16 @@
 """Decoded images in memory-mapped files, so that each is decoded and resized once.
 
-An image of the cache is one .npy file, which numpy opens as it is, with a seal behind the
-array: the size and time of the source files it was made of. Its name follows from the
-sources' paths and the options, so a changed source replaces its image and never adds to
-it. A file gets its name when it is whole, so several processes may fill one cache, and one
-that is killed leaves nothing that could be read.
+An image of the cache is a plain `.npy` file, `<place>-<state>-<height>x<width>.npy`. `place`
+is a digest of the sources' paths and the options, `state` one of the sources' sizes and times
+and of the code that decodes them; height and width are those of the sources. So a changed
+source has another name, and its old file is removed. A file gets its name when it is whole:
+several processes may fill one cache, and one that is killed leaves nothing that could be read.
 
 H, W: size of the working image in pixels; C: channels.
 """
 
-import hashlib
-import json
-import math
 import os
-import struct
-import time
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,12 +19,12 @@ import numpy as np
 
 from hpa_mmdet.datasets.working_image import WorkingImage
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.atomic import atomic_path, remove_temporary_files
 from hpa_mmdet.io.channels import ImageFiles
 from hpa_mmdet.io.naming import split_plane
+from hpa_mmdet.jobs.fingerprint import code_digest, fingerprint
 
-_FORMAT = 1  # raised where the same sources and options give other pixels
-_SEAL = struct.Struct("<24sII")  # digest of the sources, height and width as they are stored
+_NAME = re.compile(r"[0-9a-f]{38}-[0-9a-f]{24}-([0-9]+)x([0-9]+)\.npy")
 _LEFT_S = 3600.0  # a temporary file of this age belongs to no living writer
 
 
@@ -64,22 +60,16 @@ class ImageCache:
         The pixels may be written to: what is written stays in this process.
         """
         try:
-            path, digest = self._locate(files)
-            with path.open("rb") as handle:
-                np.lib.format.read_magic(handle)
-                shape, _, _ = np.lib.format.read_array_header_1_0(handle)
-                start = handle.tell()
-                end = start + math.prod(shape)
-                if os.fstat(handle.fileno()).st_size != end + _SEAL.size:
-                    return None
-                handle.seek(end)
-                sealed, height, width = _SEAL.unpack(handle.read(_SEAL.size))
-                if sealed != digest:
-                    return None
-                pixels = np.memmap(handle, np.uint8, "c", start, shape)
-        except (OSError, KeyError, ValueError, struct.error):
+            folder, place, state = self._locate(files)
+            name, shape_hw = next(
+                (path.name, (int(fit[1]), int(fit[2])))
+                for path in folder.glob(f"{place}-{state}-*.npy")
+                if (fit := _NAME.fullmatch(path.name))
+            )
+            pixels = np.load(folder / name, mmap_mode="c")
+        except (StopIteration, OSError, KeyError, ValueError, EOFError):
             return None  # decoding the sources says what is wrong with them
-        return WorkingImage(pixels.view(np.ndarray), (height, width))
+        return WorkingImage(pixels.view(np.ndarray), shape_hw)
 
     def store(self, files: ImageFiles, image: WorkingImage) -> None:
         """Write an image, in place of an older one.
@@ -87,56 +77,48 @@ class ImageCache:
         Raises:
             CacheWriteError: the disk is full or the folder cannot be written to.
         """
-        path, digest = self._locate(files)
-        pixels = np.ascontiguousarray(image.pixels)
+        folder, place, state = self._locate(files)
+        height, width = image.source_shape_hw
+        path = folder / f"{place}-{state}-{height}x{width}.npy"
         try:
             with atomic_path(path) as temporary, temporary.open("wb") as handle:
-                np.lib.format.write_array_header_1_0(
-                    handle, np.lib.format.header_data_from_array_1_0(pixels)
-                )
-                handle.write(pixels.data)
-                handle.write(_SEAL.pack(digest, *image.source_shape_hw))
+                np.save(handle, np.ascontiguousarray(image.pixels))
                 handle.flush()
                 os.fsync(handle.fileno())  # the bytes before the name, should power fail
         except InputError as error:
             raise CacheWriteError(
                 f"image cache {self.folder}",
-                str(error).split("found ", 1)[-1].split(", expected", 1)[0],
-                "room for the decoded images",
-                "free space, choose another folder, or train without the cache",
+                problem=str(error).removeprefix(f"{path}: ").split(";")[0],
+                remedy="free space, choose another folder, or train without the cache",
             ) from error
+        for older in folder.glob(f"{place}-*.npy"):
+            if _NAME.fullmatch(older.name) and older != path:
+                older.unlink(missing_ok=True)
 
     def size(self) -> CacheSize:
         """Count the images of the folder, of other options too, and their bytes."""
-        sizes = [path.stat().st_size for path in self.folder.glob("??/[!.]*.npy")]
+        files = (path for path in self.folder.glob("??/*.npy") if _NAME.fullmatch(path.name))
+        sizes = [path.stat().st_size for path in files]
         return CacheSize(len(sizes), sum(sizes))
 
     def remove_left(self) -> int:
         """Remove what killed writers left an hour ago or earlier; say how many files."""
-        old = [
-            path
-            for path in self.folder.glob("??/.*.tmp.npy")
-            if time.time() - path.stat().st_mtime > _LEFT_S
-        ]
-        for path in old:
-            path.unlink(missing_ok=True)
-        return len(old)
+        return sum(remove_temporary_files(folder, _LEFT_S) for folder in self.folder.glob("??"))
 
-    def _locate(self, files: ImageFiles) -> tuple[Path, bytes]:
-        """Give the image's file, and the digest that its seal must hold.
+    def _locate(self, files: ImageFiles) -> tuple[Path, str, str]:
+        """Give the image's folder and the digests of its place and of its sources' state.
 
         Raises:
             KeyError: a channel is not among the files.
             OSError: a source is not there.
         """
-        names: list[list[str]] = []
+        names: list[tuple[str, str, int | None]] = []
         states: list[tuple[int, int]] = []
         for channel in self.channels:
             path, plane = split_plane(files.paths[channel])
-            state = path.stat()
-            place = os.path.normpath(path.absolute())
-            names.append([channel, place, "" if plane is None else str(plane)])
-            states.append((state.st_size, state.st_mtime_ns))
-        key = hashlib.sha256(json.dumps([_FORMAT, self.scale, names]).encode()).hexdigest()[:40]
-        digest = hashlib.sha256(json.dumps(states).encode()).digest()[:24]
-        return self.folder / key[:2] / f"{key[2:]}.npy", digest
+            status = path.stat()
+            names.append((channel, os.path.normpath(path.absolute()), plane))
+            states.append((status.st_size, status.st_mtime_ns))
+        place = fingerprint(self.scale, names)
+        state = fingerprint(states, code_digest("hpa_mmdet.datasets.working_image"))[:24]
+        return self.folder / place[:2], place[2:], state

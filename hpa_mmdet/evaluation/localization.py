@@ -8,11 +8,12 @@ from mmdet.registry import METRICS
 from numpy.typing import NDArray
 
 from hpa_mmdet.evaluation.base import TruthMetric
+from hpa_mmdet.masks.overlap import mask_iou
 from hpa_mmdet.predictions.cells import ImagePrediction
 from hpa_mmdet.scoring.cells import CellCollector, score_cells
 from hpa_mmdet.scoring.contest import IOU_THRESHOLD
 from hpa_mmdet.scoring.images import ImageCollector, Pooling
-from hpa_mmdet.scoring.matching import NO_MATCH, mask_iou
+from hpa_mmdet.scoring.matching import NO_MATCH
 from hpa_mmdet.scoring.truth import TruthImage
 
 

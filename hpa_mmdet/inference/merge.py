@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hpa_mmdet.masks.overlap import iou_matrix, vote_runs
 from hpa_mmdet.predictions.cells import CellPrediction
-from hpa_mmdet.predictions.overlap import iou_matrix, vote_runs
 
 MATCH_IOU = 0.5
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from hpa_mmdet.inference.geometry import Tile
 from hpa_mmdet.inference.merge import weighted_mean
+from hpa_mmdet.masks.overlap import shared_pixels, union_runs
 from hpa_mmdet.masks.runs import MaskRuns, clip_runs
 from hpa_mmdet.predictions.cells import CellPrediction
-from hpa_mmdet.predictions.overlap import shared_pixels, union_runs
 
 EDGE_PX = 4
 """A box that ends this near to a tile's edge may go on behind it."""

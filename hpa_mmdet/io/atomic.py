@@ -54,7 +54,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         except OSError as error:
             raise unwritable(path, error) from error
     except OSError as error:
-        if error.errno in _NO_ROOM + _NOT_ALLOWED:
+        if error.errno in _NO_ROOM + _NOT_ALLOWED or _is_short_write(error):
             raise unwritable(path, error) from error
         raise
     finally:
@@ -82,7 +82,7 @@ def unwritable(path: Path, error: OSError) -> InputError:
     """Say of an output that it cannot be written, and what the user can do."""
     if error.errno == errno.ENAMETOOLONG:  # a fault of this name, not of the place
         return InputError(path, problem="has too long a name", remedy="use a shorter image id")
-    if error.errno in _NO_ROOM:
+    if error.errno in _NO_ROOM or _is_short_write(error):
         return OutputError(
             path, "a full disk", "room for the output", "free space and run the same command again"
         )
@@ -91,3 +91,8 @@ def unwritable(path: Path, error: OSError) -> InputError:
         problem=f"cannot be written ({error.strerror or error})",
         remedy="choose another path",
     )
+
+
+def _is_short_write(error: OSError) -> bool:
+    """Tell numpy's error of an array that did not fit the disk, which has no number."""
+    return error.errno is None and "requested and" in str(error)

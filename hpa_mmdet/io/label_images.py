@@ -10,14 +10,9 @@ from PIL import Image
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.header import MAX_PIXELS, PNG_PALETTE
 from hpa_mmdet.io.naming import Template
-from hpa_mmdet.io.pictures import (
-    MAX_PIXELS,
-    PNG_PALETTE,
-    read_header,
-    read_palette,
-    read_picture,
-)
+from hpa_mmdet.io.pictures import read_header, read_palette, read_picture
 
 _ENDINGS = (".ome.tif", ".ome.tiff", ".png", ".tif", ".tiff", ".npy", ".npz")
 

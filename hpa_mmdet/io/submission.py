@@ -16,6 +16,7 @@ import base64
 import binascii
 import csv
 import math
+import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -27,15 +28,19 @@ import numpy as np
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
-from hpa_mmdet.masks.rle import measure_counts
+from hpa_mmdet.masks.rle import MAX_CHARACTERS, as_bytes, check_counts
+from hpa_mmdet.masks.runs import MaskRuns
 
-COLUMNS = ("ID", "ImageWidth", "ImageHeight", "PredictionString")
+SUBMISSION_COLUMNS = ("ID", "ImageWidth", "ImageHeight", "PredictionString")
 Prediction = tuple[int, float, str]
+_LAST_CLASS = NUM_LOCALIZATIONS - 1
 
 # a row of a crowded image holds some MB in one field; the csv module stops at 128 KiB
 _FIELD_LIMIT = 2**31 - 1
-# zlib packs a run-length string at most about thousandfold; a longer result is a bomb
-_MAX_COUNTS_BYTES = 64 * 2**20
+# of all masks of a row, unpacked: zlib packs up to thousandfold, so a small file may be a bomb
+_MAX_ROW_BYTES = 64 * 2**20
+_WRITE_AGAIN = "write the file again"
+_MAX_PIXELS = 2**31 - 1  # run lengths have 32 bits
 
 
 @dataclass
@@ -78,16 +83,21 @@ class SubmissionRow:
             InputError: as `masks`.
         """
         decoded = self._decode()
-        blank = {text for text, _, is_blank in decoded if is_blank}
-        self._masks = {text: counts for text, counts, is_blank in decoded if not is_blank}
+        blank = {text for text, _, area in decoded if area == 0}
+        self._masks = {text: counts for text, counts, area in decoded if area > 0}
         if blank:
-            self.predictions = [each for each in self.predictions if each[2] not in blank]
+            self.predictions = [triple for triple in self.predictions if triple[2] not in blank]
 
-    def _decode(self) -> list[tuple[str, bytes, bool]]:
+    def _decode(self) -> list[tuple[str, bytes, int]]:
+        """Give text, counts and pixels of each different mask."""
         texts = list(dict.fromkeys(text for _, _, text in self.predictions))
-        counts = [decode_mask(text, self.where) for text in texts]
-        blank = _find_blank(counts, self.width, self.height, self.where)
-        return list(zip(texts, counts, blank, strict=True))
+        all_counts: list[bytes] = []
+        room = _MAX_ROW_BYTES
+        for text in texts:
+            all_counts.append(decode_mask(text, self.where, min(room, MAX_CHARACTERS)))
+            room -= len(all_counts[-1])
+        areas = check_counts(all_counts, (self.height, self.width), lambda _: self.where)
+        return list(zip(texts, all_counts, areas.tolist(), strict=True))
 
 
 def encode_mask(rle_counts: bytes | str) -> str:
@@ -97,15 +107,21 @@ def encode_mask(rle_counts: bytes | str) -> str:
         >>> encode_mask(b"PPPP4")  # 2048 x 2048 pixels of background
         'eNoLCAgIMAEABJkBdQ=='
     """
-    counts = rle_counts.encode("ascii") if isinstance(rle_counts, str) else rle_counts
-    return base64.b64encode(zlib.compress(counts, zlib.Z_BEST_COMPRESSION)).decode("ascii")
+    packed = zlib.compress(as_bytes(rle_counts), zlib.Z_BEST_COMPRESSION)
+    return base64.b64encode(packed).decode("ascii")
 
 
-def decode_mask(text: str, where: object = "mask") -> bytes:
+def decode_mask(text: str, where: object = "mask", max_bytes: int = MAX_CHARACTERS) -> bytes:
     """Give the COCO compressed run-length counts of an encoded mask.
 
+    Args:
+        text: the mask.
+        where: what an error names.
+        max_bytes: of the counts; unpacking stops there.
+
     Raises:
-        InputError: the text is not base64, or what it holds is not zlib's.
+        InputError: the text is not base64, what it holds is not zlib's, or it unpacks to
+            more than `max_bytes`.
 
     Examples:
         >>> decode_mask("eNoLCAgIMAEABJkBdQ==")
@@ -115,19 +131,23 @@ def decode_mask(text: str, where: object = "mask") -> bytes:
         packed = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InputError(
-            where, f"a mask that is not base64 ({error})", "base64", "write the file again"
+            where, problem=f"a mask is not base64 ({error})", remedy=_WRITE_AGAIN
         ) from error
     unpack = zlib.decompressobj()
     try:
-        counts = unpack.decompress(packed, _MAX_COUNTS_BYTES)
+        counts = unpack.decompress(packed, max_bytes + 1)
     except zlib.error as error:
         raise InputError(
-            where, f"a mask that is not zlib data ({error})", "zlib", "write the file again"
+            where, problem=f"a mask is not zlib data ({error})", remedy=_WRITE_AGAIN
         ) from error
-    if not unpack.eof:
+    if len(counts) > max_bytes:
         raise InputError(
-            where, "a mask whose zlib data is cut off or too long", "whole", "write the file again"
+            where,
+            problem="the masks unpack to too many bytes",
+            remedy="give the run lengths of one cell in each mask",
         )
+    if not unpack.eof:
+        raise InputError(where, problem="a mask's zlib data is cut off", remedy=_WRITE_AGAIN)
     return counts
 
 
@@ -147,13 +167,13 @@ def write_submission(path: Path, rows: Iterable[SubmissionRow]) -> int:
     seen: set[str] = set()
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(SUBMISSION_COLUMNS)
         for row in rows:
             where = f"{path}, image {row.image_id}"
             if row.image_id in seen:
                 raise InputError(where, "a second row", "one row per image", "merge the rows")
             seen.add(row.image_id)
-            words = [_format(each, where) for each in row.predictions]
+            words = [_format(triple, where) for triple in row.predictions]
             text = " ".join(words) or f"0 1 {_blank_mask(row.width, row.height)}"
             writer.writerow((row.image_id, row.width, row.height, text))
     return len(seen)
@@ -174,36 +194,48 @@ def read_submission(path: Path) -> Iterator[SubmissionRow]:
     try:
         handle = path.open(newline="", encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(path, str(error), "a submission CSV", "check the path") from error
+        raise InputError(
+            path, problem=f"cannot be read ({error.strerror or error})", remedy="check the path"
+        ) from error
     seen: set[str] = set()
     with handle:
         reader = csv.reader(handle)
         try:
             header = next(reader, [])
-            if tuple(header) != COLUMNS:
+            if tuple(header) != SUBMISSION_COLUMNS:
                 raise InputError(
-                    path, f"columns {','.join(header)[:200]}", ",".join(COLUMNS), "rename them"
+                    path,
+                    f"columns {','.join(header)[:200]}",
+                    ",".join(SUBMISSION_COLUMNS),
+                    "rename them",
                 )
             for fields in reader:
+                if not any(map(str.strip, fields)):  # an empty line, as editors leave at the end
+                    continue
                 row = _parse_row(fields, f"{path}, row {reader.line_num}")
                 if row.image_id in seen:
                     raise InputError(
-                        row.where, f"{row.image_id} again", "one row per image", "merge"
+                        row.where, f"{row.image_id} again", "one row per image", "merge the rows"
                     )
                 seen.add(row.image_id)
                 yield row
         except (csv.Error, UnicodeDecodeError) as error:
-            raise InputError(path, str(error), "a CSV table", "write the file again") from error
+            raise InputError(
+                path, problem=f"not a CSV table ({error})", remedy=_WRITE_AGAIN
+            ) from error
 
 
 def _parse_row(fields: list[str], where: str) -> SubmissionRow:
-    if len(fields) != len(COLUMNS):
-        raise InputError(where, f"{len(fields)} fields", len(COLUMNS), "correct the row")
-    image_id, width_text, height_text, text = fields
-    where = f"{where} ({image_id})"
-    for side in (width_text, height_text):
-        if not side.isdecimal() or int(side) < 1:
-            raise InputError(where, f"size {side!r}", "whole pixels > 0", "correct the row")
+    if len(fields) != len(SUBMISSION_COLUMNS):
+        raise InputError(where, f"{len(fields)} fields", len(SUBMISSION_COLUMNS), "correct the row")
+    image_id = unicodedata.normalize("NFC", fields[0])
+    where = f"{where} ({image_id[:80]})"
+    width, height = (_parse_side(side, where) for side in fields[1:3])
+    if width * height > _MAX_PIXELS:
+        raise InputError(
+            where, f"{width}x{height} pixels", f"up to {_MAX_PIXELS}", "correct the row"
+        )
+    text = fields[3]
     words = text.split()
     if len(words) % 3:
         raise InputError(
@@ -218,16 +250,20 @@ def _parse_row(fields: list[str], where: str) -> SubmissionRow:
         )
         for at in range(0, len(words), 3)
     ]
-    row = SubmissionRow(image_id, int(width_text), int(height_text), predictions, where)
+    row = SubmissionRow(image_id, width, height, predictions, where)
     row.drop_blank_masks()
     return row
 
 
+def _parse_side(word: str, where: str) -> int:
+    if not (word.isascii() and word.isdecimal() and len(word) < 11 and int(word)):
+        raise InputError(where, f"size {word[:40]!r}", "whole pixels > 0", "correct the row")
+    return int(word)
+
+
 def _parse_class(word: str, where: str) -> int:
-    if not word.isdecimal() or int(word) >= NUM_LOCALIZATIONS:
-        raise InputError(
-            where, f"class {word[:40]!r}", f"0 to {NUM_LOCALIZATIONS - 1}", "correct the row"
-        )
+    if not (word.isascii() and word.isdecimal() and len(word) < 3 and int(word) <= _LAST_CLASS):
+        raise InputError(where, f"class {word[:40]!r}", f"0 to {_LAST_CLASS}", "correct the row")
     return int(word)
 
 
@@ -243,34 +279,14 @@ def _parse_confidence(word: str, where: str) -> float:
 
 def _format(prediction: Prediction, where: str) -> str:
     hpa_index, confidence, mask_text = prediction
-    if not 0 <= hpa_index < NUM_LOCALIZATIONS:
-        raise InputError(where, f"class {hpa_index}", f"0 to {NUM_LOCALIZATIONS - 1}", "correct it")
+    if not 0 <= hpa_index <= _LAST_CLASS:
+        raise InputError(where, f"class {hpa_index}", f"0 to {_LAST_CLASS}", "correct it")
     if not 0.0 <= confidence <= 1.0:
         raise InputError(where, f"confidence {confidence}", "0 to 1", "look for NaN in the scores")
     return f"{hpa_index} {confidence:.8f} {mask_text}"
 
 
-def _find_blank(counts: list[bytes], width: int, height: int, where: str) -> list[bool]:
-    """Check the runs of each mask against the image's size; say which have no pixels."""
-    sizes = measure_counts(counts)
-    if sizes is None:
-        raise InputError(
-            where, "a mask that is not run-length counts", "COCO's compressed counts", "write again"
-        )
-    wrong = np.flatnonzero(sizes.pixels != width * height)
-    if wrong.size:
-        raise InputError(
-            where,
-            f"a mask of {sizes.pixels[wrong[0]]} pixels",
-            f"{width * height} ({width}x{height})",
-            "encode masks at the full size of their image",
-        )
-    return list(sizes.areas == 0)
-
-
 @lru_cache(maxsize=64)
 def _blank_mask(width: int, height: int) -> str:
-    from pycocotools import mask as coco_mask
-
-    runs = {"size": [height, width], "counts": [height * width]}
-    return encode_mask(coco_mask.frPyObjects(runs, height, width)["counts"])
+    nothing = np.zeros(0, np.int64)
+    return encode_mask(MaskRuns(nothing, nothing, (height, width)).to_counts())

@@ -5,6 +5,7 @@ H, W: image height and width in pixels; N: cells; R: runs of all cells together.
 [0, 0, 1, 1] is the first pixel.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.masks.border import boxes_touch_border
+from hpa_mmdet.masks.runs import MaskRuns, merge_runs
 
 Integers = NDArray[np.integer]
 
@@ -58,9 +61,8 @@ def encode_cells(label_image: Integers, where: object = "label image") -> list[E
     first = np.flatnonzero(np.concatenate(([True], cell_of_run[1:] != cell_of_run[:-1])))
     cell_ids = cell_of_run[first].tolist()
     areas = np.add.reduceat(end - start, first).tolist()
-    boxes = boxes_of_runs(start, end, first, height)
-    starts, ends = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    touching = np.any((starts == 0) | (ends == (width, height)), axis=1)
+    boxes = _boxes_of_runs(start, end, first, height)
+    touching = boxes_touch_border(boxes, (height, width))
     all_counts = _compress(start, end, first, (height, width))
     return [
         EncodedCell(cell_id, counts, area, (x, y, w, h), touches)
@@ -68,6 +70,28 @@ def encode_cells(label_image: Integers, where: object = "label image") -> list[E
             cell_ids, all_counts, areas, boxes.tolist(), touching.tolist(), strict=True
         )
     ]
+
+
+def runs_of_cells(label_image: Integers, where: object = "label image") -> dict[int, MaskRuns]:
+    """Give the mask of every cell of a label image by its id, rising; read in one pass.
+
+    Args:
+        label_image: as `encode_cells` takes it.
+        where: what an error names.
+
+    Raises:
+        InputError: as `encode_cells`.
+    """
+    _check(label_image, where)
+    cell_of_run, start, end = _runs_by_cell(label_image)
+    starts, ends = start.astype(np.int64, copy=False), end.astype(np.int64, copy=False)
+    cell_ids, first = np.unique(cell_of_run, return_index=True)
+    parts = pairwise([*first.tolist(), len(start)])
+    height, width = label_image.shape
+    return {
+        cell_id: MaskRuns(*merge_runs(starts[begin:stop], ends[begin:stop]), (height, width))
+        for cell_id, (begin, stop) in zip(cell_ids.tolist(), parts, strict=True)
+    }
 
 
 def _check(label_image: Integers, where: object) -> None:
@@ -129,15 +153,8 @@ def _starts_of_runs(flat: Integers, width: int) -> Integers:
     ]
 
 
-def boxes_of_runs(start: Integers, end: Integers, first: Integers, height: int) -> Integers:
-    """Give the (N, 4) tightest [x, y, width, height] around the runs of each cell.
-
-    Args:
-        start: (R,) first column-major index of each run, by cell and position.
-        end: (R,) index past the last.
-        first: (N,) place of each cell's first run in the two.
-        height: of the image.
-    """
+def _boxes_of_runs(start: Integers, end: Integers, first: Integers, height: int) -> Integers:
+    """Give the (N, 4) tightest box around the runs of each cell; `first` (N,) its first run."""
     left, right = start // height, (end - 1) // height
     one_column = left == right  # a run over a column break touches the top and the bottom row
     top = np.where(one_column, start - left * height, 0)

@@ -1,7 +1,6 @@
-"""Compressed masks back to pixels: all cells of an image in one label image.
+"""Label images: drawn from masks, and renumbered.
 
-H, W: image height and width in pixels. Masks are column-major run lengths; a run is
-half-open, [start, end), in the flattened image.
+H, W: image height and width in pixels; N: cells.
 """
 
 from collections.abc import Sequence
@@ -10,36 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.errors import InputError
-from hpa_mmdet.masks.rle import decode_counts
-
-Runs = tuple[NDArray[np.int64], NDArray[np.int64]]
-
-
-def decode_runs(
-    all_counts: Sequence[str | bytes], shape_hw: tuple[int, int], where: object = "mask"
-) -> list[Runs]:
-    """Decode masks to the starts and ends of their foreground runs, column-major.
-
-    Raises:
-        InputError: a text is not COCO RLE, or its run lengths do not add up to H * W.
-    """
-    texts = [each.encode() if isinstance(each, str) else each for each in all_counts]
-    decoded = decode_counts(texts)
-    if decoded is None:
-        raise InputError(where, "a broken mask", "COCO's compressed counts", "convert again")
-    all_runs = []
-    for lengths in decoded:
-        bounds = np.cumsum(lengths)
-        if bounds[-1] != shape_hw[0] * shape_hw[1]:
-            raise InputError(
-                where,
-                f"a mask of {bounds[-1]} pixels",
-                f"{shape_hw[1]}x{shape_hw[0]}",
-                "check segmentation.size, or convert the label image again",
-            )
-        all_runs.append((bounds[0:-1:2], bounds[1::2]))
-    return all_runs
+from hpa_mmdet.masks.runs import masks_from_counts
 
 
 def label_image_from_rles(
@@ -60,7 +30,7 @@ def label_image_from_rles(
         (H, W) int32, 0 where no cell is; where masks overlap, the later one shows.
 
     Raises:
-        InputError: a mask is not of this size.
+        InputError: a mask is damaged or not of this size.
 
     Examples:
         >>> label_image_from_rles(["2111"], (2, 3), [7])
@@ -71,8 +41,28 @@ def label_image_from_rles(
     values = range(1, len(all_counts) + 1) if cell_ids is None else cell_ids
     columns = np.zeros((width, height), np.int32)
     flat = columns.ravel()
-    all_runs = decode_runs(all_counts, shape_hw, where)
-    for value, (starts, ends) in zip(values, all_runs, strict=True):
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+    masks = masks_from_counts(all_counts, shape_hw, where)
+    for value, mask in zip(values, masks, strict=True):
+        for start, end in zip(mask.starts.tolist(), mask.ends.tolist(), strict=True):
             flat[start:end] = value
     return np.asarray(cv2.transpose(columns)) if columns.size else columns.T
+
+
+def number_cells(
+    label_image: NDArray[np.integer],
+) -> tuple[NDArray[np.int32], NDArray[np.integer]]:
+    """Number the cells of a label image from 1 without gaps, in the order of their ids.
+
+    Returns:
+        The (H, W) image with the new numbers, and the (N,) ids that they stand for.
+
+    Examples:
+        >>> number_cells(np.array([[0, 9, 4]]))
+        (array([[0, 2, 1]], dtype=int32), array([4, 9]))
+    """
+    from skimage.segmentation import relabel_sequential  # takes longer to load than all else here
+
+    if not label_image.size:
+        return label_image.astype(np.int32), np.empty(0, label_image.dtype)
+    numbered, forward, _ = relabel_sequential(label_image)
+    return numbered.astype(np.int32), forward.in_values[forward.out_values > 0]

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from hpa_mmdet.masks.runs import MaskRuns, merge_runs
 
 MASK_THRESHOLD = 0.5
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+_Floats = NDArray[np.float64]
+_Places = NDArray[np.int64]
 
 
 def paste_masks(
@@ -61,11 +61,11 @@ def paste_masks(
 class _Columns(NamedTuple):
     """The image columns under the boxes, box after box: (L,) each."""
 
-    cell: Ints
-    x: Ints
+    cell: _Places
+    x: _Places
 
 
-def _columns_of(boxes: Floats, shape_hw: tuple[int, int]) -> _Columns:
+def _columns_of(boxes: _Floats, shape_hw: tuple[int, int]) -> _Columns:
     left = np.clip(np.floor(boxes[:, 0]), 0, shape_hw[1]).astype(np.int64)
     right = np.clip(np.ceil(boxes[:, 2]), 0, shape_hw[1]).astype(np.int64)
     with_area = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
@@ -76,7 +76,7 @@ def _columns_of(boxes: Floats, shape_hw: tuple[int, int]) -> _Columns:
 
 
 def _probs_down_columns(
-    mask_probs: NDArray[np.floating], boxes: Floats, columns: _Columns
+    mask_probs: NDArray[np.floating], boxes: _Floats, columns: _Columns
 ) -> NDArray[np.float32]:
     """(L, m + 2): the masks at the centres of the columns; 0 stands above and below."""
     padded = np.pad(mask_probs, ((0, 0), (1, 1), (1, 1))).astype(np.float32, copy=False)
@@ -93,11 +93,11 @@ def _probs_down_columns(
 
 def _rows_inside(
     probs: NDArray[np.float32],
-    boxes: Floats,
+    boxes: _Floats,
     columns: _Columns,
     shape_hw: tuple[int, int],
     threshold: float,
-) -> tuple[Ints, Ints, Ints]:
+) -> tuple[_Places, _Places, _Places]:
     """First row, row behind the last and column number of each stretch inside a mask."""
     inside = probs >= threshold
     crossing = np.flatnonzero(inside[:, 1:] != inside[:, :-1])

@@ -5,20 +5,30 @@ mask, background first. COCO writes them as text: each run from the fourth on as
 difference to the run two before it, in groups of 5 bits, lowest first, one printable
 character (48 + bits) each, with 32 as the sign that more bits follow.
 
-pycocotools reads such a string without checking it, so a damaged one must be found here.
+pycocotools reads such a string without checking it, and past its end where it is damaged.
+So every mask of a file goes through `check_counts` before anything else sees it.
 
-Source: the header and rleToString/rleFrString of pycocotools' maskApi.
+M: masks. Source: the header and rleToString/rleFrString of pycocotools' maskApi.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpa_mmdet.errors import InputError
+
+Rle = dict[str, Any]
+"""A mask as pycocotools takes it: `size` [H, W] and compressed `counts` in bytes."""
+
+MAX_CHARACTERS = 2**22
+"""Longest string that is decoded: two million runs, which take some 150 MB in between."""
+
 _MORE, _SIGN, _BITS = 32, 16, 5
 _MOST_GROUPS = 7  # more bits than the runs of any picture need
 _NO_PIXELS = b"0"
+_BATCH_CHARACTERS = 2**20  # decoded at once
 
 Bytes = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
@@ -36,7 +46,7 @@ class MaskSizes(NamedTuple):
     areas: NDArray[np.int64]
 
 
-class Runs(NamedTuple):
+class _RunTable(NamedTuple):
     """The runs of several masks, in rows: mask pixels, then the background behind them.
 
     Args:
@@ -54,12 +64,57 @@ class Runs(NamedTuple):
     ends_inside: NDArray[np.bool_]
 
 
+def as_bytes(counts: str | bytes) -> bytes:
+    """Give counts as pycocotools takes them; what is not ASCII becomes a damaged string."""
+    return counts.encode("utf-8", "surrogatepass") if isinstance(counts, str) else counts
+
+
+def check_counts(
+    texts: Sequence[bytes],
+    shape_hw: tuple[int, int],
+    where_of: Callable[[int], object],
+) -> NDArray[np.int64]:
+    """Check that masks are run-length strings of an image's size.
+
+    Args:
+        texts: M compressed strings of one image.
+        shape_hw: height and width of the image.
+        where_of: what an error names, called with the place of the bad mask.
+
+    Returns:
+        (M,) pixels of each mask.
+
+    Raises:
+        InputError: a string is damaged, longer than `MAX_CHARACTERS`, or its run lengths do
+            not add up to H * W.
+    """
+    height, width = shape_hw
+    sizes = measure_counts(texts)
+    if sizes is None:
+        place = next(place for place, text in enumerate(texts) if measure_counts([text]) is None)
+        raise InputError(
+            where_of(place),
+            problem="the mask's run lengths are damaged",
+            remedy="write the file again; masks must be COCO's compressed counts",
+        )
+    wrong = np.flatnonzero(sizes.pixels != height * width)
+    if wrong.size:
+        raise InputError(
+            where_of(int(wrong[0])),
+            f"a mask of {sizes.pixels[wrong[0]]} pixels",
+            f"{height * width} ({width}x{height})",
+            "encode masks at the full size of their image",
+        )
+    return sizes.areas
+
+
 def decode_counts(texts: Sequence[bytes]) -> list[NDArray[np.int64]] | None:
     """Decode several strings in one pass.
 
     Returns:
         The run lengths of each string, or None where one of them is not such a string
-        (a foreign character, a last group that asks for more, or a negative run).
+        (a foreign character, a last group that asks for more, a negative run, or more than
+        `MAX_CHARACTERS`).
 
     Examples:
         >>> decode_counts([b"PPPP4"])
@@ -67,42 +122,55 @@ def decode_counts(texts: Sequence[bytes]) -> list[NDArray[np.int64]] | None:
         >>> decode_counts([b"a text"]) is None
         True
     """
-    runs = decode_runs(texts)
-    if runs is None:
-        return None
-    flat = np.stack((runs.inside, runs.behind), axis=1).ravel()
-    last = 2 * runs.edges[1:] - runs.ends_inside
-    return [
-        flat[2 * start + 1 : stop]
-        for start, stop in zip(runs.edges[:-1].tolist(), last.tolist(), strict=True)
-    ]
+    lengths: list[NDArray[np.int64]] = []
+    for batch in _batches(texts):
+        table = _decode_table(batch)
+        if table is None:
+            return None
+        flat = np.stack((table.inside, table.behind), axis=1).ravel()
+        last = 2 * table.edges[1:] - table.ends_inside
+        lengths += [
+            flat[2 * start + 1 : stop]
+            for start, stop in zip(table.edges[:-1].tolist(), last.tolist(), strict=True)
+        ]
+    return lengths
 
 
 def measure_counts(texts: Sequence[bytes]) -> MaskSizes | None:
-    """Add up the runs of several strings in one pass; None as `decode_counts`.
+    """Add up the runs of several strings; None as `decode_counts`.
 
     Examples:
         >>> measure_counts([b"PPPP4"])
         MaskSizes(pixels=array([4194304]), areas=array([0]))
     """
-    runs = decode_runs(texts)
-    return None if runs is None else measure_runs(runs)
+    parts = [MaskSizes(np.zeros(0, np.int64), np.zeros(0, np.int64))]
+    for batch in _batches(texts):
+        table = _decode_table(batch)
+        if table is None:
+            return None
+        areas = np.add.reduceat(table.inside, table.edges[:-1])
+        parts.append(MaskSizes(areas + np.add.reduceat(table.behind, table.edges[:-1]), areas))
+    if len(parts) == 2:
+        return parts[1]
+    return MaskSizes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def measure_runs(runs: Runs) -> MaskSizes:
-    """Add up runs, mask by mask."""
-    if len(runs.inside) == 0:
-        return MaskSizes(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    firsts = runs.edges[:-1]
-    areas = np.add.reduceat(runs.inside, firsts)
-    return MaskSizes(areas + np.add.reduceat(runs.behind, firsts), areas)
+def _batches(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Part the strings so that little is decoded at once, however many there are."""
+    first = characters = 0
+    for place, text in enumerate(texts):
+        if characters and characters + len(text) > _BATCH_CHARACTERS:
+            yield texts[first:place]
+            first, characters = place, 0
+        characters += len(text)
+    if first < len(texts):
+        yield texts[first:]
 
 
-def decode_runs(texts: Sequence[bytes]) -> Runs | None:
-    """Decode several strings in one pass, the runs of all end to end; None as `decode_counts`."""
-    if not texts:
-        none = np.zeros(0, np.int64)
-        return Runs(none, none, np.zeros(1, np.int64), np.zeros(0, bool))
+def _decode_table(texts: Sequence[bytes]) -> _RunTable | None:
+    """Decode one or more strings, the runs of all end to end; None as `decode_counts`."""
+    if max(map(len, texts)) > MAX_CHARACTERS:
+        return None
     # a run of 0 before each text makes pairs of its runs: a mask's first is one of background
     groups = np.frombuffer(_NO_PIXELS + _NO_PIXELS.join(texts), np.uint8) - np.uint8(48)
     ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
@@ -140,7 +208,7 @@ def _read_numbers(groups: Bytes, ends: Numbers) -> tuple[Numbers, Numbers] | Non
 
 def _undo_differences(
     numbers: Numbers, edges: Numbers, ends_inside: NDArray[np.bool_]
-) -> Runs | None:
+) -> _RunTable | None:
     """Add to each run the one two before it, but for the first of each kind in a mask."""
     firsts, rows = edges[:-1], np.diff(edges)
     before = numbers[1::2][firsts]
@@ -152,4 +220,4 @@ def _undo_differences(
     behind[edges[1:][ends_inside] - 1] = 0
     if inside.min() < 0 or behind.min() < 0:
         return None
-    return Runs(inside, behind, edges, ends_inside)
+    return _RunTable(inside, behind, edges, ends_inside)

@@ -4,16 +4,17 @@ H, W: image height and width in pixels. The flat index of pixel (row, column) is
 column * H + row, as in a COCO RLE. R: runs of a mask.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from hpa_mmdet.errors import InputError
-from hpa_mmdet.masks.rle import decode_counts
+from hpa_mmdet.masks.border import boxes_touch_border
+from hpa_mmdet.masks.rle import Rle, as_bytes, check_counts, decode_counts
 
-Ints = NDArray[np.int64]
+Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +27,8 @@ class MaskRuns:
         shape_hw: height and width of the image.
     """
 
-    starts: Ints
-    ends: Ints
+    starts: Places
+    ends: Places
     shape_hw: tuple[int, int]
 
     @property
@@ -53,9 +54,7 @@ class MaskRuns:
     @property
     def touches_border(self) -> bool:
         """Whether a pixel of the mask lies in the first or last row or column."""
-        x, y, width, height = self.bbox_xywh
-        at_edge = x == 0 or y == 0 or x + width == self.shape_hw[1]
-        return width > 0 and (at_edge or y + height == self.shape_hw[0])
+        return bool(self.starts.size and boxes_touch_border(self.bbox_xywh, self.shape_hw))
 
     @property
     def centroid_xy(self) -> tuple[float, float]:
@@ -80,6 +79,10 @@ class MaskRuns:
         starts = np.maximum(self.starts[run], column * height)
         ends = np.minimum(self.ends[run], (column + 1) * height)
         return MaskRuns(starts, ends, self.shape_hw)
+
+    def to_rle(self) -> Rle:
+        """The mask as pycocotools takes it."""
+        return {"size": list(self.shape_hw), "counts": self.to_counts().encode("ascii")}
 
     def to_counts(self) -> str:
         """The mask as a COCO compressed RLE string."""
@@ -111,8 +114,10 @@ class MaskRuns:
         return inside.reshape(width, height + 1)[:, :height].T
 
 
-def runs_from_counts(counts: str, shape_hw: tuple[int, int]) -> MaskRuns:
-    """Read a COCO compressed RLE string.
+def runs_from_counts(
+    counts: str | bytes, shape_hw: tuple[int, int], where: object = "mask"
+) -> MaskRuns:
+    """Read a COCO compressed RLE string; `where` is what an error names.
 
     Raises:
         InputError: it is no such string, or not one of an image of this size.
@@ -122,18 +127,28 @@ def runs_from_counts(counts: str, shape_hw: tuple[int, int]) -> MaskRuns:
         array([[0, 1],
                [1, 0]])
     """
-    decoded = decode_counts([counts.encode("ascii")])
-    if decoded is None or int(decoded[0].sum()) != shape_hw[0] * shape_hw[1]:
-        raise InputError(
-            "mask",
-            f"counts {counts[:40]!r}",
-            f"COCO run-length counts of {shape_hw[0] * shape_hw[1]} pixels",
-            "write the file again",
-        )
-    edges = np.cumsum(decoded[0])
-    starts, ends = edges[:-1:2], edges[1::2]
-    some = starts < ends
-    return MaskRuns(*merge_runs(starts[some], ends[some]), shape_hw)
+    return masks_from_counts([counts], shape_hw, where)[0]
+
+
+def masks_from_counts(
+    all_counts: Sequence[str | bytes], shape_hw: tuple[int, int], where: object = "mask"
+) -> list[MaskRuns]:
+    """Read the COCO compressed RLE strings of one image in one pass.
+
+    Raises:
+        InputError: as `runs_from_counts`.
+    """
+    texts = [as_bytes(counts) for counts in all_counts]
+    check_counts(texts, shape_hw, lambda _: where)
+    masks = []
+    for lengths in decode_counts(texts) or ():
+        edges = np.cumsum(lengths)
+        starts, ends = edges[:-1:2], edges[1::2]
+        if not lengths[1:].all():  # runs of 0 part what is whole
+            some = starts < ends
+            starts, ends = merge_runs(starts[some], ends[some])
+        masks.append(MaskRuns(starts, ends, shape_hw))
+    return masks
 
 
 def runs_of_crop(
@@ -162,7 +177,7 @@ def clip_runs(runs: MaskRuns, box_xywh: tuple[int, int, int, int]) -> MaskRuns:
     return MaskRuns(*merge_runs(starts[kept], ends[kept]), runs.shape_hw)
 
 
-def merge_runs(starts: Ints, ends: Ints) -> tuple[Ints, Ints]:
+def merge_runs(starts: Places, ends: Places) -> tuple[Places, Places]:
     """Join runs that touch, as two full columns do over the break between them.
 
     Args:

@@ -15,9 +15,9 @@ import numpy as np
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.masks.overlap import shared_pixels, union_runs
 from hpa_mmdet.masks.runs import MaskRuns, clip_runs
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
-from hpa_mmdet.predictions.overlap import shared_pixels, union_runs
 
 DEFAULT_CELL_SCORE = 0.5
 DEFAULT_THRESHOLD = 0.5

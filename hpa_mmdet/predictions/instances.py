@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.paste import paste_masks
-from hpa_mmdet.masks.runs import MaskRuns, runs_of_crop
+from hpa_mmdet.masks.runs import MaskRuns, runs_from_counts, runs_of_crop
 from hpa_mmdet.predictions.cells import CellPrediction
 
 Floats = NDArray[np.float32]
@@ -148,7 +147,7 @@ def _whole_masks(masks: Any, shape_hw: tuple[int, int], where: str) -> list[Mask
 
 def _decoded(rle: Any, shape_hw: tuple[int, int], where: str) -> MaskRuns:
     _check_shape(rle["size"], shape_hw, where)
-    return _dense(coco_mask.decode(rle), shape_hw, where)
+    return runs_from_counts(rle["counts"], shape_hw, where)
 
 
 def _dense(mask: NDArray[Any], shape_hw: tuple[int, int], where: str) -> MaskRuns:

@@ -1,10 +1,10 @@
 """Predictions as rows of the contest's submission, and back."""
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from hpa_mmdet.io.submission import Prediction, SubmissionRow, encode_mask
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.masks.runs import runs_from_counts
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
 
 
@@ -52,17 +52,8 @@ def prediction_of_row(row: SubmissionRow) -> ImagePrediction:
         confidences[text][hpa_index] = max(confidences[text][hpa_index], confidence)
     cells = []
     for text, scores in confidences.items():
-        rle = {"size": [row.height, row.width], "counts": counts[text]}
+        runs = runs_from_counts(counts[text], (row.height, row.width), row.where)
         p_cell = float(1 - np.prod(1 - scores))
-        x, y, width, height = (int(number) for number in coco_mask.toBbox(rle))
-        cells.append(
-            CellPrediction(
-                counts[text].decode("ascii"),
-                (row.height, row.width),
-                (x, y, width, height),
-                int(coco_mask.area(rle)),
-                p_cell,
-                (scores / p_cell if p_cell > 0 else scores).astype(np.float32),
-            )
-        )
+        named = (scores / p_cell if p_cell > 0 else scores).astype(np.float32)
+        cells.append(CellPrediction.of_runs(runs, p_cell, named))
     return ImagePrediction(row.image_id, row.width, row.height, cells)

@@ -3,7 +3,6 @@
 N: cells of an image; K = 19 localizations.
 """
 
-import copy
 import csv
 import os
 from collections.abc import Mapping, Sequence
@@ -13,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.lines import load_json
-from hpa_mmdet.coco.schema import Json, to_line
+from hpa_mmdet.coco.lines import CocoLines, Line, without_id
+from hpa_mmdet.coco.schema import Json, build_categories, to_line
 from hpa_mmdet.coco.writer import open_writer
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
@@ -47,55 +46,68 @@ class Change:
 
 
 def rewrite_labels(
-    source: Path, out: Path, labels_of: Mapping[tuple[int, int], NDArray[np.float64]], soft: bool
+    source: Path, out: Path, labels_of: Mapping[int, NDArray[np.float64]], soft: bool
 ) -> None:
     """Write the JSON again with other labels of its cells; all else stays.
 
     Args:
         source: the JSON that was refined.
         out: the JSON to write.
-        labels_of: for (image_id, cell_id) the (K,) labels, 0..1.
+        labels_of: for the id of a cell's annotation its (K,) labels, 0..1; others keep theirs.
         soft: write `category_probs` beside `category_ids`.
 
     Raises:
         InputError: the file has several annotations of one cell.
     """
-    content = load_json(source)
-    seen: set[tuple[int, int]] = set()
-    info = {**content.get("info", {}), "refined_from": source.name}
+    lines = CocoLines(source)
+    info = {**lines.info, "refined_from": source.name}
     if root := info.get("images_root"):
         info["images_root"] = _moved_root(source, out, str(root))
-    with open_writer(out, info, content["categories"]) as writer:
-        for image in content["images"]:
-            writer.add_image(to_line(image))
-        for annotation in content["annotations"]:
-            cell = (annotation["image_id"], annotation.get("cell_id", annotation["id"]))
-            if cell in seen:
-                raise InputError(
-                    f"{source}, annotation {annotation['id']}",
-                    f"a second annotation of cell {cell[1]}",
-                    "one per cell",
-                    "convert with --layout per-cell",
-                )
-            seen.add(cell)
-            writer.add_annotation(to_line(_relabelled(annotation, labels_of.get(cell), soft)))
+    shapes_hw: dict[int, tuple[int, int]] = {}
+    seen: set[object] = set()
+    with open_writer(out, info, build_categories()) as writer:
+        for line, image in lines.images():
+            shapes_hw[image.image_id] = image.shape_hw
+            writer.add_image(line.text)
+        for line, image_id in lines.annotations(shapes_hw):
+            _check_once(line.entry, image_id, seen, source)
+            classes = list(lines.parser.read_classes(line.entry))
+            entry = _relabelled(line.entry, classes, labels_of.get(line.entry["id"]), soft)
+            writer.add_annotation(without_id(Line(to_line(entry), entry), image_id))
 
 
-def _relabelled(annotation: Json, labels: NDArray[np.float64] | None, soft: bool) -> Json:
-    entry = copy.copy(annotation)
-    del entry["id"]
+def _check_once(annotation: Json, image_id: int, seen: set[object], source: Path) -> None:
+    """See that a cell has one annotation, and an annotation its own id."""
+    cell = annotation.get("cell_id") or str(annotation["segmentation"])
+    for key in (annotation["id"], (image_id, cell)):
+        if key in seen:
+            raise InputError(
+                f"{source}, annotation {annotation['id']}",
+                problem="its id or its cell stands in another annotation too",
+                remedy="convert with --layout per-cell",
+            )
+        seen.add(key)
+
+
+def _relabelled(
+    annotation: Json, classes: Sequence[int], labels: NDArray[np.float64] | None, soft: bool
+) -> Json:
+    """Give the entry with new labels, or with its own in the numbers of our categories."""
     if labels is None:
-        return entry
+        return {**annotation, **_category_keys(classes[0], classes)}
     kept = np.flatnonzero(labels >= (_LEAST_PROB if soft else 0.5))
     if not len(kept):
         kept = np.array([labels.argmax()])
-    likeliest = kept[labels[kept].argmax()] if soft else kept[0]
-    entry["category_id"] = int(likeliest) + 1
-    entry["category_ids"] = [int(k) + 1 for k in kept]
+    likeliest = int(kept[labels[kept].argmax()] if soft else kept[0])
+    entry = {**annotation, **_category_keys(likeliest, kept.tolist())}
     entry.pop("category_probs", None)
     if soft:
         entry["category_probs"] = [round(float(labels[k]), 3) for k in kept]
     return entry
+
+
+def _category_keys(first: int, hpa_indices: Sequence[int]) -> Json:
+    return {"category_id": first + 1, "category_ids": [k + 1 for k in hpa_indices]}
 
 
 def _moved_root(source: Path, out: Path, root: str) -> str:
@@ -136,7 +148,7 @@ def write_changes(path: Path, changes: Sequence[Change]) -> None:
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["hpa_index", "name", *names])
-        for each in changes:
-            values = [getattr(each, name) for name in names]
+        for change in changes:
+            values = [getattr(change, name) for name in names]
             known = ["" if value is None else value for value in values]
-            table.writerow([each.hpa_index, NAMES[each.hpa_index], *known])
+            table.writerow([change.hpa_index, NAMES[change.hpa_index], *known])

@@ -3,8 +3,7 @@
 N: cells of a data set; K = 19 localizations.
 """
 
-import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from hpa_mmdet.coco.folds import part_in_folds
 from hpa_mmdet.coco.read import CocoData, read_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.fit.feature_cache import FeatureCache, cache_features, load_cache, save_cache
-from hpa_mmdet.io.label_tables import read_cell_labels
+from hpa_mmdet.io.label_tables import read_cell_labels, read_column
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.refine.out_of_fold import predict_out_of_fold
 from hpa_mmdet.refine.relabel import EXPECTED_SHARE, Assignment, deal_labels, harden
@@ -74,10 +73,12 @@ def refine(
         InputError: the JSON, the features or a table cannot be used.
     """
     data = read_coco(source)
+    group_of = None if options.groups is None else read_column(options.groups, "antibody")
+    shown = None if options.truth is None else read_cell_labels(options.truth)
     torch.manual_seed(options.seed)  # of the heads' first weights
     model = _build_model(config, options.checkpoint)
     cache = _told(_features(model, config, source, options), data)
-    groups = _groups(cache, options.groups)
+    groups = _groups(cache, group_of, options.groups)
     fold_of = part_in_folds(groups, options.folds, options.seed)
     fit = {
         name: value
@@ -86,7 +87,7 @@ def refine(
     }
     probs = predict_out_of_fold(model, cache, fold_of, fit, options.seed, report)
     labels = _deal(data, cache, probs, options)
-    changes = _compare(data, labels, options.truth)
+    changes = _compare(data, labels, shown, options.truth)
     rewrite_labels(source, out, labels, options.soft)
     write_changes(out.with_suffix(".changes.csv"), changes)
     return changes
@@ -141,67 +142,68 @@ def _told(cache: FeatureCache, data: CocoData) -> FeatureCache:
     return cache._replace(cell_targets=targets, image_labels=labels)
 
 
-def _groups(cache: FeatureCache, table: Path | None) -> list[str]:
-    if table is None:
+def _groups(
+    cache: FeatureCache, group_of: Mapping[str, str] | None, table: Path | None
+) -> list[str]:
+    if group_of is None:
         return list(cache.hpa_ids)
-    with table.open(newline="", encoding="utf-8-sig") as handle:
-        rows = list(csv.DictReader(handle))
-    if rows and not {"ID", "antibody"} <= set(rows[0]):
-        raise InputError(table, f"columns {', '.join(rows[0])}", "ID,antibody", "add the columns")
-    group_of = {row["ID"]: row["antibody"] for row in rows}
-    if missing := [each for each in cache.hpa_ids if each not in group_of]:
+    if missing := [hpa_id for hpa_id in cache.hpa_ids if hpa_id not in group_of]:
         raise InputError(table, f"no row for image {missing[0]}", "one per image", "add it")
-    return [group_of[each] for each in cache.hpa_ids]
+    return [group_of[hpa_id] or f"image {hpa_id}" for hpa_id in cache.hpa_ids]
 
 
 def _deal(
     data: CocoData, cache: FeatureCache, probs: NDArray[np.float64], options: RefineOptions
-) -> dict[tuple[int, int], NDArray[np.float64]]:
+) -> dict[int, NDArray[np.float64]]:
+    """Give the labels of each cell by the id of its annotation."""
     assert cache.cell_ids is not None
     shares = EXPECTED_SHARE if options.assign == "share" else None
     image_of = {image.hpa_id: image for image in data.images}
-    labels: dict[tuple[int, int], NDArray[np.float64]] = {}
+    labels: dict[int, NDArray[np.float64]] = {}
     parts = torch.arange(len(probs)).split(cache.counts.tolist())
     for hpa_id, rows in zip(cache.hpa_ids, parts, strict=True):
         image = image_of[hpa_id]
         dealt = deal_labels(probs[rows.numpy()], image.image_labels, shares)
         if not options.soft:
             dealt = harden(dealt, image.image_labels)
-        for cell_id, each in zip(cache.cell_ids[rows].tolist(), dealt, strict=True):
-            labels[image.image_id, cell_id] = each
+        annotation_of = {cell.cell_id: cell.annotation_id for cell in image.cells}
+        for cell_id, of_cell in zip(cache.cell_ids[rows].tolist(), dealt, strict=True):
+            labels[annotation_of[cell_id]] = of_cell
     return labels
 
 
 def _compare(
-    data: CocoData, labels: Mapping[tuple[int, int], NDArray[np.float64]], truth: Path | None
+    data: CocoData,
+    labels: Mapping[int, NDArray[np.float64]],
+    shown: Mapping[str, Mapping[int, Sequence[int]]] | None,
+    table: Path | None,
 ) -> list[Change]:
-    shown = read_cell_labels(truth) if truth is not None else {}
     before: list[NDArray[np.bool_]] = []
     after: list[NDArray[np.bool_]] = []
     true: list[NDArray[np.bool_]] = []
     for image in data.images:
+        true_sets = (shown or {}).get(image.hpa_id, {})
         for cell in image.cells:
-            if (image.image_id, cell.cell_id) not in labels:
+            if cell.annotation_id not in labels:
                 continue
-            if truth is not None and cell.cell_id not in shown.get(image.hpa_id, {}):
+            if shown is not None and cell.cell_id not in true_sets:
                 raise InputError(
-                    truth,
+                    table,
                     f"no row for cell {cell.cell_id} of image {image.hpa_id}",
                     "one per cell",
                     "add it, or leave --truth out",
                 )
-            before.append(_marks(cell.hpa_indices))
-            after.append(labels[image.image_id, cell.cell_id] >= 0.5)
-            true.append(_marks(shown.get(image.hpa_id, {}).get(cell.cell_id, ())))
-    wide = np.zeros((0, NUM_LOCALIZATIONS), bool)
-    return count_changes(
-        np.stack(before) if before else wide,
-        np.stack(after) if after else wide,
-        None if truth is None else np.stack(true) if true else wide,
+            before.append(_multi_hot(cell.hpa_indices))
+            after.append(labels[cell.annotation_id] >= 0.5)
+            true.append(_multi_hot(true_sets.get(cell.cell_id, ())))
+    stacked = (
+        np.array(rows, bool).reshape(-1, NUM_LOCALIZATIONS) for rows in (before, after, true)
     )
+    cells_before, cells_after, cells_true = stacked
+    return count_changes(cells_before, cells_after, None if shown is None else cells_true)
 
 
-def _marks(hpa_indices: Any) -> NDArray[np.bool_]:
-    marks = np.zeros(NUM_LOCALIZATIONS, bool)
-    marks[list(hpa_indices)] = True
-    return marks
+def _multi_hot(hpa_indices: Sequence[int]) -> NDArray[np.bool_]:
+    multi_hot = np.zeros(NUM_LOCALIZATIONS, bool)
+    multi_hot[list(hpa_indices)] = True
+    return multi_hot

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hpa_mmdet.coco.index import images_without_cells
-from hpa_mmdet.coco.read import CocoData, CocoImage
+from hpa_mmdet.coco.parse import CocoImage
+from hpa_mmdet.coco.read import CocoData
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.jobs import Report, run_items
 from hpa_mmdet.localizations import LOCALIZATIONS, NAMES, localization_at

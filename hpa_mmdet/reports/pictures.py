@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.read import CocoImage
+from hpa_mmdet.coco.parse import CocoImage
 from hpa_mmdet.io.channels import CHANNELS, ImageFiles, read_channels
 from hpa_mmdet.masks.runs import runs_from_counts
 from hpa_mmdet.pages.compose import mix_rgb, shrink, stretch_channels

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from hpa_mmdet.coco.read import CocoImage, read_coco
+from hpa_mmdet.coco.parse import CocoImage
+from hpa_mmdet.coco.read import read_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.submission import SubmissionRow, read_submission
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS

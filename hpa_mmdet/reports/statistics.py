@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hpa_mmdet.coco.index import images_without_cells, open_coco
-from hpa_mmdet.coco.read import CocoImage
+from hpa_mmdet.coco.parse import CocoImage
 from hpa_mmdet.coco.statistics import (
     choose_examples,
     count_labels,

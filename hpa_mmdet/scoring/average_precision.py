@@ -45,7 +45,7 @@ def average_precision(is_true: NDArray[np.bool_], num_truths: int) -> float:
     return float(envelope[is_true].sum() / num_truths)
 
 
-class Ranking(NamedTuple):
+class DetectionRanking(NamedTuple):
     """Detections ordered by class, then by falling score, ties in file order.
 
     Args:
@@ -63,7 +63,7 @@ class Ranking(NamedTuple):
     edges: NDArray[np.intp]
 
 
-def rank_detections(detections: RankedDetections, num_classes: int) -> Ranking:
+def rank_detections(detections: RankedDetections, num_classes: int) -> DetectionRanking:
     """Order detections once, for any number of ways to break their ties."""
     # sorting by class costs next to nothing (16 bits: radix sort), and is stable
     order = np.argsort(detections.classes.astype(np.uint16), kind="stable")
@@ -74,7 +74,7 @@ def rank_detections(detections: RankedDetections, num_classes: int) -> Ranking:
         order[start:stop] = order[start:stop][_stable_order(falling[start:stop])]
     truths = detections.truths[order]
     own = np.where(truths >= 0, truths * num_classes + classes, -1)
-    return Ranking(order, classes, detections.scores[order], own, edges)
+    return DetectionRanking(order, classes, detections.scores[order], own, edges)
 
 
 def _stable_order(values: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -87,7 +87,7 @@ def _stable_order(values: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def average_precisions(
-    ranking: Ranking, num_truths: NDArray[np.intp], rng: np.random.Generator | None = None
+    ranking: DetectionRanking, num_truths: NDArray[np.intp], rng: np.random.Generator | None = None
 ) -> NDArray[np.float64]:
     """Compute average precision per class; of several detections of a truth the first is true.
 
@@ -116,7 +116,7 @@ def average_precisions(
     )
 
 
-def tied_share(ranking: Ranking, num_truths: NDArray[np.intp]) -> float:
+def tied_share(ranking: DetectionRanking, num_truths: NDArray[np.intp]) -> float:
     """Give the share of detections whose score another one of its class has too.
 
     Only classes with truths count. 0 without detections.
@@ -128,7 +128,7 @@ def tied_share(ranking: Ranking, num_truths: NDArray[np.intp]) -> float:
     return float(np.mean(np.bincount(group)[group[counted]] > 1))
 
 
-def _tie_groups(ranking: Ranking) -> NDArray[np.intp]:
+def _tie_groups(ranking: DetectionRanking) -> NDArray[np.intp]:
     """Number the runs of equal class and score."""
     changes = (np.diff(ranking.classes) != 0) | (np.diff(ranking.scores) != 0)
     return np.concatenate((np.zeros(min(1, len(ranking.order)), np.intp), np.cumsum(changes)))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
-from hpa_mmdet.scoring.matching import NO_MATCH, match_cells
+from hpa_mmdet.scoring.matching import NO_MATCH, match_masks
 from hpa_mmdet.scoring.ranking import best_threshold, f1_scores
 from hpa_mmdet.scoring.resampling import (
     Estimate,
@@ -21,12 +21,12 @@ from hpa_mmdet.scoring.resampling import (
 from hpa_mmdet.scoring.truth import TruthImage
 
 FOLDS = 5
-UNTUNED = 0.5
+UNTUNED_THRESHOLD = 0.5
 """Threshold of a class that nothing tells a better one of."""
 
 
 @dataclass(frozen=True)
-class CellTable:
+class ScoredCells:
     """Cells of all images, row by row.
 
     Args:
@@ -100,13 +100,13 @@ class CellCollector:
         threshold: float,
     ) -> None:
         """Add one image whose masks are paired with its cells by their overlap (U, N)."""
-        self.add(truth, class_scores, match_cells(iou, threshold))
+        self.add(truth, class_scores, match_masks(iou, threshold))
 
-    def table(self) -> CellTable:
+    def table(self) -> ScoredCells:
         """Give what was collected."""
         wide = np.empty((0, NUM_LOCALIZATIONS))
         sizes = [len(found) for found in self._found]
-        return CellTable(
+        return ScoredCells(
             np.concatenate([wide, *self._scores]),
             np.concatenate([wide.astype(bool), *self._truth]),
             np.repeat(np.arange(len(sizes)), sizes),
@@ -114,7 +114,7 @@ class CellCollector:
         )
 
 
-def score_cells(table: CellTable, *, resamples: int = 200, seed: int = 0) -> CellResult:
+def score_cells(table: ScoredCells, *, resamples: int = 200, seed: int = 0) -> CellResult:
     """Score named cells.
 
     Args:
@@ -145,15 +145,15 @@ def score_cells(table: CellTable, *, resamples: int = 200, seed: int = 0) -> Cel
 
 def tune_thresholds(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """(K,) the threshold of highest F1 of each class; infinity where nothing shows it."""
-    return np.array([best_threshold(*each) for each in zip(truth.T, scores.T, strict=True)])
+    return np.array([best_threshold(*of_class) for of_class in zip(truth.T, scores.T, strict=True)])
 
 
-def call_cross_fitted(table: CellTable, seed: int = 0) -> NDArray[np.bool_]:
+def call_cross_fitted(table: ScoredCells, seed: int = 0) -> NDArray[np.bool_]:
     """Call the classes of each cell, with thresholds tuned on the other folds' images.
 
     Thresholds tuned on the cells that they are tried on flatter rare classes. With a single
     image there are no others: then they are. A class that no cell of the other folds shows
-    is called from `UNTUNED` on, as inference does; else a class of one image could not be
+    is called from `UNTUNED_THRESHOLD` on, as inference does; else a class of one image could not be
     called at all, and the truth itself would not reach F1 = 1. One that no cell shows
     anywhere is not called.
 
@@ -170,7 +170,7 @@ def call_cross_fitted(table: CellTable, seed: int = 0) -> NDArray[np.bool_]:
         truth = table.truth[outside]
         tuned = tune_thresholds(truth, table.scores[outside])
         only_inside = table.truth[inside].any(axis=0) & ~truth.any(axis=0)
-        called[inside] = table.scores[inside] >= np.where(only_inside, UNTUNED, tuned)
+        called[inside] = table.scores[inside] >= np.where(only_inside, UNTUNED_THRESHOLD, tuned)
     return called & table.found[:, None]
 
 

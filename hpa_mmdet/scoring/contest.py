@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.submission import SubmissionRow
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.masks.overlap import mask_iou
 from hpa_mmdet.scoring.average_precision import (
     RankedDetections,
     average_precisions,
@@ -29,7 +30,7 @@ from hpa_mmdet.scoring.average_precision import (
     tied_share,
 )
 from hpa_mmdet.scoring.detections import Detections, detections_of_row
-from hpa_mmdet.scoring.matching import NO_MATCH, mask_iou, match_by_class
+from hpa_mmdet.scoring.matching import NO_MATCH, match_by_class
 from hpa_mmdet.scoring.truth import TruthImage
 
 IOU_THRESHOLD = 0.6

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from hpa_mmdet.scoring.matching import Rle
+from hpa_mmdet.masks.rle import Rle
 from hpa_mmdet.scoring.truth import TruthImage
 
 THRESHOLDS = (0.5, 0.6, 0.75)

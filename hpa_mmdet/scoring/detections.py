@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.submission import SubmissionRow
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
-from hpa_mmdet.scoring.matching import Rle
+from hpa_mmdet.masks.rle import Rle
 from hpa_mmdet.scoring.truth import TruthImage
 
 

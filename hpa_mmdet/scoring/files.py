@@ -1,6 +1,5 @@
 """All scores of a submission, row by row, so that no more than one image is held."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.json_files import as_object, read_json, shorten
 from hpa_mmdet.io.submission import SubmissionRow
-from hpa_mmdet.masks.rle import measure_counts
-from hpa_mmdet.scoring.cells import CellCollector, CellResult, CellTable, score_cells
+from hpa_mmdet.masks.foreign import compress_segmentation
+from hpa_mmdet.masks.overlap import mask_iou
+from hpa_mmdet.masks.rle import Rle, check_counts
+from hpa_mmdet.scoring.cells import CellCollector, CellResult, ScoredCells, score_cells
 from hpa_mmdet.scoring.contest import IOU_THRESHOLD, ContestResult, ContestScorer, check_overlap
 from hpa_mmdet.scoring.detection import DetectionCollector, DetectionResult
 from hpa_mmdet.scoring.detections import Detections, detections_of_row
 from hpa_mmdet.scoring.images import ImageCollector, ImageResult, Pooling
-from hpa_mmdet.scoring.matching import Rle, mask_iou
 from hpa_mmdet.scoring.truth import TruthImage
+
+_WRITE_COCO = "make it with tools/infer.py --write coco"
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class FileScores:
 
     contest: ContestResult
     cells: CellResult
-    table: CellTable
+    table: ScoredCells
     images: ImageResult
     detection: DetectionResult
     cells_from_file: bool
@@ -128,7 +131,6 @@ class _Collectors:
             self._detection.add(image, detections.masks, detections.cell_scores())
         else:
             found = self._found_cells.get(image.image_id, FoundCells([], []))
-            _check_size(found, image)
             self._detection.add(image, found.masks, np.array(found.scores))
 
     def scores(self, missing: list[str], unknown: list[str]) -> FileScores:
@@ -160,56 +162,37 @@ def read_found_cells(path: Path, truth: Mapping[str, TruthImage]) -> dict[str, F
     Raises:
         InputError: the file cannot be read, is not such a list, or a mask or score is bad.
     """
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, error, "a COCO results file", "check the path") from error
+    results = read_json(path)
+    if not isinstance(results, list):
+        raise InputError(path, shorten(results), "a list of results", _WRITE_COCO)
     names = {str(image.coco_id): image.image_id for image in truth.values()}
-    found: dict[str, FoundCells] = {}
-    try:
-        for place, result in enumerate(results):
-            key = str(result.get("hpa_id", result["image_id"]))
-            image_id = key if key in truth else names.get(key)
-            if image_id is not None:
-                cell = _found_cell(result, f"{path}, result {place}")
-                cells = found.setdefault(image_id, FoundCells([], []))
-                cells.masks.append(cell[0])
-                cells.scores.append(cell[1])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            path,
-            f"an entry that does not fit ({type(error).__name__}: {error})",
-            "a list of results with image_id, segmentation, score",
-            "make it with tools/infer.py --write coco",
-        ) from error
-    return found
+    of_image: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for place, result in enumerate(results):
+        where = f"{path}, result {place}"
+        key = str(as_object(result, where).get("hpa_id") or result.get("image_id"))
+        image_id = key if key in truth else names.get(key)
+        if image_id is not None:
+            of_image.setdefault(image_id, []).append((where, result))
+    return {image_id: _found_cells(cells, truth[image_id]) for image_id, cells in of_image.items()}
 
 
-def _found_cell(result: Mapping[str, Any], where: str) -> tuple[Rle, float]:
-    height, width = (int(side) for side in result["segmentation"]["size"])
-    counts = result["segmentation"]["counts"].encode("ascii")
-    sizes = measure_counts([counts])
-    if sizes is None or sizes.pixels[0] != height * width:
-        raise InputError(where, "a damaged mask", "compressed RLE of a whole image", "write again")
-    score = float(result["score"])
-    if not 0.0 <= score <= 1.0:
-        raise InputError(where, f"score {score}", "0 to 1", "look for NaN in the scores")
-    return {"size": [height, width], "counts": counts}, score
+def _found_cells(results: list[tuple[str, dict[str, Any]]], image: TruthImage) -> FoundCells:
+    shape_hw = (image.height, image.width)
+    texts = [
+        compress_segmentation(result.get("segmentation"), shape_hw, where)
+        for where, result in results
+    ]
+    check_counts(texts, shape_hw, lambda place: results[place][0])
+    scores = []
+    for where, result in results:
+        score = result.get("score")
+        if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+            raise InputError(where, f"score {shorten(score)}", "a number from 0 to 1", _WRITE_COCO)
+        scores.append(float(score))
+    return FoundCells([{"size": [*shape_hw], "counts": text} for text in texts], scores)
 
 
-def _check_size(found: FoundCells, image: TruthImage) -> None:
-    size = [image.height, image.width]
-    for mask in found.masks:
-        if mask["size"] != size:
-            raise InputError(
-                f"cells of image {image.image_id}",
-                f"a mask of {mask['size']}",
-                f"{size} as in the truth",
-                "give masks at the size of the original image",
-            )
-
-
-def found_share(table: CellTable) -> float:
+def found_share(table: ScoredCells) -> float:
     """Give the share of the true cells that a prediction belongs to; NaN without cells."""
     found: NDArray[np.bool_] = table.found
     return float(found.mean()) if found.size else float("nan")

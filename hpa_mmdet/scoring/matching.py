@@ -4,31 +4,10 @@ U: different masks of an image's detections; D: detections (a mask and a class e
 T: cells of the image's truth; K = 19 localizations.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
-Rle = dict[str, Any]
 NO_MATCH = -1
-
-
-def mask_iou(detected: Sequence[Rle], truth: Sequence[Rle]) -> NDArray[np.float64]:
-    """Compute intersection over union from run lengths; no mask is decoded.
-
-    Args:
-        detected: U COCO compressed masks of one image.
-        truth: T of the same image.
-
-    Returns:
-        (U, T) in [0, 1]. A mask without pixels has 0 with all.
-    """
-    if not detected or not truth:
-        return np.zeros((len(detected), len(truth)))
-    iou = coco_mask.iou(list(detected), list(truth), [0] * len(truth))
-    return np.nan_to_num(np.asarray(iou, dtype=np.float64))
 
 
 def match_by_class(
@@ -65,7 +44,7 @@ def match_by_class(
     return np.where(found, best, NO_MATCH)
 
 
-def match_cells(iou: NDArray[np.float64], threshold: float) -> NDArray[np.intp]:
+def match_masks(iou: NDArray[np.float64], threshold: float) -> NDArray[np.intp]:
     """Pair masks with truths one to one, whatever their class, best overlaps first.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Ranking(NamedTuple):
+class ScoreRanking(NamedTuple):
     """Samples by falling score, cut where the score changes.
 
     Args:
@@ -24,12 +24,12 @@ class Ranking(NamedTuple):
     ends: NDArray[np.intp]
 
 
-def rank(scores: NDArray[np.floating]) -> Ranking:
+def rank(scores: NDArray[np.floating]) -> ScoreRanking:
     """Sort (N,) scores, highest first."""
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]
     ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
-    return Ranking(order, ends[ends >= 0])
+    return ScoreRanking(order, ends[ends >= 0])
 
 
 def label_average_precision(

@@ -5,7 +5,7 @@ from typing import Any
 
 from hpa_mmdet.localizations import LOCALIZATIONS, NUM_LOCALIZATIONS
 from hpa_mmdet.scoring.calibration import calibration_curve
-from hpa_mmdet.scoring.cells import CellResult, CellTable
+from hpa_mmdet.scoring.cells import CellResult, ScoredCells
 from hpa_mmdet.scoring.confusion import confusion, cooccurrence
 from hpa_mmdet.scoring.contest import IOU_THRESHOLD, ContestResult
 from hpa_mmdet.scoring.detection import DetectionResult
@@ -73,7 +73,7 @@ def _detection_report(result: DetectionResult, from_file: bool) -> Report:
     }
 
 
-def _cells_report(result: CellResult, table: CellTable) -> Report:
+def _cells_report(result: CellResult, table: ScoredCells) -> Report:
     curve = calibration_curve(table.truth[table.found], table.scores[table.found])
     return {
         "found_share": found_share(table),

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS, ImageFiles, read_channels
+from hpa_mmdet.io.header import Header
 from hpa_mmdet.io.naming import with_plane
-from hpa_mmdet.io.pictures import Header, check_complete, read_header
+from hpa_mmdet.io.pictures import check_complete, read_header
 from hpa_mmdet.serve.limits import Refusal
 
 ALL_CHANNELS = "image"

@@ -10,8 +10,9 @@ from pycocotools import mask as coco_mask
 
 from hpa_mmdet.coco.convert import convert
 from hpa_mmdet.coco.options import ConvertOptions
+from hpa_mmdet.coco.parse import CocoImage
 from hpa_mmdet.coco.plan import Sources
-from hpa_mmdet.coco.read import CocoImage, read_coco
+from hpa_mmdet.coco.read import read_coco
 from hpa_mmdet.coco.validate import validate
 
 

@@ -287,3 +287,15 @@ def test_cleaned_green_is_what_the_crop_shows() -> None:
     options = CropOptions(channels=("green",), size_px=8, clean_green=True)
     crops = cut_crops({"green": green}, [cell_of([[1] * 8] * 8, x=40, y=27)], options)
     np.testing.assert_array_equal(crops.pixels[0, ..., 0], clean_channel(green)[27:35, 40:48])
+
+
+def test_five_channels_shrink_alike() -> None:
+    rng = np.random.default_rng(0)
+    names = ("red", "green", "blue", "yellow")
+    planes = {name: rng.integers(0, 256, (40, 60)).astype(np.uint8) for name in names}
+    cell = CellMask(1, (7, 3, 32, 32), np.ones((32, 32), bool), False)
+    crops = cut_crops(planes, [cell], CropOptions(channels=(*names, "mask"), size_px=8))
+    for at, name in enumerate(names):
+        expected = planes[name][3:35, 7:39].reshape(8, 4, 8, 4).mean(axis=(1, 3))
+        np.testing.assert_allclose(crops.pixels[0, ..., at], expected, atol=0.5)
+    assert (crops.pixels[0, ..., 4] == 255).all()

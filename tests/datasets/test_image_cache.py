@@ -23,7 +23,8 @@ from hpa_mmdet.cli.cache_images import main as cache_images
 from hpa_mmdet.cli.convert_coco import main as convert
 from hpa_mmdet.datasets import FillImageCache, HpaCellDataset, LoadHpaChannels
 from hpa_mmdet.datasets import fill_cache as filling
-from hpa_mmdet.datasets.fill_cache import Source, fill_cache, sources_of
+from hpa_mmdet.datasets import image_cache as caching
+from hpa_mmdet.datasets.fill_cache import CacheSource, fill_cache, sources_of
 from hpa_mmdet.datasets.image_cache import CacheWriteError, ImageCache
 from hpa_mmdet.datasets.working_image import WorkingImage, decode_working_image
 from hpa_mmdet.errors import InputError
@@ -104,15 +105,19 @@ def test_pixels_can_be_changed_without_changing_the_cache(tmp_path: Path) -> Non
     np.testing.assert_array_equal(transform(entry_of(files))["img"], first)
 
 
-@pytest.mark.parametrize("change", ["pixels", "time"])
-def test_a_changed_source_is_decoded_again_in_place_of_the_old(tmp_path: Path, change: str) -> None:
+@pytest.mark.parametrize("change", ["pixels", "time", "code"])
+def test_what_has_changed_is_decoded_again_in_place_of_the_old(
+    tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = write_image(tmp_path, "a")
     cache = ImageCache(tmp_path / "cache", CHANNELS)
     put(cache, files)
     if change == "pixels":
         tifffile.imwrite(files.paths["blue"], np.zeros((SHAPE_HW[0] + 1, SHAPE_HW[1]), np.uint8))
-    else:
+    elif change == "time":
         os.utime(files.paths["yellow"], ns=(0, 12345))
+    else:
+        monkeypatch.setattr(caching, "code_digest", lambda *_: "of another version")
     assert cache.read(files) is None
     write_image(tmp_path, "a", seed=1)
     put(cache, files)
@@ -241,7 +246,7 @@ def test_writers_killed_at_any_moment_leave_nothing_half_written(tmp_path: Path)
             np.testing.assert_array_equal(found.pixels, expected[name])
     assert seen > 0
     report = Report("test")
-    fill_cache(cache, [Source(files, SHAPE_HW) for files in images.values()], report)
+    fill_cache(cache, [CacheSource(files, SHAPE_HW) for files in images.values()], report)
     assert (report.done, report.failures, cache.size().images) == (4, [], 4)
 
 
@@ -249,7 +254,7 @@ def test_what_a_killed_writer_left_is_removed_once_it_is_old(tmp_path: Path) -> 
     cache = ImageCache(tmp_path / "cache", CHANNELS)
     put(cache, write_image(tmp_path, "a"))
     folder = next(cache.folder.glob("??"))
-    old, young = folder / ".x.1234.tmp.npy", folder / ".y.1234.tmp.npy"
+    old, young = folder / f".{'1' * 16}.tmp.npy", folder / f".{'2' * 16}.tmp.npy"
     for path in (old, young):
         path.write_bytes(b"half")
     os.utime(old, (0, time.time() - 7200))
@@ -261,7 +266,7 @@ def test_what_a_killed_writer_left_is_removed_once_it_is_old(tmp_path: Path) -> 
 def test_filling_lists_what_cannot_be_read_and_resumes(tmp_path: Path) -> None:
     good, bad = write_image(tmp_path, "good"), write_image(tmp_path, "bad")
     bad.paths["blue"].write_bytes(b"nothing")
-    sources = [Source(good, SHAPE_HW), Source(bad, SHAPE_HW)]
+    sources = [CacheSource(good, SHAPE_HW), CacheSource(bad, SHAPE_HW)]
     cache = ImageCache(tmp_path / "cache", CHANNELS)
     report = Report("test")
     fill_cache(cache, sources, report, workers=2)
@@ -293,8 +298,10 @@ def test_a_full_disk_is_said_once_and_training_goes_on(
     assert transform.cache is not None
     assert transform.cache.size().images == 0
     report = Report("test")
-    with pytest.raises(CacheWriteError, match="found a full disk, expected room for the decoded"):
-        fill_cache(transform.cache, [Source(files, SHAPE_HW)], report)
+    with pytest.raises(
+        CacheWriteError, match="found a full disk, expected room for the output; free"
+    ):
+        fill_cache(transform.cache, [CacheSource(files, SHAPE_HW)], report)
 
 
 def test_a_write_that_the_system_cuts_off_leaves_no_file(tmp_path: Path) -> None:
@@ -316,7 +323,9 @@ def test_a_cache_in_a_place_that_is_a_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     cache = ImageCache(tmp_path / "cache", CHANNELS)
     assert cache.read(files) is None
-    with pytest.raises(CacheWriteError, match=r"image cache .*cache: found .*; free space, choose"):
+    with pytest.raises(
+        CacheWriteError, match=r"image cache .*cache: cannot be written .*; free space, choose"
+    ):
         cache.store(files, WorkingImage(np.zeros((*SHAPE_HW, 4), np.uint8), SHAPE_HW))
 
 
@@ -330,7 +339,7 @@ def test_too_little_room_is_said_before_anything_is_decoded(
     cache = ImageCache(tmp_path / "cache", CHANNELS, 0.5)
     message = r"found 1.0 GB of free disk, expected 1.6 GB for the decoded images; free space"
     with pytest.raises(CacheWriteError, match=message):
-        fill_cache(cache, [Source(files, (40000, 40000))], Report("test"))
+        fill_cache(cache, [CacheSource(files, (40000, 40000))], Report("test"))
     assert not cache.folder.exists()
 
 
@@ -349,7 +358,7 @@ def test_the_hook_fills_the_cache_and_logs_its_size(
     FillImageCache(workers=2).before_train(runner_of(data))
     size = ImageCache(discs / "cache", CHANNELS).size()
     assert size.images == 3
-    assert size.size_bytes == 3 * (128 + 96 * 128 * 4 + 32)
+    assert size.size_bytes == 3 * (128 + 96 * 128 * 4)
     captured = capfd.readouterr()
     assert "cache: 3 images, 0.1 MB" in captured.out + captured.err
     assert data[1]["inputs"].shape == (4, 96, 128)

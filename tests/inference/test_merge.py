@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from hpa_mmdet.inference.merge import merge_sources
+from hpa_mmdet.masks.overlap import iou_matrix, union_runs, vote_runs
 from hpa_mmdet.masks.runs import runs_of_crop
 from hpa_mmdet.predictions.cells import CellPrediction
-from hpa_mmdet.predictions.overlap import iou_matrix, union_runs, vote_runs
 
 SHAPE_HW = (30, 44)
 

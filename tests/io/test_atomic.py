@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.atomic import atomic_path, remove_temporary_files
 
 
 def write_half(path: Path, error: Exception) -> None:
@@ -53,3 +53,32 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         atomic_path(tmp_path / "folder") as temporary,
     ):
         temporary.write_text("x")
+
+
+def test_an_array_that_does_not_fit_is_a_full_disk(tmp_path: Path) -> None:
+    out = tmp_path / "a.npy"
+    with pytest.raises(InputError, match=r"a.npy: found a full disk"):
+        write_half(out, OSError("5280 requested and 872 written"))  # as numpy says it
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_may_have_255_bytes(tmp_path: Path) -> None:
+    out = tmp_path / ("é" * 125 + ".txt")
+    with atomic_path(out) as temporary:
+        temporary.write_text("whole")
+    assert out.read_text() == "whole"
+    with (
+        pytest.raises(InputError, match=r"txt: has too long a name; use a shorter image id"),
+        atomic_path(tmp_path / ("é" * 126 + ".txt")) as temporary,
+    ):
+        temporary.write_text("whole")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_only_old_temporary_files_of_ours_are_removed(tmp_path: Path) -> None:
+    names = [".0123456789abcdef.tmp.npy", ".0123456789abcdef.tmp", ".notes.tmp", "a.tmp.npy"]
+    for name in names:
+        (tmp_path / name).touch()
+    assert remove_temporary_files(tmp_path, 3600) == 0
+    assert remove_temporary_files(tmp_path) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[2:])

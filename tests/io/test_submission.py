@@ -156,12 +156,10 @@ SMALL = encode_mask(counts_of(np.ones((2, 3), np.uint8)))
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        pytest.param(
-            "a,40,23,0 1 @@@", r"row 2 \(a\): found a mask that is not base64", id="base64"
-        ),
+        pytest.param("a,40,23,0 1 @@@", r"row 2 \(a\): a mask is not base64", id="base64"),
         pytest.param(f"a,40,23,0 1 {NOT_ZLIB}", "not zlib data", id="zlib"),
         pytest.param(f"a,40,23,0 1 {CUT}", "zlib data is cut off", id="cut"),
-        pytest.param(f"a,40,23,0 1 {NOT_RUNS}", "not run-length counts", id="runs"),
+        pytest.param(f"a,40,23,0 1 {NOT_RUNS}", "the mask's run lengths are damaged", id="runs"),
         pytest.param(f"a,40,23,0 1 {SMALL}", r"of 6 pixels, expected 920 \(40x23\)", id="size"),
         pytest.param(f"a,40,23,19 1 {GOOD}", "class '19', expected 0 to 18", id="class high"),
         pytest.param(f"a,40,23,-1 1 {GOOD}", "class '-1', expected 0 to 18", id="class low"),
@@ -191,7 +189,7 @@ def test_a_bad_row_is_named(tmp_path: Path, row: str, message: str) -> None:
             b"Id,Target\n", "found columns Id,Target, expected ID,ImageWidth", id="columns"
         ),
         pytest.param(b"", "found columns , expected ID", id="empty"),
-        pytest.param(b"\xff\xfe\x00bad", "expected a CSV table", id="binary"),
+        pytest.param(b"\xff\xfe\x00bad", "not a CSV table", id="binary"),
     ],
 )
 def test_a_file_that_is_no_submission(tmp_path: Path, content: bytes, message: str) -> None:
@@ -202,7 +200,7 @@ def test_a_file_that_is_no_submission(tmp_path: Path, content: bytes, message: s
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.csv.*expected a submission CSV"):
+    with pytest.raises(InputError, match=r"none\.csv.*cannot be read"):
         list(read_submission(tmp_path / "none.csv"))
 
 

@@ -43,10 +43,12 @@ def test_no_masks_give_an_empty_label_image(shape_hw: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        pytest.param("2111", "a.json: found a mask of 6 pixels, expected 4x3", id="another size"),
-        pytest.param("", "found a broken mask", id="empty"),
-        pytest.param("2o", "found a broken mask", id="cut off"),
-        pytest.param("2!", "a.json: found a broken mask", id="strange character"),
+        pytest.param(
+            "2111", r"a.json: found a mask of 6 pixels, expected 12 \(4x3\)", id="another size"
+        ),
+        pytest.param("", "the mask's run lengths are damaged", id="empty"),
+        pytest.param("2o", "the mask's run lengths are damaged", id="cut off"),
+        pytest.param("2!", "a.json: the mask's run lengths are damaged", id="strange character"),
     ],
 )
 def test_a_broken_mask_is_refused(counts: str, message: str) -> None:

@@ -79,8 +79,15 @@ def test_touching_runs_are_joined() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["PPPP4", "a text", "", "12"], ids=["other size", "no", "nothing", "short"]
+    ("text", "message"),
+    [
+        pytest.param("PPPP4", r"found a mask of 4194304 pixels, expected 920", id="other size"),
+        pytest.param("12", r"found a mask of 3 pixels, expected 920 \(40x23\)", id="short"),
+        pytest.param("a text", "the mask's run lengths are damaged", id="no"),
+        pytest.param("", "the mask's run lengths are damaged", id="nothing"),
+        pytest.param("1\u00e9", "the mask's run lengths are damaged", id="not ASCII"),
+    ],
 )
-def test_counts_of_another_image_are_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"mask: found counts .*, expected .* of 920 pixels"):
-        runs_from_counts(text, SHAPE_HW)
+def test_counts_of_another_image_are_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=f"a.json: {message}"):
+        runs_from_counts(text, SHAPE_HW, "a.json")

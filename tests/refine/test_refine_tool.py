@@ -160,7 +160,9 @@ def test_what_cannot_be_refined_is_said_in_a_line(
     assert "groups.csv: found no row for image d" in capsys.readouterr().err
     (discs / "groups.csv").write_text("ID,gene\na,1\n")
     assert main([*command, "--groups", str(discs / "groups.csv"), *tiny()]) == 2
-    assert "found columns ID, gene, expected ID,antibody" in capsys.readouterr().err
+    assert (
+        "groups.csv: found columns ID,gene, expected ID or Id,antibody" in capsys.readouterr().err
+    )
     (discs / "cells.csv").write_text("ID,cell_id,cell_labels\na,3,0\n")
     assert main([*command, "--truth", str(discs / "cells.csv"), *tiny()]) == 2
     assert "found no row for cell 6 of image a" in capsys.readouterr().err
@@ -173,5 +175,5 @@ def test_several_annotations_of_a_cell_are_refused(discs: Path) -> None:
     content = json.loads((discs / "train.json").read_text())
     content["annotations"].append({**content["annotations"][0], "id": 999})
     (discs / "train.json").write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="found a second annotation of cell 3, expected one"):
+    with pytest.raises(ValueError, match="annotation 999: its id or its cell stands in another"):
         rewrite_labels(discs / "train.json", discs / "out.json", {}, soft=False)

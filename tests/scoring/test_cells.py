@@ -5,7 +5,7 @@ import pytest
 from contest_by_hand import DrawnImage, box
 
 from hpa_mmdet.scoring.calibration import calibration_curve
-from hpa_mmdet.scoring.cells import CellCollector, CellTable, call_cross_fitted, score_cells
+from hpa_mmdet.scoring.cells import CellCollector, ScoredCells, call_cross_fitted, score_cells
 from hpa_mmdet.scoring.confusion import confusion, cooccurrence
 from hpa_mmdet.scoring.ranking import best_threshold, f1_scores, label_average_precision
 from hpa_mmdet.scoring.resampling import resample_images
@@ -24,12 +24,12 @@ def literal_average_precision(truth: np.ndarray, scores: np.ndarray) -> float:
     return area
 
 
-def random_table(seed: int, cells: int = 60) -> CellTable:
+def random_table(seed: int, cells: int = 60) -> ScoredCells:
     rng = np.random.default_rng(seed)
     truth = rng.random((cells, K)) < np.linspace(0.0, 0.6, K)  # class 0 is never shown
     scores = np.round(np.clip(0.4 * truth + 0.6 * rng.random((cells, K)), 0, 1), 2)
     images = np.sort(rng.integers(0, 12, cells))
-    return CellTable(scores, truth, images, np.ones(cells, bool))
+    return ScoredCells(scores, truth, images, np.ones(cells, bool))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -98,7 +98,7 @@ def test_thresholds_by_hand(truth: list, scores: list, expected: float) -> None:
 def test_cells_scored_by_their_truth_are_perfect() -> None:
     table = random_table(0)
     result = score_cells(
-        CellTable(table.truth.astype(float), table.truth, table.images, table.found), resamples=20
+        ScoredCells(table.truth.astype(float), table.truth, table.images, table.found), resamples=20
     )
     assert result.mean_ap == (1.0, 1.0, 1.0)
     assert result.macro_f1.value > 0.9  # a rare class may lack cells to tune its threshold on
@@ -132,7 +132,7 @@ def test_calls_never_use_a_threshold_tuned_on_their_own_image() -> None:
     truth[[0, 1, 4, 5], 3] = True
     scores = np.zeros((8, K))
     scores[:, 3] = [0.9, 0.9, 0.8, 0.8, 0.4, 0.4, 0.3, 0.3]
-    table = CellTable(scores, truth, np.repeat([0, 1], 4), np.ones(8, bool))
+    table = ScoredCells(scores, truth, np.repeat([0, 1], 4), np.ones(8, bool))
     called = call_cross_fitted(table)[:, 3]
     assert called.tolist() == [True] * 4 + [False] * 4  # thresholds 0.35 and 0.85
 
@@ -143,7 +143,7 @@ def test_no_cells_and_one_image() -> None:
     assert np.isnan(result.mean_ap.value)
     assert np.isnan(result.frequency_ap)
     assert result.called.shape == (0, K)
-    one = CellTable(
+    one = ScoredCells(
         np.full((2, K), 0.5), np.eye(2, K, dtype=bool), np.zeros(2, int), np.ones(2, bool)
     )
     assert call_cross_fitted(one).sum() == 4
@@ -208,10 +208,10 @@ def test_the_truth_is_called_whole_though_a_class_is_in_one_image_only() -> None
     truth = np.zeros((12, 19), bool)
     truth[:, 3] = True
     truth[4, 7] = True
-    table = CellTable(truth.astype(float), truth, np.repeat(np.arange(6), 2), np.ones(12, bool))
+    table = ScoredCells(truth.astype(float), truth, np.repeat(np.arange(6), 2), np.ones(12, bool))
     assert np.array_equal(call_cross_fitted(table), truth)
     assert score_cells(table).macro_f1 == (1.0, 1.0, 1.0)
-    half = CellTable(truth * 0.4, truth, table.images, table.found)
+    half = ScoredCells(truth * 0.4, truth, table.images, table.found)
     called = call_cross_fitted(half)
     assert called[:, 3].all()  # tuned on the other images
     assert not called[:, 7].any()  # below what is called where nothing could be tuned

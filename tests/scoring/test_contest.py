@@ -15,7 +15,7 @@ from hpa_mmdet.scoring.average_precision import (
     tied_share,
 )
 from hpa_mmdet.scoring.contest import ContestResult, score_submission
-from hpa_mmdet.scoring.matching import match_cells
+from hpa_mmdet.scoring.matching import match_masks
 
 CELL = box(2, 3, 10, 8)
 OTHER = box(16, 3, 10, 8)
@@ -183,7 +183,7 @@ def test_a_row_of_another_size_is_refused() -> None:
 
 def test_masks_are_paired_one_to_one() -> None:
     iou = np.array([[0.9, 0.7], [0.95, 0.0], [0.1, 0.65]])
-    assert match_cells(iou, 0.6).tolist() == [1, 0]
-    assert match_cells(iou, 0.8).tolist() == [1, -1]
-    assert match_cells(np.zeros((0, 2)), 0.6).tolist() == [-1, -1]
-    assert match_cells(np.zeros((2, 0)), 0.6).tolist() == []
+    assert match_masks(iou, 0.6).tolist() == [1, 0]
+    assert match_masks(iou, 0.8).tolist() == [1, -1]
+    assert match_masks(np.zeros((0, 2)), 0.6).tolist() == [-1, -1]
+    assert match_masks(np.zeros((2, 0)), 0.6).tolist() == []

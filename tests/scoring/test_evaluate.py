@@ -115,16 +115,28 @@ def _with(change: str, content: dict[str, Any]) -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param("list", "found list, expected a COCO JSON object", id="a list"),
+        pytest.param("list", "the entry .1., expected a JSON object", id="a list"),
         pytest.param("no images", "found no images, expected at least one", id="no images"),
-        pytest.param("no key", "does not fit.*expected COCO JSON with images", id="no categories"),
-        pytest.param("twice", "found image 1 twice, expected once", id="an image twice"),
-        pytest.param("category", "found category 99, expected one of the file's", id="category"),
-        pytest.param("class", "category 1 with hpa_index 19, expected 0 to 18", id="class"),
-        pytest.param("image", "an annotation of image 98, expected an image", id="image"),
-        pytest.param("runs", "image 1: found a mask whose run lengths do not fill", id="runs"),
         pytest.param(
-            "uncompressed", "does not fit.*make it with tools/convert_coco", id="list mask"
+            "no key", "found no list 'categories', expected a COCO JSON", id="no categories"
+        ),
+        pytest.param("twice", "found image 1 twice, expected once", id="an image twice"),
+        pytest.param(
+            "category", "annotation 1: found category 99, expected an id listed", id="category"
+        ),
+        pytest.param(
+            "class",
+            "category 1: found hpa_index 19, expected a whole number from 0 to 18",
+            id="class",
+        ),
+        pytest.param(
+            "image", "annotation 1: found image_id 98, expected the id of an image", id="image"
+        ),
+        pytest.param(
+            "runs", "annotation 1: found a mask of 4194304 pixels, expected 600", id="runs"
+        ),
+        pytest.param(
+            "uncompressed", "annotation 1: found a mask of 3 pixels, expected 600", id="list mask"
         ),
     ],
 )
@@ -138,9 +150,9 @@ def test_a_bad_truth_is_named(tmp_path: Path, change: str, message: str) -> None
 
 def test_a_truth_that_is_no_json(tmp_path: Path) -> None:
     (tmp_path / "truth.json").write_text("{")
-    with pytest.raises(InputError, match="expected a COCO JSON file; check the path"):
+    with pytest.raises(InputError, match=r"truth.json: not JSON \(Expecting"):
         read_truth(tmp_path / "truth.json")
-    with pytest.raises(InputError, match=r"none\.json.*expected a COCO JSON file"):
+    with pytest.raises(InputError, match=r"none\.json: cannot be read \(No such file"):
         read_truth(tmp_path / "none.json")
 
 
@@ -219,23 +231,23 @@ MASK = {"size": [20, 30], "counts": rle(box(0, 0, 5, 5))["counts"].decode()}
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param("{", "expected a COCO results file", id="no JSON"),
-        pytest.param('[{"image_id": "1"}]', "does not fit .KeyError.*infer", id="no mask"),
+        pytest.param("{", "cells.json: not JSON", id="no JSON"),
+        pytest.param('[{"image_id": "1"}]', "result 0: it has no segmentation", id="no mask"),
         pytest.param(
             json.dumps([{"image_id": "1", "segmentation": MASK, "score": 1.2}]),
-            r"result 0: found score 1.2, expected 0 to 1",
+            r"result 0: found score 1.2, expected a number from 0 to 1",
             id="score",
         ),
         pytest.param(
             json.dumps([{"image_id": "1", "segmentation": {**MASK, "size": [2, 3]}, "score": 1.0}]),
-            "result 0: found a damaged mask",
+            r"result 0: found segmentation.size \[2, 3\], expected \[20, 30\]",
             id="mask",
         ),
         pytest.param(
             json.dumps(
                 [{"image_id": "1", "segmentation": {**MASK, "size": [30, 20]}, "score": 1.0}]
             ),
-            r"cells of image 1: found a mask of \[30, 20\], expected \[20, 30\]",
+            r"result 0: found segmentation.size \[30, 20\], expected \[20, 30\]",
             id="size",
         ),
     ],

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hpa_mmdet.coco.read import CocoCell, CocoImage
+from hpa_mmdet.coco.parse import CocoCell, CocoImage
 from hpa_mmdet.coco.statistics import (
     choose_examples,
     count_labels,
