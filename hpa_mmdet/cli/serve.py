@@ -59,6 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--images", type=Path, metavar="DIR", help="the images that were predicted")
     add("--labels", type=Path, metavar="CSV", help="where decisions are appended: cells.csv")
     add("--image-labels", type=Path, metavar="CSV", help="ID,Label of the images, shown beside")
+    add("--thresholds", type=Path, metavar="JSON", help="of calls, as tools/infer.py takes them")
+    add("--call-score", type=float, default=0.5, help="p(cell) of cells to review (default: 0.5)")
     add(
         "--queue", type=Path, metavar="CSV", help="ID,cell_id in the order of tools/choose_cells.py"
     )
@@ -107,8 +109,9 @@ def _serve(args: argparse.Namespace) -> None:
     host, port = opened.getsockname()[:2]
     queue = None if model is None else _queue(model, args, limits)
     try:
+        review = None if args.review is None else _review(args, limits, queue)
         app = create_app(
-            queue, None, access=access, any_host=not is_loopback(args.host), limits=limits
+            queue, review, access=access, any_host=not is_loopback(args.host), limits=limits
         )
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         if access is None:
@@ -191,3 +194,27 @@ def _queue(model: tuple[Path, Path], args: argparse.Namespace, limits: Any) -> A
     facts = worker.start()
     helper.start()
     return JobQueue(worker, helper, facts, limits)
+
+
+def _review(args: argparse.Namespace, limits: Any, queue: Any) -> Any:
+    from hpa_mmdet.io.label_tables import read_image_labels
+    from hpa_mmdet.predictions.call_rules import CallRules, read_thresholds
+    from hpa_mmdet.serve.review_cells import ReviewCells
+    from hpa_mmdet.serve.review_queue import read_queue_file
+    from hpa_mmdet.serve.review_routes import ReviewRoutes
+    from hpa_mmdet.serve.review_store import ReviewStore
+
+    for name in ("images", "labels"):
+        if getattr(args, name) is None:
+            raise InputError("--review", problem=f"needs --{name} too", remedy=f"add --{name} PATH")
+    if not args.images.is_dir():
+        raise InputError(args.images, problem="there is no such folder", remedy="check --images")
+    thresholds = CallRules().thresholds if queue is None else queue.facts.thresholds
+    if args.thresholds is not None:
+        thresholds = read_thresholds(args.thresholds)
+    labels = None if args.image_labels is None else read_image_labels(args.image_labels)
+    cells = ReviewCells(args.review, args.images, CallRules(thresholds, args.call_score), labels)
+    order = () if args.queue is None else read_queue_file(args.queue, cells.by_key)
+    store = ReviewStore(args.labels)
+    print(f"serve: {len(cells.by_key)} cells to review, decisions go to {args.labels}", flush=True)
+    return ReviewRoutes(cells, store, thresholds, limits, order).router()
