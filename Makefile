@@ -63,9 +63,9 @@ demo: install ## the whole way on embedded synthetic data, to a report: work_dir
 	$(PY) tools/infer.py $(CONFIG) $(DEMO)/train/fitted.pth $(DEMO)/data/test \
 		--instances masks --masks $(DEMO)/data/truth/test/masks --out $(DEMO)/given --overwrite
 	$(PY) tools/evaluate.py $(DEMO)/given/submission.csv $(DEMO)/data/truth/test/cells.json \
-		--json $(DEMO)/scores_given_masks.json
+		--json $(DEMO)/scores_given_masks.json --overwrite
 	$(PY) tools/evaluate.py $(DEMO)/prediction/submission.csv $(DEMO)/data/truth/test/cells.json \
-		--cells $(DEMO)/prediction/cells.json --marks --json $(DEMO)/scores.json
+		--cells $(DEMO)/prediction/cells.json --marks --json $(DEMO)/scores.json --overwrite
 	cp $(DEMO)/prediction/submission.csv $(DEMO)/submission.csv
 	@printf '{"data": "synthetic, tools/synthesize.py", "seed": $(SEED), "seconds from data to scores": %s}' \
 		$$(( $$(date +%s) - $$(cat work_dirs/demo.started) )) > $(DEMO)/facts.json
@@ -140,7 +140,7 @@ real-truth: real-data ## DATA=folder: every cell given its image's labels, score
 	for confidence in one share; do $(PY) tools/coco_to_submission.py $(REAL)/truth/inherited.json \
 		--confidence $$confidence --out $(REAL)/truth/inherited_$$confidence.csv --overwrite && \
 		$(PY) tools/evaluate.py $(REAL)/truth/inherited_$$confidence.csv $(REAL)/truth/truth.json \
-		--json $(REAL)/truth/inherited_$$confidence.json || exit 1; done
+		--json $(REAL)/truth/inherited_$$confidence.json --overwrite || exit 1; done
 
 real-nuclei: real-data ## DATA=folder: train on 7 hand-drawn pictures of nuclei, score on 3 held out
 	mkdir -p $(REAL)/nuclei/train $(REAL)/nuclei/test $(REAL)/nuclei/masks_train $(REAL)/nuclei/masks_test
@@ -157,7 +157,7 @@ real-nuclei: real-data ## DATA=folder: train on 7 hand-drawn pictures of nuclei,
 		$(REAL)/nuclei/train_log/fitted.pth $(REAL)/nuclei/test --pattern '{id}.png' \
 		--channels blue --out $(REAL)/nuclei/prediction --write submission,coco,overlays --overwrite
 	$(PY) tools/evaluate.py $(REAL)/nuclei/prediction/submission.csv $(REAL)/nuclei/test.json \
-		--cells $(REAL)/nuclei/prediction/cells.json --json $(REAL)/nuclei/scores.json
+		--cells $(REAL)/nuclei/prediction/cells.json --json $(REAL)/nuclei/scores.json --overwrite
 
 real-dictionary: real-data ## DATA=folder: a gallery of images with one label each
 	$(PY) tools/segment.py $(DATA)/hpa_dictionary/images --pattern '{id}.jpg' \
@@ -165,7 +165,7 @@ real-dictionary: real-data ## DATA=folder: a gallery of images with one label ea
 	$(PY) tools/convert_coco.py $(DATA)/hpa_dictionary/images --pattern '{id}.jpg' \
 		--channels red green blue --masks $(REAL)/dictionary/masks --label-scheme hpa28 \
 		--labels $(DATA)/hpa_dictionary/labels_2018.csv --out $(REAL)/dictionary/images.json --overwrite
-	$(PY) tools/browse.py $(REAL)/dictionary/images.json --out $(REAL)/dictionary/gallery.html
+	$(PY) tools/browse.py $(REAL)/dictionary/images.json --out $(REAL)/dictionary/gallery.html --overwrite
 
 .PHONY: real-data
 real-data: install

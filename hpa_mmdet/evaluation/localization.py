@@ -71,7 +71,7 @@ class ImageLocalizationMetric(TruthMetric):
     labels, which are exact. `head_map` is the image head's own, where the model has one.
 
     Args:
-        pooling: of the cells of an image; see `hpa_mmdet.scoring.images.pool_cells`.
+        pooling: of the cells of an image; see `hpa_mmdet.scoring.images.pool_class_scores`.
         kwargs: of `TruthMetric`.
     """
 
