@@ -15,7 +15,7 @@ from hpa_mmdet.crops.cleaning import clean_channel
 from hpa_mmdet.crops.masks import CellMask, clean_mask, grow_mask, restrict_cells
 from hpa_mmdet.crops.options import MASK, CropOptions
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.depth import to_uint8
+from hpa_mmdet.io.depth import scale_to_uint8
 
 _Plane = NDArray[np.integer]
 
@@ -112,7 +112,7 @@ def prepare_planes(planes: Mapping[str, _Plane], options: CropOptions) -> list[N
         plane = planes[name]
         if name == "green" and options.clean_green:
             plane = clean_channel(plane)
-        prepared.append(to_uint8(plane))
+        prepared.append(scale_to_uint8(plane))
     return prepared
 
 

@@ -100,7 +100,7 @@ def measure_depth(images: Sequence[ImageFiles], channels: Sequence[str] = CHANNE
     return FolderDepth(white_level, largest, counts[8], counts[16])
 
 
-def to_uint8(
+def scale_to_uint8(
     pixels: NDArray[np.integer], white_level: int = 65535, where: object = "image"
 ) -> NDArray[np.uint8]:
     """Bring intensities to 0..255; uint8 comes as it is.
@@ -116,7 +116,7 @@ def to_uint8(
         InputError: another type of pixel, or a value above the white level.
 
     Examples:
-        >>> to_uint8(np.array([[0, 2048, 4095]], np.uint16), 4095)
+        >>> scale_to_uint8(np.array([[0, 2048, 4095]], np.uint16), 4095)
         array([[  0, 128, 255]], dtype=uint8)
     """
     if pixels.dtype == np.uint8:

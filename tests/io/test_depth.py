@@ -10,7 +10,7 @@ from PIL import Image
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io import large_images
 from hpa_mmdet.io.channels import find_images
-from hpa_mmdet.io.depth import measure_depth, to_uint8, white_level_of
+from hpa_mmdet.io.depth import measure_depth, scale_to_uint8, white_level_of
 
 SHAPE_HW = (23, 41)
 
@@ -92,7 +92,7 @@ def test_a_large_image_is_sampled_in_bands(tmp_path: Path, monkeypatch) -> None:
 def test_values_become_the_nearest_of_eight_bits(white_level: int) -> None:
     values = np.arange(white_level + 1).astype(np.uint16).reshape(-1, 2)
     exact = values * 255.0 / white_level
-    scaled = to_uint8(values, white_level)
+    scaled = scale_to_uint8(values, white_level)
     assert scaled.dtype == np.uint8
     assert np.abs(scaled - exact).max() <= 0.5
     assert (scaled[-1, -1], scaled[0, 0]) == (255, 0)
@@ -100,12 +100,12 @@ def test_values_become_the_nearest_of_eight_bits(white_level: int) -> None:
 
 def test_8_bit_comes_as_it_is_and_other_types_are_refused() -> None:
     picture = np.array([[3, 250]], np.uint8)
-    assert to_uint8(picture, 4095) is picture
+    assert scale_to_uint8(picture, 4095) is picture
     with pytest.raises(InputError, match="a: found int16 pixels, expected 8 or 16 bit"):
-        to_uint8(picture.astype(np.int16), where="a")
+        scale_to_uint8(picture.astype(np.int16), where="a")
 
 
 def test_a_value_above_the_white_level_is_refused() -> None:
     match = "a: a value of 5000 exceeds the white level 4095; give --white-level 16383"
     with pytest.raises(InputError, match=match):
-        to_uint8(np.array([[5000]], np.uint16), 4095, "a")
+        scale_to_uint8(np.array([[5000]], np.uint16), 4095, "a")

@@ -55,8 +55,7 @@ def test_what_only_describes_the_picture_is_not_unpacked(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("bands", "dtype"),
-    [(1, np.uint8), (2, np.uint8), (3, np.uint8), (4, np.uint8)]
-    + [(1, np.uint16), (3, np.uint16), (4, np.uint16)],
+    [*((bands, np.uint8) for bands in (1, 2, 3, 4)), *((bands, np.uint16) for bands in (1, 3, 4))],
 )
 def test_bands_of_both_depths_come_as_they_were_stored(
     tmp_path: Path, bands: int, dtype: type
