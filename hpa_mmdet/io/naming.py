@@ -110,7 +110,7 @@ def _found(folder: Path, name: str, image_id: str, channel: str) -> FoundFile:
     image_id, path = unicodedata.normalize("NFC", _encodable(image_id)), folder / shown
     if shown != name:
         problem = InputError(
-            f"image {image_id}",
+            path,
             problem="has a file name that is not UTF-8",
             remedy="rename the files to UTF-8",
         )

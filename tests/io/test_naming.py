@@ -90,7 +90,7 @@ def test_names_that_no_output_can_have_are_problems(tmp_path: Path) -> None:
     (tmp_path / ("\u00fc" * 101 + ".png")).touch()
     latin, long = sorted(Template("{id}.png", {}).find(tmp_path), key=lambda file: file.image_id)
     assert latin.image_id == "caf\\xe9"
-    with pytest.raises(InputError, match=r"image caf\\xe9: has a file name that is not UTF-8"):
+    with pytest.raises(InputError, match=r"caf\\xe9.png: has a file name that is not UTF-8"):
         raise latin.problem or AssertionError
     with pytest.raises(InputError, match="found an id of 202 bytes, expected at most 200"):
         raise long.problem or AssertionError
