@@ -137,7 +137,8 @@ def read_channels(
                 "export all channels of an image at one size and depth",
             )
         planes.append(plane)
-    return np.stack(planes, axis=2)
+    # a single one need not be copied
+    return planes[0][..., None] if len(planes) == 1 else np.stack(planes, axis=2)
 
 
 def check_channels(
