@@ -11,6 +11,7 @@ DEMO := work_dirs/demo
 REAL := work_dirs/real
 CONFIGS := configs/mask_rcnn
 CONFIG := $(CONFIGS)/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py
+CROPS := configs/crops/crop_lite0_bag-lse_demo.py
 SEED := 0
 # where the real-* targets find the data
 DATA ?=
@@ -21,7 +22,7 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3 python; do \
 		>/dev/null 2>&1; then echo $$name; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check constraints clean \
+.PHONY: help install demo crops serve test check constraints clean \
 	real-contest real-truth real-nuclei real-dictionary
 
 help: ## list the targets
@@ -62,9 +63,9 @@ demo: install ## the whole way on embedded synthetic data, to a report: work_dir
 	$(PY) tools/infer.py $(CONFIG) $(DEMO)/train/fitted.pth $(DEMO)/data/test \
 		--instances masks --masks $(DEMO)/data/truth/test/masks --out $(DEMO)/given --overwrite
 	$(PY) tools/evaluate.py $(DEMO)/given/submission.csv $(DEMO)/data/truth/test/cells.json \
-		--json $(DEMO)/scores_given_masks.json
+		--json $(DEMO)/scores_given_masks.json --overwrite
 	$(PY) tools/evaluate.py $(DEMO)/prediction/submission.csv $(DEMO)/data/truth/test/cells.json \
-		--cells $(DEMO)/prediction/cells.json --marks --json $(DEMO)/scores.json
+		--cells $(DEMO)/prediction/cells.json --marks --json $(DEMO)/scores.json --overwrite
 	cp $(DEMO)/prediction/submission.csv $(DEMO)/submission.csv
 	@printf '{"data": "synthetic, tools/synthesize.py", "seed": $(SEED), "seconds from data to scores": %s}' \
 		$$(( $$(date +%s) - $$(cat work_dirs/demo.started) )) > $(DEMO)/facts.json
@@ -74,6 +75,35 @@ demo: install ## the whole way on embedded synthetic data, to a report: work_dir
 		--mark "given masks=$(DEMO)/scores_given_masks.json" --facts $(DEMO)/facts.json \
 		--out $(DEMO)/report.html
 	@echo "open $(DEMO)/report.html"
+
+crops: install ## the rival after `make demo`: cells cut out, a tuned classifier, both together
+	@test -f $(DEMO)/scores.json || { echo "run \`make demo\` first: its data and detector are used" >&2; exit 2; }
+	$(PY) tools/extract_crops.py $(DEMO)/data/train.json --channels red green blue yellow mask \
+		--size 128 --out $(DEMO)/data/train_crops --workers 2 --overwrite
+	$(PY) tools/train.py $(CROPS) --data-root $(DEMO)/data --work-dir $(DEMO)/crops/train --seed $(SEED)
+	$(PY) tools/segment.py $(DEMO)/data/test --out $(DEMO)/crops/masks --workers 2 --overwrite
+	$(PY) tools/infer.py $(CROPS) $(DEMO)/crops/train/fitted.pth $(DEMO)/data/test \
+		--instances masks --masks $(DEMO)/crops/masks --out $(DEMO)/crops/prediction --overwrite
+	$(PY) tools/infer.py $(CONFIG) $(DEMO)/train/fitted.pth $(DEMO)/data/test \
+		--instances masks --masks $(DEMO)/crops/masks --out $(DEMO)/crops/detector --overwrite
+	$(PY) tools/ensemble.py $(DEMO)/crops/prediction $(DEMO)/crops/detector \
+		--out $(DEMO)/crops/both.csv --overwrite
+	$(PY) tools/evaluate.py $(DEMO)/crops/prediction/submission.csv \
+		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores.json
+	$(PY) tools/evaluate.py $(DEMO)/crops/detector/submission.csv \
+		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores_detector.json
+	$(PY) tools/evaluate.py $(DEMO)/crops/both.csv \
+		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores_both.json
+	$(PY) tools/explain.py $(CROPS) $(DEMO)/crops/train/fitted.pth $(DEMO)/data/train_crops \
+		--out $(DEMO)/crops/explained
+	$(PY) tools/report.py $(DEMO)/train --title "hpa-mmdet demo on synthetic cells" \
+		--images $(DEMO)/data/test --truth $(DEMO)/data/truth/test/cells.json \
+		--submission $(DEMO)/submission.csv --evaluation $(DEMO)/scores.json \
+		--mark "given masks=$(DEMO)/scores_given_masks.json" \
+		--mark "detector, segmenter's masks=$(DEMO)/crops/scores_detector.json" \
+		--mark "crops, segmenter's masks=$(DEMO)/crops/scores.json" \
+		--mark "both, segmenter's masks=$(DEMO)/crops/scores_both.json" \
+		--facts $(DEMO)/facts.json --out $(DEMO)/report.html
 
 test: install ## run the tests on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
@@ -110,7 +140,7 @@ real-truth: real-data ## DATA=folder: every cell given its image's labels, score
 	for confidence in one share; do $(PY) tools/coco_to_submission.py $(REAL)/truth/inherited.json \
 		--confidence $$confidence --out $(REAL)/truth/inherited_$$confidence.csv --overwrite && \
 		$(PY) tools/evaluate.py $(REAL)/truth/inherited_$$confidence.csv $(REAL)/truth/truth.json \
-		--json $(REAL)/truth/inherited_$$confidence.json || exit 1; done
+		--json $(REAL)/truth/inherited_$$confidence.json --overwrite || exit 1; done
 
 real-nuclei: real-data ## DATA=folder: train on 7 hand-drawn pictures of nuclei, score on 3 held out
 	mkdir -p $(REAL)/nuclei/train $(REAL)/nuclei/test $(REAL)/nuclei/masks_train $(REAL)/nuclei/masks_test
@@ -127,7 +157,7 @@ real-nuclei: real-data ## DATA=folder: train on 7 hand-drawn pictures of nuclei,
 		$(REAL)/nuclei/train_log/fitted.pth $(REAL)/nuclei/test --pattern '{id}.png' \
 		--channels blue --out $(REAL)/nuclei/prediction --write submission,coco,overlays --overwrite
 	$(PY) tools/evaluate.py $(REAL)/nuclei/prediction/submission.csv $(REAL)/nuclei/test.json \
-		--cells $(REAL)/nuclei/prediction/cells.json --json $(REAL)/nuclei/scores.json
+		--cells $(REAL)/nuclei/prediction/cells.json --json $(REAL)/nuclei/scores.json --overwrite
 
 real-dictionary: real-data ## DATA=folder: a gallery of images with one label each
 	$(PY) tools/segment.py $(DATA)/hpa_dictionary/images --pattern '{id}.jpg' \
@@ -135,7 +165,7 @@ real-dictionary: real-data ## DATA=folder: a gallery of images with one label ea
 	$(PY) tools/convert_coco.py $(DATA)/hpa_dictionary/images --pattern '{id}.jpg' \
 		--channels red green blue --masks $(REAL)/dictionary/masks --label-scheme hpa28 \
 		--labels $(DATA)/hpa_dictionary/labels_2018.csv --out $(REAL)/dictionary/images.json --overwrite
-	$(PY) tools/browse.py $(REAL)/dictionary/images.json --out $(REAL)/dictionary/gallery.html
+	$(PY) tools/browse.py $(REAL)/dictionary/images.json --out $(REAL)/dictionary/gallery.html --overwrite
 
 .PHONY: real-data
 real-data: install

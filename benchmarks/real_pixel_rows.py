@@ -18,7 +18,7 @@ from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.models.localization_branch import LocalizationBranch
 from hpa_mmdet.models.localization_head import Standardize
-from hpa_mmdet.scoring.images import pool_cells
+from hpa_mmdet.scoring.images import pool_class_scores
 from hpa_mmdet.scoring.resampling import (
     Estimate,
     class_average_precisions,
@@ -100,7 +100,7 @@ def fit_out_of_fold(
             with torch.no_grad():
                 of_cells, of_image = branch.predict(cells, image)
             for pooling in ("mean", "max"):
-                scores[pooling][row] = pool_cells(of_cells.double().numpy(), pooling)
+                scores[pooling][row] = pool_class_scores(of_cells.double().numpy(), pooling)
             scores["image head"][row] = of_image.double().numpy()
     return scores
 

@@ -27,6 +27,8 @@ TOOLS: tuple[str, ...] = (
     "evaluate",
     "report",
     "ensemble",
+    "explain",
+    "choose_cells",
     "refine_labels",
     "export",
     "doctor",

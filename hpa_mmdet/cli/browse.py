@@ -16,6 +16,7 @@ from pathlib import Path
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.coco.index import open_coco
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.outputs import claim_output
 from hpa_mmdet.jobs import Report
 from hpa_mmdet.reports.gallery import Selection, build_gallery, parse_label, select_images
 
@@ -32,12 +33,15 @@ def build_parser() -> argparse.ArgumentParser:
     add("--limit", type=int, default=24, help="at most so many images (default 24)")
     add("--size", type=int, default=560, help="longest side of a picture, px (default 560)")
     add("--workers", type=int, default=1, help="processes (default 1)")
+    add("--overwrite", action="store_true", help="replace --out if this tool wrote it")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw, say where the page is."""
     report = Report("browse")
+    inputs = [args.coco, args.images]
+    outputs = claim_output(args.out, "browse", inputs=inputs, overwrite=args.overwrite)
     labels = tuple(parse_label(word) for word in args.label)
     data = open_coco(args.coco)
     images = select_images(data, Selection(labels, tuple(args.id), args.limit))
@@ -46,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(folder, "no folder", "the images' folder", "give --images")
     page = build_gallery(data, images, folder, report, size_px=args.size, workers=args.workers)
     if report.done:
-        page.write(args.out)
-    if report.done:
+        with outputs.writing(args.out) as temporary:
+            page.write(temporary)
         print(f"browse: {report.done} images in {args.out}")
     for failure in report.failures:
         print(f"  failed {failure.item_id}: {failure.message}", file=sys.stderr)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.coco.to_submission import convert_to_submission
-from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.outputs import claim_output
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,15 +31,17 @@ def build_parser() -> argparse.ArgumentParser:
         default="one",
         help="1, or 1 / number of the cell's labels (default: %(default)s)",
     )
-    add("--overwrite", action="store_true", help="replace --out if it exists")
+    add("--overwrite", action="store_true", help="replace --out if this tool wrote it")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Do the work of the tool; returns its exit status."""
-    if args.out.exists() and not args.overwrite:
-        raise InputError(args.out, "an older file", "a new path", "give --overwrite")
-    count = convert_to_submission(args.json, args.out, args.confidence)
+    outputs = claim_output(
+        args.out, "coco_to_submission", inputs=[args.json], overwrite=args.overwrite
+    )
+    with outputs.writing(args.out) as temporary:
+        count = convert_to_submission(args.json, temporary, args.confidence)
     print(f"coco_to_submission: {count} images in {args.out}")
     return 0
 

@@ -108,8 +108,6 @@ def _run(table: Table, args: argparse.Namespace) -> int:
     if not table.wanted:
         print(report.summary(), file=sys.stderr)
         return report.exit_status
-    fetched = download(table.wanted, options, report)
-    report.notes.append(f"{fetched / 1e6:.1f} MB fetched into {args.out}")
-    report.write(args.out / "download_report.json")
+    download(table.wanted, options, report, [args.table, args.checksums])
     print(report.summary())
     return report.exit_status

@@ -12,7 +12,6 @@ Exit status: 0 all done; 2 bad arguments or input, nothing written.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,11 +21,12 @@ from rich.console import Console
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.json_files import dump_json
+from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.io.submission import read_submission
 from hpa_mmdet.scoring import tables
 from hpa_mmdet.scoring.files import ScoringOptions, read_found_cells, score_rows
-from hpa_mmdet.scoring.images import POOLINGS
+from hpa_mmdet.scoring.images import CELL_POOLINGS
 from hpa_mmdet.scoring.marks import compute_marks
 from hpa_mmdet.scoring.page import build_page
 from hpa_mmdet.scoring.report import full_report
@@ -44,24 +44,35 @@ def build_parser() -> argparse.ArgumentParser:
     add("--cells", type=Path, help="COCO results JSON with the model's own score of each cell")
     add("--marks", action="store_true", help="also score guesses that know a given amount")
     add("--iou", type=float, default=0.6, help="least mask IoU (default: %(default)s)")
-    add("--pooling", choices=POOLINGS, default="max", help="of an image's cells (default: max)")
+    add(
+        "--pooling", choices=CELL_POOLINGS, default="max", help="of an image's cells (default: max)"
+    )
     add("--tie-orders", type=int, default=20, help="random orders of ties (default: %(default)s)")
     add("--resamples", type=int, default=200, help="for the ranges (default: %(default)s)")
     add("--seed", type=int, default=0, help="of all that is drawn (default: %(default)s)")
+    add("--overwrite", action="store_true", help="replace --json and --html of an earlier run")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do the work of the tool; returns its exit status."""
+    """Score, write, and only then print: a reader of the output may leave early."""
+    outputs = OutputFiles(
+        "evaluate", inputs=[args.submission, args.truth, args.cells], overwrite=args.overwrite
+    )
+    written = [path for path in (args.json, args.html) if path is not None]
+    for path in written:
+        outputs.claim(path)
     report = _score(args)
-    _show(report)
     if args.json:
-        with atomic_path(args.json) as temporary:
-            temporary.write_text(json.dumps(report, indent=1), encoding="utf-8")
-        print(f"evaluate: wrote {args.json}")
+        with outputs.writing(args.json) as temporary:
+            temporary.write_text(dump_json(report), encoding="utf-8")
     if args.html:
-        build_page(report, f"Scores of {args.submission.name}", str(args.truth)).write(args.html)
-        print(f"evaluate: wrote {args.html}")
+        page = build_page(report, f"Scores of {args.submission.name}", str(args.truth))
+        with outputs.writing(args.html) as temporary:
+            page.write(temporary)
+    _show(report)
+    for path in written:
+        print(f"evaluate: wrote {path}")
     print(f"contest_map {report['contest_map']}")
     return 0
 

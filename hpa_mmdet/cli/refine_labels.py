@@ -21,6 +21,7 @@ from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.outputs import OutputFiles
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -48,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--truth", type=Path, metavar="CSV", help="ID,cell_id,cell_labels: count right changes")
     add("--seed", type=int, default=0, help="of folds and fits")
     add("--cfg-options", nargs="+", action=DictAction, help="key=value, override the config")
-    add("--overwrite", action="store_true", help="replace --out if it exists")
+    add("--overwrite", action="store_true", help="replace --out of an earlier run")
     return parser
 
 
@@ -57,9 +58,14 @@ def run(args: argparse.Namespace) -> int:
     for path in (args.config, args.json):
         if not path.is_file():
             raise InputError(path, "no file", "a file", "check the path")
-    if args.out.exists() and not args.overwrite:
-        raise InputError(args.out, "a file", "none", "say --overwrite or name another")
-    _refine(args)
+    outputs = OutputFiles(
+        "refine_labels",
+        inputs=[args.config, args.json, args.images, args.checkpoint, args.groups, args.truth],
+        overwrite=args.overwrite,
+    )
+    for path in (args.out, args.out.with_suffix(".changes.csv")):
+        outputs.claim(path)
+    _refine(args, outputs)
     print(f"refined labels in {args.out}, changes in {args.out.with_suffix('.changes.csv')}")
     return 0
 
@@ -69,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_tool(build_parser, run, argv)
 
 
-def _refine(args: argparse.Namespace) -> None:
+def _refine(args: argparse.Namespace, outputs: OutputFiles) -> None:
     from hpa_mmdet.compat import prepare
 
     prepare()
@@ -101,13 +107,14 @@ def _refine(args: argparse.Namespace) -> None:
         args.json,
         args.out,
         options,
+        outputs,
         report=lambda fold: print(f"fold {fold + 1} of {args.folds} done", flush=True),
     )
     print(f"{'':18}{'before':>8}{'after':>8}{'removed':>9}{'right':>7}{'added':>8}{'right':>7}")
-    for each in changes:
-        if each.before or each.after:
-            right = ["" if n is None else n for n in (each.removed_right, each.added_right)]
+    for change in changes:
+        if change.before or change.after:
+            right = ["" if n is None else n for n in (change.removed_right, change.added_right)]
             print(
-                f"{LOCALIZATIONS[each.hpa_index].short_name:18}{each.before:8}{each.after:8}"
-                f"{each.removed:9}{right[0]:>7}{each.added:8}{right[1]:>7}"
+                f"{LOCALIZATIONS[change.hpa_index].short_name:18}{change.before:8}"
+                f"{change.after:8}{change.removed:9}{right[0]:>7}{change.added:8}{right[1]:>7}"
             )

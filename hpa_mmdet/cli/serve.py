@@ -15,7 +15,7 @@ import argparse
 import os
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--images", type=Path, metavar="DIR", help="the images that were predicted")
     add("--labels", type=Path, metavar="CSV", help="where decisions are appended: cells.csv")
     add("--image-labels", type=Path, metavar="CSV", help="ID,Label of the images, shown beside")
+    add("--thresholds", type=Path, metavar="JSON", help="of calls, as tools/infer.py takes them")
+    add("--call-score", type=float, default=0.5, help="p(cell) of cells to review (default: 0.5)")
     add(
         "--queue", type=Path, metavar="CSV", help="ID,cell_id in the order of tools/choose_cells.py"
     )
@@ -103,24 +105,30 @@ def _serve(args: argparse.Namespace) -> None:
     limits = _limits(args)
     model = _model(args)
     access = None if token is None else Access(token)
-    opened = listen(args.host, args.port)
-    host, port = opened.getsockname()[:2]
-    queue = None if model is None else _queue(model, args, limits)
-    try:
-        app = create_app(
-            queue, None, access=access, any_host=not is_loopback(args.host), limits=limits
-        )
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        if access is None:
-            print(f"serve: open {address}", flush=True)
-        else:
-            print(f"serve: open {address}{access.new_link()} (works once)", flush=True)
-            if not args.token and TOKEN_VARIABLE not in os.environ:
-                print(f"serve: the token is {token}", flush=True)
-        make_server(app).run(sockets=[opened])
-    finally:
-        if queue is not None:
-            queue.shut_down()
+    queue = None
+    with closing(listen(args.host, args.port)) as opened:
+        host, port = opened.getsockname()[:2]
+        try:
+            queue = None if model is None else _queue(model, args, limits)
+            review = None if args.review is None else _review(args, limits, queue)
+            any_host = not is_loopback(args.host)
+            app = create_app(queue, review, access=access, any_host=any_host, limits=limits)
+            _say_address(
+                f"http://{f'[{host}]' if ':' in host else host}:{port}", access, token, args
+            )
+            make_server(app, limits.idle_s).run(sockets=[opened])
+        finally:
+            if queue is not None:
+                queue.shut_down()
+
+
+def _say_address(address: str, access: Any, token: str | None, args: argparse.Namespace) -> None:
+    if access is None:
+        print(f"serve: open {address}", flush=True)
+        return
+    print(f"serve: open {address}{access.new_link()} (works once)", flush=True)
+    if not args.token and TOKEN_VARIABLE not in os.environ:
+        print(f"serve: the token is {token}", flush=True)
 
 
 def _token(given: str | None, loopback: bool, host: str) -> str | None:
@@ -144,6 +152,11 @@ def _token(given: str | None, loopback: bool, host: str) -> str | None:
 
 def _model(args: argparse.Namespace) -> tuple[Path, Path] | None:
     if args.model is not None:
+        for path in args.model:
+            if not path.is_file():
+                raise InputError(
+                    path, problem="there is no such file", remedy="give --model CONFIG CHECKPOINT"
+                )
         return args.model[0], args.model[1]
     if args.review is not None:
         return None
@@ -191,3 +204,27 @@ def _queue(model: tuple[Path, Path], args: argparse.Namespace, limits: Any) -> A
     facts = worker.start()
     helper.start()
     return JobQueue(worker, helper, facts, limits)
+
+
+def _review(args: argparse.Namespace, limits: Any, queue: Any) -> Any:
+    from hpa_mmdet.io.label_tables import read_image_labels
+    from hpa_mmdet.predictions.call_rules import CallRules, read_thresholds
+    from hpa_mmdet.serve.review_cells import ReviewCells
+    from hpa_mmdet.serve.review_queue import read_queue_file
+    from hpa_mmdet.serve.review_routes import ReviewRoutes
+    from hpa_mmdet.serve.review_store import ReviewStore
+
+    for name in ("images", "labels"):
+        if getattr(args, name) is None:
+            raise InputError("--review", problem=f"needs --{name} too", remedy=f"add --{name} PATH")
+    if not args.images.is_dir():
+        raise InputError(args.images, problem="there is no such folder", remedy="check --images")
+    thresholds = CallRules().thresholds if queue is None else queue.facts.thresholds
+    if args.thresholds is not None:
+        thresholds = read_thresholds(args.thresholds)
+    labels = None if args.image_labels is None else read_image_labels(args.image_labels)
+    cells = ReviewCells(args.review, args.images, CallRules(thresholds, args.call_score), labels)
+    order = () if args.queue is None else read_queue_file(args.queue, cells.by_key)
+    store = ReviewStore(args.labels)
+    print(f"serve: {len(cells.by_key)} cells to review, decisions go to {args.labels}", flush=True)
+    return ReviewRoutes(cells, store, thresholds, limits, order).router()

@@ -13,16 +13,14 @@ input, nothing written.
 """
 
 import argparse
-import json
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
-from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.io.channels import CHANNELS, DEFAULT_PATTERN
+from hpa_mmdet.io.json_files import dump_json
+from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.jobs import Report
 from hpa_mmdet.localizations import LABEL_SCHEMES
 from hpa_mmdet.reports.statistics import build_statistics, read_dataset
@@ -42,12 +40,17 @@ def build_parser() -> argparse.ArgumentParser:
     add("--examples", type=int, default=12, help="pictures of each kind (default 12)")
     add("--sample", type=int, default=200, help="images to measure brightness on (default 200)")
     add("--workers", type=int, default=1, help="processes (default 1)")
+    add("--overwrite", action="store_true", help="replace --out if this tool wrote it")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Count, say where the page is."""
+    """Count, write, say where the page is."""
     report = Report("stats")
+    numbers_out = args.out.with_suffix(".json")
+    outputs = OutputFiles("stats", inputs=[args.source, args.images], overwrite=args.overwrite)
+    for path in (args.out, numbers_out):
+        outputs.claim(path)
     data = read_dataset(
         args.source,
         images=args.images,
@@ -59,10 +62,10 @@ def run(args: argparse.Namespace) -> int:
     page, numbers = build_statistics(
         data, report, examples=args.examples, sample=args.sample, workers=args.workers
     )
-    page.write(args.out)
-    with atomic_path(args.out.with_suffix(".json")) as temporary:
-        text = json.dumps(_without_nan(numbers), indent=1, allow_nan=False)
-        temporary.write_text(text, encoding="utf-8")
+    with outputs.writing(args.out) as temporary:
+        page.write(temporary)
+    with outputs.writing(numbers_out) as temporary:
+        temporary.write_text(dump_json(numbers), encoding="utf-8")
     print(f"stats: {len(data.image_labels)} images; wrote {args.out}")
     for failure in report.failures:
         print(f"  failed {failure.item_id}: {failure.message}", file=sys.stderr)
@@ -72,11 +75,3 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; returns its exit status."""
     return run_tool(build_parser, run, argv)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nan(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -10,18 +10,16 @@ Exit status: 0 trained; 2 bad arguments or input, nothing trained.
 
 import argparse
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
-from hpa_mmdet.errors import InputError
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Build the options, mmdet's own where it has one."""
-    from mmengine.config import DictAction
-
+    """Build the options; apart from main, so that docs and tests can read them."""
     parser = new_parser("train", __doc__)
     add = parser.add_argument
     add("config", type=Path, help="a file of configs/")
@@ -43,8 +41,15 @@ def build_parser() -> argparse.ArgumentParser:
     add("--amp", action="store_true", help="mixed precision: float16 on a GPU, else bfloat16")
     add("--auto-scale-lr", action="store_true", help="scale the learning rate by batch size")
     add("--seed", type=int, help="random seed (default: the config's)")
+    add("--white-level", type=int, help="full brightness in 16-bit files (default: measured)")
     add("--deterministic", action="store_true", help="the same bits on every run; slower on a GPU")
-    add("--cfg-options", nargs="+", action=DictAction, help="key=value, override the config")
+    add(
+        "--cfg-options",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="change values of the config, such as train_cfg.max_epochs=6 or "
+        "custom_hooks.EarlyStoppingHook.patience=8 (an item of a list by its type)",
+    )
     add("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
     add("--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     return parser
@@ -52,12 +57,23 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Train, say what to run next."""
+    from hpa_mmdet.compat.processes import leave_processes
+    from hpa_mmdet.compat.shared_memory import loader_that_died
+
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    runner = build_runner(args)
-    runner.train()
-    if runner.rank == 0:
-        needs_masks = args.instances == "masks" or runner.cfg.model.type == "CropClassifier"
-        print(f"next: {next_command(args, Path(runner.work_dir), needs_masks)}")
+    try:
+        runner = build_runner(args)
+        runner.train()
+        if runner.rank == 0:
+            needs_masks = args.instances == "masks" or runner.cfg.model.type == "CropClassifier"
+            print(f"next: {next_command(args, Path(runner.work_dir), needs_masks)}")
+    except RuntimeError as error:
+        died = loader_that_died(error)
+        if died is None:
+            raise
+        raise died from error
+    finally:
+        leave_processes()
     return 0
 
 
@@ -67,41 +83,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_runner(args: argparse.Namespace) -> Any:
-    """Read the config, apply the options, build mmengine's Runner."""
-    if not args.config.is_file():
-        raise InputError(args.config, "no file", "a config", "see configs/")
-    if args.data_root is not None:
-        # bases copy values when they are read, so the root must be known before that
-        os.environ["HPA_DATA"] = str(args.data_root)
+    """Read the config, apply the options, build mmengine's Runner.
+
+    Raises:
+        InputError: the config, an option or the work dir cannot be used.
+    """
     from hpa_mmdet.compat import prepare
 
     prepare()
-    from mmengine.config import Config
     from mmengine.registry import RUNNERS
 
     from hpa_mmdet.cli import train_options
+    from hpa_mmdet.cli.train_depth import set_white_level
+    from hpa_mmdet.compat.configs import apply_options, config_errors, parse_options, read_config
 
-    config = Config.fromfile(args.config)
-    if args.cfg_options:
-        config.merge_from_dict(args.cfg_options)
-    config.launcher = args.launcher
-    config.work_dir = str(args.work_dir or Path("work_dirs") / args.config.stem)
-    if args.instances == "masks":
-        train_options.use_given_cells(config)
-    if args.amp:
-        train_options.use_mixed_precision(config)
-    if args.auto_scale_lr:
-        config.auto_scale_lr.enable = True
-    if args.seed is not None:
-        config.randomness.seed = args.seed
-    if args.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
-        config.randomness.deterministic = True
-    if args.resume:
-        config.resume = True
-        config.load_from = None if args.resume == "auto" else args.resume
-    train_options.check_annotation_files(config)
-    return RUNNERS.build(config)
+    config = read_config(args.config, args.data_root)
+    apply_options(config, parse_options(args.cfg_options))
+    train_options.check_parts(config, args.config)
+    with config_errors(args.config):
+        train_options.apply(config, args)
+        train_options.check_annotation_files(config)
+        depth = set_white_level(config)
+    train_options.check_work_dir(Path(config.work_dir))
+    with config_errors(args.config):
+        runner = RUNNERS.build(config)
+    if depth:
+        runner.logger.info(depth)
+    return runner
 
 
 def next_command(args: argparse.Namespace, work_dir: Path, needs_masks: bool) -> str:
@@ -111,4 +119,5 @@ def next_command(args: argparse.Namespace, work_dir: Path, needs_masks: bool) ->
     pointer = work_dir / "last_checkpoint"
     newest = pointer.read_text(encoding="utf-8") if pointer.is_file() else "CHECKPOINT"
     cells = " --instances masks --masks MASKS" if needs_masks else ""
-    return f"python tools/infer.py {config} {newest} IMAGES{cells} --out DIR"
+    files = shlex.join([str(config), newest])
+    return f"python tools/infer.py {files} IMAGES{cells} --out DIR"

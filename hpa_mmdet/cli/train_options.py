@@ -1,5 +1,8 @@
 """What the options of tools/train.py change in a config before anything is built."""
 
+import argparse
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,11 +11,62 @@ from hpa_mmdet.compat.amp import mixed_precision
 from hpa_mmdet.errors import InputError
 
 _IMAGE_SCORE = "image/map"  # what image labels can tell of the names of given cells
+_PARTS = ("model", "train_cfg", "train_dataloader", "optim_wrapper", "default_hooks")
 
 
-def use_mixed_precision(config: Any) -> None:
-    """Turn mixed precision on, as this machine can do it."""
-    config.optim_wrapper.update(mixed_precision())
+def apply(config: Any, args: argparse.Namespace) -> None:
+    """Write the tool's own options into the config."""
+    config.launcher = args.launcher
+    config.work_dir = str(args.work_dir or Path("work_dirs") / args.config.stem)
+    if args.instances == "masks":
+        use_given_cells(config)
+    if args.amp:
+        config.optim_wrapper.update(mixed_precision())
+    if args.auto_scale_lr:
+        config.auto_scale_lr.enable = True
+    if args.seed is not None:
+        config.randomness.seed = args.seed
+    if args.white_level is not None:
+        config.white_level = args.white_level
+    if args.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+        config.randomness.deterministic = True
+    if args.resume:
+        config.resume = True
+        config.load_from = None if args.resume == "auto" else args.resume
+
+
+def check_parts(config: Any, path: Path) -> None:
+    """Look for what training needs of a config.
+
+    Raises:
+        InputError: a part is missing.
+    """
+    lacking = [name for name in _PARTS if not config.get(name)]
+    if lacking:
+        raise InputError(
+            path,
+            problem=f"no {', '.join(lacking)}: it is no config for training",
+            remedy="take one of configs/mask_rcnn, or name one in _base_",
+        )
+
+
+def check_work_dir(folder: Path) -> None:
+    """Make the work dir and write into it, before any work.
+
+    Raises:
+        InputError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"--work-dir {folder}",
+            problem=f"cannot be written ({error.strerror})",
+            remedy="choose another folder",
+        ) from error
 
 
 def use_given_cells(config: Any) -> None:
@@ -31,9 +85,8 @@ def use_given_cells(config: Any) -> None:
     if not branch:
         raise InputError(
             "--instances masks",
-            "a model without localization branch",
-            "one that names cells",
-            "choose another config",
+            problem="the config's model has no localization branch",
+            remedy="choose a config whose model names cells",
         )
     config.model.detect = False
     if not branch.get("train_with_detector", False):
@@ -42,11 +95,11 @@ def use_given_cells(config: Any) -> None:
     for dataset in _shown_datasets(config):
         packing = dataset.pipeline[-1]
         packing.update(as_given=True, min_side_px=1)
-        if not any(each.type == "LoadCells" for each in dataset.pipeline):
+        if not any(step.type == "LoadCells" for step in dataset.pipeline):
             dataset.pipeline.insert(len(dataset.pipeline) - 1, {"type": "LoadCells"})
     if config.get("val_evaluator"):
-        kept = [each for each in config.val_evaluator if each.type != "CellDetectionMetric"]
-        config.val_evaluator = kept
+        metrics = config.val_evaluator
+        config.val_evaluator = [one for one in metrics if one.type != "CellDetectionMetric"]
         if config.default_hooks.checkpoint.get("save_best"):
             config.default_hooks.checkpoint.save_best = _IMAGE_SCORE
         for hook in config.get("custom_hooks", ()):
@@ -61,11 +114,11 @@ def check_annotation_files(config: Any) -> None:
         InputError: one is missing; says how to make it.
     """
     loaders = [config.get(name) for name in ("train_dataloader", "val_dataloader")]
-    for dataset in (_innermost(each.dataset) for each in loaders if each):
+    for dataset in (_innermost(loader.dataset) for loader in loaders if loader):
         path = Path(dataset.get("ann_file", ""))
         if not dataset.get("ann_file") or path.is_file():
             continue
-        part = next((each for each in ("_train", "_val") if path.stem.endswith(each)), "")
+        part = next((end for end in ("_train", "_val") if path.stem.endswith(end)), "")
         whole = path.with_name(path.stem.removesuffix(part) + path.suffix)
         if part and whole.is_file():
             remedy = f"run python tools/split_coco.py {whole}"

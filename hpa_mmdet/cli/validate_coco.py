@@ -7,12 +7,13 @@ Exit status: 0 no errors (warnings may be there); 1 errors; 2 no COCO JSON at al
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.coco.validate import validate
+from hpa_mmdet.io.json_files import dump_json
+from hpa_mmdet.io.outputs import OutputFiles
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,16 +30,24 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="OUT",
         help="also write the findings as JSON; - prints them instead of the summary",
     )
+    add("--overwrite", action="store_true", help="replace OUT if this tool wrote it")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Call the package, say what was found."""
+    out = None if str(args.json_out) == "-" else args.json_out
+    outputs = OutputFiles(
+        "validate_coco", inputs=[args.json, args.images], overwrite=args.overwrite
+    )
+    if out is not None:
+        outputs.claim(out)
     findings = validate(args.json, args.images, check_files=not args.no_files)
-    if args.json_out is not None and str(args.json_out) != "-":
-        findings.write(args.json_out)
+    if out is not None:
+        with outputs.writing(out) as temporary:
+            temporary.write_text(dump_json(findings.to_json()), encoding="utf-8")
     if str(args.json_out) == "-":
-        print(json.dumps(findings.to_json(), indent=1))
+        print(dump_json(findings.to_json()))
     else:
         print(findings.summary())
     return 1 if findings.errors else 0

@@ -1,18 +1,15 @@
 """What a check of a dataset found: counted by kind, with a few examples of each."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpa_mmdet.io.atomic import atomic_path
-
 EXAMPLES = 5
 
 # kind: (is it an error, what it means and what to do)
-KINDS: Mapping[str, tuple[bool, str]] = {
+FINDING_KINDS: Mapping[str, tuple[bool, str]] = {
     "key": (True, "a key is missing or of another type; convert again"),
     "category": (True, "categories are not the 19 localizations as 1 to 19; convert again"),
     "duplicate id": (True, "two entries have one id; merge with tools/merge_coco.py"),
@@ -51,8 +48,8 @@ class Findings:
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, kind: str, where: str) -> None:
-        """Count one; `kind` is a key of `KINDS`, `where` says which entry and what is wrong."""
-        assert kind in KINDS, kind
+        """Count one; `kind` is a key of `FINDING_KINDS`, `where` says which entry and what is wrong."""
+        assert kind in FINDING_KINDS, kind
         self.counts[kind] += 1
         shown = self.examples.setdefault(kind, [])
         if len(shown) < EXAMPLES:
@@ -61,7 +58,7 @@ class Findings:
     @property
     def errors(self) -> int:
         """How many findings are errors."""
-        return sum(count for kind, count in self.counts.items() if KINDS[kind][0])
+        return sum(count for kind, count in self.counts.items() if FINDING_KINDS[kind][0])
 
     @property
     def warnings(self) -> int:
@@ -74,7 +71,7 @@ class Findings:
             f"{self.path}: {self.images} images, {self.annotations} annotations, "
             f"{self.errors} errors, {self.warnings} warnings"
         ]
-        for kind, (is_error, meaning) in KINDS.items():
+        for kind, (is_error, meaning) in FINDING_KINDS.items():
             if count := self.counts[kind]:
                 word = "error" if is_error else "warning"
                 lines.append(f"{word}: {kind}, {count} times: {meaning}")
@@ -98,12 +95,7 @@ class Findings:
                     "meaning": meaning,
                     "examples": self.examples[kind],
                 }
-                for kind, (is_error, meaning) in KINDS.items()
+                for kind, (is_error, meaning) in FINDING_KINDS.items()
                 if self.counts[kind]
             ],
         }
-
-    def write(self, path: Path) -> None:
-        """Write `to_json`."""
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(self.to_json(), indent=1), encoding="utf-8")

@@ -12,7 +12,7 @@ from hpa_mmdet.coco.read import find_images_root
 from hpa_mmdet.coco.schema import Json, build_info, to_line
 from hpa_mmdet.coco.writer import CocoWriter, open_writer
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.jobs import Report, read_report
 from hpa_mmdet.jobs.shards import Shard
 
@@ -30,17 +30,19 @@ def merge(paths: Sequence[Path], out: Path, *, overwrite: bool = False) -> Repor
             glob finds them, are passed over.
         out: the JSON to write, with a report beside it that joins the reports, and for
             shards the joined table of what was dropped.
-        overwrite: replace an older `out`.
+        overwrite: replace files of an earlier merge.
 
     Returns:
         The joined report of the conversions.
 
     Raises:
         InputError: a shard is missing, an image comes twice, categories or what is
-            annotated differ, a file cannot be read, or `out` exists.
+            annotated differ, a file cannot be read, or a file is in the way that may not be
+            replaced (`io.outputs`).
     """
-    if out.exists() and not overwrite:
-        raise InputError(out, "an older file", "a new path", "give --overwrite to replace it")
+    outputs = OutputFiles("merge_coco", inputs=paths, overwrite=overwrite)
+    for path in (out, report_path(out), ConversionFiles(out, None).dropped):
+        outputs.claim(path)
     wanted = [path for path in paths if not path.name.endswith(REPORT_ENDING)]
     if not wanted:
         raise InputError("files", "none", "at least one COCO JSON", "name the files to merge")
@@ -52,7 +54,11 @@ def merge(paths: Sequence[Path], out: Path, *, overwrite: bool = False) -> Repor
     root = _common(roots)
     keep_ids = _image_ids_differ(files)
     annotated = str(files[0].info.get("annotated", "cells"))
-    with open_writer(out, build_info(root, out, annotated), files[0].categories) as writer:
+    info = build_info(root, out, annotated)
+    with (
+        outputs.writing(out) as temporary,
+        open_writer(temporary, info, files[0].categories) as writer,
+    ):
         for file, own_root in zip(files, roots, strict=True):
             prefix = "" if own_root == root else _prefix(own_root, root)
             _copy(file, writer, keep_ids, prefix)
@@ -60,8 +66,8 @@ def merge(paths: Sequence[Path], out: Path, *, overwrite: bool = False) -> Repor
     report.notes.append(
         f"{out.name}: {writer.image_count} images, {writer.annotation_count} annotations"
     )
-    _join_dropped([file.path for file in files], out)
-    report.write(report_path(out))
+    _join_dropped([file.path for file in files], ConversionFiles(out, None).dropped, outputs)
+    report.write(report_path(out), outputs)
     return report
 
 
@@ -202,7 +208,7 @@ def _prefix(own: Path | None, root: Path | None) -> str:
     return own.resolve().relative_to(root.resolve()).as_posix() + "/"
 
 
-def _join_dropped(paths: Sequence[Path], out: Path) -> None:
+def _join_dropped(paths: Sequence[Path], out: Path, outputs: OutputFiles) -> None:
     """Join the tables of what the filters of shards left out."""
     lines: list[str] = []
     for path in paths:
@@ -215,7 +221,7 @@ def _join_dropped(paths: Sequence[Path], out: Path) -> None:
             header, *rows = table.read_text(encoding="utf-8").splitlines(keepends=True)
             lines += rows if lines else [header, *rows]
     if lines:
-        with atomic_path(ConversionFiles(out, None).dropped) as temporary:
+        with outputs.writing(out) as temporary:
             temporary.write_text("".join(lines), encoding="utf-8")
 
 

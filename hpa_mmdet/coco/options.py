@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from hpa_mmdet.coco.schema import LAYOUTS
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS, DEFAULT_PATTERN
+from hpa_mmdet.io.header import MAX_PIXELS
 from hpa_mmdet.io.naming import parse_channels
-from hpa_mmdet.io.pictures import MAX_PIXELS
 
 
 @dataclass(frozen=True)

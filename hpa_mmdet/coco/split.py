@@ -16,8 +16,8 @@ from hpa_mmdet.coco.schema import build_info
 from hpa_mmdet.coco.stratify import assign_folds
 from hpa_mmdet.coco.writer import CocoWriter, open_writer
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.io.label_tables import read_column
+from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.jobs import Report
 from hpa_mmdet.localizations import NAMES
 
@@ -50,12 +50,18 @@ def split(
         grouping: images of one group stay on one side; None leaves each by itself. An
             image that the table lacks is an error; one whose cell is empty is a group.
         seed: decides ties.
-        overwrite: replace older files.
+        overwrite: replace files of an earlier split.
 
     Raises:
         InputError: the file or table cannot be read, a share or number of folds makes no
             sense, there are too few groups, or files are in the way.
     """
+    outs = _outputs(path, folds)
+    table = path.with_name(f"{path.stem}_{'split' if folds is None else 'folds'}.csv")
+    given = [path, None if grouping is None else grouping.table]
+    outputs = OutputFiles("split_coco", inputs=given, overwrite=overwrite)
+    for out in [*(out for pair in outs for out in pair), table]:
+        outputs.claim(out)
     lines = CocoLines(path)
     images = [image for _, image in lines.images()]
     names = [image.hpa_id for image in images]
@@ -63,14 +69,9 @@ def split(
     label_sets = [image.image_labels for image in images]
     shares = _shares(val_share, folds)
     fold_of = assign_folds(label_sets, groups, shares, seed)
-    outs = _outputs(path, folds)
-    table = path.with_name(f"{path.stem}_{'split' if folds is None else 'folds'}.csv")
-    for out in [*(out for pair in outs for out in pair), table]:
-        if out.exists() and not overwrite:
-            raise InputError(out, "an older file", "a new path", "give --overwrite to replace it")
     report = Report("split_coco", done=len(images))
-    _write_files(lines, images, fold_of, outs)
-    _write_table(table, names, groups, fold_of, folds)
+    _write_files(lines, images, fold_of, outs, outputs)
+    _write_table(outputs, table, names, groups, fold_of, folds)
     report.notes += _balance(label_sets, fold_of, shares, folds)
     return report
 
@@ -114,6 +115,7 @@ def _write_files(
     images: Sequence[CocoImage],
     fold_of: NDArray[np.intp],
     outs: Sequence[tuple[Path, Path]],
+    outputs: OutputFiles,
 ) -> None:
     fold_of_image = dict(zip((i.image_id for i in images), fold_of.tolist(), strict=True))
     shapes_hw = {image.image_id: image.shape_hw for image in images}
@@ -123,7 +125,11 @@ def _write_files(
         pairs: list[list[CocoWriter]] = [
             [
                 stack.enter_context(
-                    open_writer(out, build_info(root, out, annotated), lines.categories)
+                    open_writer(
+                        stack.enter_context(outputs.writing(out)),
+                        build_info(root, out, annotated),
+                        lines.categories,
+                    )
                 )
                 for out in pair
             ]
@@ -141,6 +147,7 @@ def _write_files(
 
 
 def _write_table(
+    outputs: OutputFiles,
     path: Path,
     names: Sequence[str],
     groups: Sequence[str],
@@ -148,7 +155,7 @@ def _write_table(
     folds: int | None,
 ) -> None:
     with (
-        atomic_path(path) as temporary,
+        outputs.writing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as handle,
     ):
         table = csv.writer(handle, lineterminator="\n")

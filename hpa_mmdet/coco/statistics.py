@@ -105,7 +105,7 @@ def count_labels(
         names: K class names.
         most_sets: how many of the commonest sets to keep.
     """
-    kinds: Counter[tuple[int, ...]] = Counter(tuple(each) for each in sets)
+    kinds: Counter[tuple[int, ...]] = Counter(tuple(labels) for labels in sets)
     pairs = np.zeros((len(names), len(names)), np.int64)
     alone = [0] * len(names)
     sizes: Counter[int] = Counter()
@@ -118,7 +118,7 @@ def count_labels(
             pairs[b, a] += count
         if len(labels) == 1:
             alone[labels[0]] += count
-    ordered = sorted(kinds.items(), key=lambda each: (-each[1], each[0]))
+    ordered = sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))
     return LabelStatistics(
         names=tuple(names),
         items=sum(kinds.values()),

@@ -60,7 +60,7 @@ def assign_folds(
 
 def _columns(label_sets: Sequence[Sequence[int]]) -> NDArray[np.float64]:
     """Give (N, K): labels, frequent label sets, and a 1 for the item itself."""
-    keys = [tuple(sorted(set(each))) for each in label_sets]
+    keys = [tuple(sorted(set(labels))) for labels in label_sets]
     frequent = [key for key, count in Counter(keys).items() if count >= LEAST_SET_SIZE]
     place = {key: NUM_LOCALIZATIONS + at for at, key in enumerate(sorted(frequent))}
     columns = np.zeros((len(keys), NUM_LOCALIZATIONS + len(place) + 1))

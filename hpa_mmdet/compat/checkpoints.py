@@ -84,7 +84,14 @@ def load_from_http_strict(
     path = folder / filename.rpartition("/")[2]
     if is_main_process() and not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(filename, str(path))  # writes beside, then renames
+        try:
+            torch.hub.download_url_to_file(filename, str(path))  # writes beside, then renames
+        except (OSError, ValueError) as error:
+            raise InputError(
+                filename,
+                problem=f"cannot be downloaded ({error})",
+                remedy="download it elsewhere and give the file's path",
+            ) from error
     barrier()
     return load_checkpoint_strict(path, map_location)
 

@@ -1,6 +1,8 @@
 """One call before mmdet is imported."""
 
+import getpass
 import os
+import tempfile
 import warnings
 from functools import cache
 
@@ -21,12 +23,14 @@ def prepare() -> None:
     """Make torch, mmcv and albumentations ready for mmdet; safe to call again.
 
     Checks torch's version, supplies mmcv's operators, makes mmengine load checkpoints
-    strictly, keeps albumentations from looking for a newer version over the network, silences what third parties say at import.
+    strictly, keeps albumentations from looking for a newer version over the network, names a
+    user that the system does not know, silences what third parties say at import.
 
     Raises:
         InputError: torch is missing or too old, or torchvision does not fit it.
     """
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    name_user()
     for message, category in KNOWN_WARNINGS:
         warnings.filterwarnings("ignore", message=message, category=category)
     check_torch()
@@ -34,6 +38,20 @@ def prepare() -> None:
 
     operators.install()
     checkpoints.register_strict_loaders()
+
+
+def name_user() -> None:
+    """Give the user a name and a home where the system knows neither.
+
+    A container may run under a number without an entry in /etc/passwd. torch asks for the
+    user's name when it chooses its cache folder; the caches of torch and timm are in the home.
+    """
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # OSError since Python 3.13
+        os.environ["LOGNAME"] = f"uid{os.getuid()}"
+    if os.path.expanduser("~") == "~":  # noqa: PTH111 (Path.home raises where there is none)
+        os.environ["HOME"] = tempfile.gettempdir()
 
 
 def check_torch() -> None:

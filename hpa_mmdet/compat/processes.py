@@ -49,6 +49,12 @@ def join_processes(launcher: str, dist_config: Mapping[str, Any]) -> None:
     )
 
 
+def leave_processes() -> None:
+    """Take this process out of the group; without it some abort when they end."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def wrapper_config(given: Mapping[str, Any] | None) -> dict[str, Any]:
     """Complete the config of the wrapper that averages gradients over processes.
 

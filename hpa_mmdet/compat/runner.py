@@ -1,7 +1,7 @@
 """mmengine's Runner with checkpoints that are whole, loadable and resumable."""
 
-import copy
 import json
+import logging
 import os
 import random
 import re
@@ -14,15 +14,18 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dist import get_rank, is_distributed, is_main_process
-from mmengine.registry import FUNCTIONS, RUNNERS
-from mmengine.runner import Runner
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS, FUNCTIONS, RUNNERS
+from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.utils import set_random_seed
 from mmengine.utils.dl_utils import collect_env
 from torch import nn
 
 from hpa_mmdet.compat.checkpoints import BrokenFileError
+from hpa_mmdet.compat.configs import config_errors
 from hpa_mmdet.compat.plain import from_plain_hub, to_plain
-from hpa_mmdet.compat.processes import join_processes, wrapper_config
+from hpa_mmdet.compat.processes import bare_model, join_processes, wrapper_config
+from hpa_mmdet.compat.shared_memory import ANSWER_S, advice, bytes_of_batch, fitting_workers
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
 
@@ -41,16 +44,45 @@ class HpaRunner(Runner):
 
     @staticmethod
     def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> Any:
-        """Build a loader whose workers draw anew in each epoch; see `seed_worker`."""
-        if isinstance(dataloader, dict) and "worker_init_fn" not in dataloader:
-            dataloader = copy.copy(dataloader)
-            quiet = dataloader.pop("disable_subprocess_warning", False)
-            dataloader["worker_init_fn"] = {
-                "type": "seed_worker",
-                "rank": get_rank(),
-                "disable_subprocess_warning": quiet,
-            }
+        """Build a loader whose workers draw anew in each epoch and have room for their batches.
+
+        See `seed_worker` and `hpa_mmdet.compat.shared_memory`.
+        """
+        if isinstance(dataloader, dict):
+            with config_errors("a data loader of the config"):
+                return Runner.build_dataloader(_completed(dataloader), *args, **kwargs)
         return Runner.build_dataloader(dataloader, *args, **kwargs)
+
+    def build_train_loop(self, loop: Any) -> BaseLoop:
+        """Build the training loop; a mistake of the config is an `InputError`."""
+        with config_errors("train_cfg of the config"):
+            return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: Any) -> BaseLoop:
+        """Build the validation loop; a mistake of the config is an `InputError`."""
+        with config_errors("val_cfg of the config"):
+            return super().build_val_loop(loop)
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """Build the optimizer; a mistake of the config is an `InputError`."""
+        with config_errors("optim_wrapper of the config"):
+            return super().build_optim_wrapper(optim_wrapper)
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """Build the schedules; a mistake of the config is an `InputError`."""
+        with config_errors("param_scheduler of the config"):
+            return super().build_param_scheduler(scheduler)
+
+    def build_evaluator(self, evaluator: Any) -> Any:
+        """Build the metrics, which gather their results without files.
+
+        mmengine's way is a folder .dist_test in the current one, which machines may not share.
+        """
+        with config_errors("val_evaluator of the config"):
+            built = super().build_evaluator(evaluator)
+        for metric in built.metrics:
+            metric.collect_device = "gpu"  # mmengine's name; gloo gathers in host memory
+        return built
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """Set the environment up; several processes need no GPU."""
@@ -93,16 +125,27 @@ class HpaRunner(Runner):
         self.logger.info(f"Logs: {self._log_dir} (with the environment); seed {self.seed}")
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
-        """Call the hooks of a stage; around them, keep checkpoints plain and epochs seeded."""
-        if fn_name == "after_load_checkpoint" and "message_hub" in kwargs["checkpoint"]:
-            kwargs["checkpoint"]["message_hub"] = from_plain_hub(
-                kwargs["checkpoint"]["message_hub"]
-            )
+        """Call the hooks of a stage; around them, keep checkpoints plain and epochs seeded.
+
+        A training loop's `checkpoint_meta()` goes into the `meta` of every checkpoint.
+
+        Raises:
+            InputError: nothing of a loaded checkpoint fits the model.
+        """
+        if fn_name == "after_load_checkpoint":
+            checkpoint = kwargs["checkpoint"]
+            if "message_hub" in checkpoint:
+                checkpoint["message_hub"] = from_plain_hub(checkpoint["message_hub"])
+            where = self._load_from or self.work_dir
+            self.logger.info(_fitting(bare_model(self), checkpoint, where))
         if fn_name == "before_train_epoch":
             self._seed_epoch()
         super().call_hook(fn_name, **kwargs)
         if fn_name == "before_save_checkpoint":
             checkpoint = kwargs["checkpoint"]
+            about = getattr(self._train_loop, "checkpoint_meta", None)
+            if about is not None:
+                checkpoint["meta"].update(about())
             for key in ("meta", "message_hub", "param_schedulers"):
                 if key in checkpoint:
                     checkpoint[key] = to_plain(checkpoint[key], f"checkpoint {key}")
@@ -142,6 +185,55 @@ class HpaRunner(Runner):
             (self.seed + _EPOCH_SEED_STRIDE * self.epoch) % 2**31,
             diff_rank_seed=self._randomness_cfg.get("diff_rank_seed", False),
         )
+
+
+def _completed(dataloader: dict[str, Any]) -> dict[str, Any]:
+    """Add to a loader's config what mmengine leaves out; its data set is built."""
+    config = {key: value for key, value in dataloader.items()}
+    quiet = config.pop("disable_subprocess_warning", False)
+    init = {"type": "seed_worker", "rank": get_rank(), "disable_subprocess_warning": quiet}
+    config.setdefault("worker_init_fn", init)
+    if isinstance(config.get("dataset"), dict):
+        config["dataset"] = DATASETS.build(config["dataset"])
+        if hasattr(config["dataset"], "full_init"):
+            config["dataset"].full_init()
+    workers = config.get("num_workers", 0)
+    if not workers:
+        return config
+    size = bytes_of_batch(config["dataset"], config.get("batch_size", 1))
+    fitting = fitting_workers(workers, size, config.get("prefetch_factor") or 2)
+    if fitting < workers:
+        print_log(advice(workers, fitting, size), "current", logging.WARNING)
+        config["num_workers"] = fitting
+    if fitting:
+        config.setdefault("timeout", ANSWER_S)
+    else:
+        config.pop("prefetch_factor", None)
+        config["persistent_workers"] = False
+    return config
+
+
+def _fitting(model: nn.Module, checkpoint: dict[str, Any], where: object) -> str:
+    """Count the tensors of a checkpoint that fit the model.
+
+    Raises:
+        InputError: none does, so that training would start from nothing.
+    """
+    state = checkpoint.get("state_dict", checkpoint)
+    wanted = model.state_dict()
+    found = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    count = sum(
+        isinstance(found.get(name), torch.Tensor) and found[name].shape == tensor.shape
+        for name, tensor in wanted.items()
+    )
+    if not count:
+        raise InputError(
+            where,
+            problem=f"none of its {len(found)} entries fits one of the model's {len(wanted)} tensors",
+            remedy="give a checkpoint of this model; backbone weights go into "
+            "model.backbone.weights, not load_from",
+        )
+    return f"{count} of the model's {len(wanted)} tensors are in the checkpoint"
 
 
 @contextmanager

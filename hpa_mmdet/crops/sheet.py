@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from hpa_mmdet.crops.cut import cut_prepared, prepare_cells
 from hpa_mmdet.crops.sources import SourceOptions, open_source
 from hpa_mmdet.crops.store import CropStore
-from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.atomic import atomic_path, save_image
 from hpa_mmdet.io.label_images import read_label_image
 from hpa_mmdet.localizations import LOCALIZATIONS, NUM_LOCALIZATIONS
 from hpa_mmdet.pages.compose import compose_rgb
@@ -50,7 +50,7 @@ def write_sheets(store: CropStore, source: SourceOptions, cells_per_class: int) 
         path = folder / f"{hpa_index:02}_{name.replace(' ', '_').lower()}.jpg"
         title = f"{name}: {len(crops):,} crops of {len(store):,}"
         with atomic_path(path) as temporary:
-            Image.fromarray(_put_together(title, rows)).save(temporary, quality=85)
+            save_image(Image.fromarray(_put_together(title, rows)), temporary, quality=85)
     return folder
 
 

@@ -73,7 +73,7 @@ class HpaCellDataset(BaseDetDataset):
             raise InputError(
                 self.ann_file,
                 f"{len(self.data_list)} images without any cell",
-                "images with cells to train on",
+                "images with cells",
                 "look at the masks it was converted from",
             )
         return kept

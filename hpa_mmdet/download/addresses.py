@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.label_tables import ID_COLUMNS
-from hpa_mmdet.io.naming import check_image_id
+from hpa_mmdet.io.naming import CHANNELS_ENDING, check_image_id, image_id_of_address
 
 ATLAS_TEMPLATE = "https://images.proteinatlas.org/{antibody_number}/{id}_{channel}.jpg"
 GENE_TEMPLATE = "https://www.proteinatlas.org/{gene}.xml"
@@ -28,7 +28,6 @@ GENE_COLUMNS = ("gene", "Gene", "ensembl_ids", "Ensembl", "ensembl_id")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 _COLOURS = "red|green|blue|yellow"
-_ENDING = re.compile(rf"_(?:{_COLOURS})(?:_(?:{_COLOURS}))*(\.\w+)$")
 _PLATE_COLUMNS = ("if_plate_id", "position", "sample")
 
 
@@ -130,7 +129,7 @@ def _addresses(
     if not address and "://" in id_text:
         address = id_text
     if "://" in id_text or not id_text:
-        id_text = _id_of_address(address)
+        id_text = image_id_of_address(address)
     image_id = check_image_id(id_text, where)
     if address:
         return image_id, {channel: channel_address(address, channel, where) for channel in channels}
@@ -142,11 +141,6 @@ def _addresses(
 
 def _first(row: Mapping[str, str], columns: Sequence[str]) -> str:
     return next((row[column] for column in columns if row.get(column)), "")
-
-
-def _id_of_address(address: str) -> str:
-    name = PurePosixPath(urlsplit(address).path).name.replace("{channel}", "green")
-    return re.sub(r"_cr[0-9a-f]+$", "", _ENDING.sub("", name).rstrip("_"))
 
 
 def channel_address(address: str, channel: str, where: object = "address") -> str:
@@ -169,7 +163,7 @@ def channel_address(address: str, channel: str, where: object = "address") -> st
     """
     if "{channel}" in address:
         found = address.replace("{channel}", channel)
-    elif ending := _ENDING.search(address):
+    elif ending := CHANNELS_ENDING.search(address):
         found = f"{address[: ending.start()]}_{channel}{ending[1]}"
     elif not PurePosixPath(urlsplit(address).path).suffix:
         found = f"{address.rstrip('_')}_{channel}.jpg"

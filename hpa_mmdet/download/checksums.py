@@ -1,20 +1,12 @@
 """Lists of SHA-256 sums, in the form of the command sha256sum."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
 
 _LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64}) [ *](?P<name>.+)")
-
-
-def file_sha256(path: Path) -> str:
-    """Hash a file, in lower-case hexadecimal."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def read_checksums(path: Path) -> dict[str, str]:
@@ -43,8 +35,6 @@ def read_checksums(path: Path) -> dict[str, str]:
     return sums
 
 
-def write_checksums(path: Path, sums: Mapping[str, str]) -> None:
-    """Write a list by rising file name."""
-    with atomic_path(path) as temporary:
-        lines = (f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
-        temporary.write_text("".join(lines), encoding="utf-8")
+def checksum_lines(sums: Mapping[str, str]) -> str:
+    """Give a list by rising file name as text."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))

@@ -5,11 +5,16 @@ In the folder of the images afterwards:
 - `<id>_<channel>.png` (grey), or the served file under `<id>_<channel>.<ending>`;
 - `SHA256SUMS`: of these files, for `sha256sum -c`;
 - `SOURCES.sha256`: of the served bytes, a list that another run can be checked against;
-- `download.jsonl`: one line a file, written as it arrives: address, size, checksums.
+- `download.jsonl`: one line a file: address, size, checksums;
+- `download_report.json`: what failed, and why.
+
+What has come is remembered by the records of `io.outputs`, so that a killed run goes on.
 """
 
 import json
+import shutil
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,14 +25,24 @@ import requests
 from PIL import Image
 
 from hpa_mmdet.download.addresses import GENE_TEMPLATE, Wanted, fill, find_in_gene_page
-from hpa_mmdet.download.checksums import file_sha256, write_checksums
+from hpa_mmdet.download.checksums import checksum_lines
 from hpa_mmdet.download.limits import Budget, Limits, RateLimit
 from hpa_mmdet.download.transfer import NoAnswerError, NotThereError, fetch, open_session
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.atomic import save_image, unwritable
 from hpa_mmdet.io.channels import ImageFiles, read_channels
+from hpa_mmdet.io.output_records import RECORDS, file_sha256, read_records
+from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.jobs import Report, run_items
+from hpa_mmdet.jobs.fingerprint import fingerprint
 
-LOG_NAME = "download.jsonl"
+SUMS_NAME, SOURCES_NAME, LOG_NAME = "SHA256SUMS", "SOURCES.sha256", "download.jsonl"
+REPORT_NAME = "download_report.json"
+_NOTES = {
+    "kept": "were there already",
+    "users": "are not as download_hpa wrote them and are kept",
+    "absent": "of optional channels are not on the server",
+}
 _SILENT_FILES = 8  # so many files in a row without an answer: the rest is not tried
 _MAX_GENE_PAGE_BYTES = 64 << 20
 
@@ -67,30 +82,34 @@ class Downloader:
 
     Args:
         options: how.
+        outputs: of the run.
     """
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    def __init__(self, options: Options, outputs: OutputFiles) -> None:
+        self.options, self.outputs = options, outputs
         self.budget = Budget(options.max_total_bytes)
         self._rate = RateLimit(options.per_second)
         self._local = threading.local()
         self._pages: dict[str, str] = {}
         self._page_lock = threading.Lock()
-        self._log_lock = threading.Lock()
         self._silent = 0
 
-    def get(self, wanted: Wanted) -> dict[str, Any] | None:
+    def get(self, wanted: Wanted) -> str:
         """Fetch one file.
 
         Returns:
-            What to log of it, None where an optional channel is not there.
+            `fetched`; `kept`, where it was there already; `users`, where a file is in its
+            place that this tool did not write; `absent`, where an optional channel is not
+            on the server.
 
         Raises:
             InputError: it could not be had.
+            OutputError: it cannot be written.
         """
         target = self.target(wanted)
-        if target.is_file() and not self.options.overwrite:
-            return {"file": target.name, "url": wanted.url, "kept": True}
+        outputs = self.outputs.of_fingerprint(fingerprint(wanted.url))
+        if target.exists() and (earlier := self._earlier(outputs, target, wanted)) is not None:
+            return earlier
         if self._silent >= _SILENT_FILES:
             raise InputError(
                 wanted.url,
@@ -99,22 +118,21 @@ class Downloader:
                 "check the network and run again",
             )
         try:
-            entry = self._get_anywhere(wanted, target)
+            self._get_anywhere(wanted, target, outputs)
         except NoAnswerError:
             self._silent += 1
             raise
         except NotThereError:
             self._silent = 0
             if wanted.channel in self.options.optional:
-                return None
+                return "absent"
             raise
         except requests.RequestException as error:
             raise InputError(wanted.url, error, "a file", "check the address") from error
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise InputError(target, reason, "a file that can be written", "make room") from error
+            raise unwritable(target, error) from error
         self._silent = 0
-        return entry
+        return "fetched"
 
     def target(self, wanted: Wanted) -> Path:
         """Where a file will be."""
@@ -125,9 +143,25 @@ class Downloader:
         )
         return self.options.out / name
 
-    def _get_anywhere(self, wanted: Wanted, target: Path) -> dict[str, Any]:
+    def _earlier(self, outputs: OutputFiles, target: Path, wanted: Wanted) -> str | None:
+        """Say what a file is that is there already; None for one to be fetched anew."""
+        record = outputs.record_of(target)
+        if record is None:
+            return "users"
+        if self.options.overwrite:
+            return None
+        want = self.options.checksums.get(wanted.served_name)
+        if record.fingerprint != outputs.fingerprint:
+            problem = f"was fetched from another address ({record.note.get('url')})"
+        elif want is not None and record.note.get("source_sha256") != want:
+            problem = "is not what the list of --checksums names"
+        else:
+            return "kept"
+        raise InputError(target, problem=problem, remedy="give --overwrite to fetch it anew")
+
+    def _get_anywhere(self, wanted: Wanted, target: Path, outputs: OutputFiles) -> None:
         try:
-            return self._get_at(wanted.url, wanted, target)
+            return self._get_at(wanted.url, wanted, target, outputs)
         except NotThereError:
             if not (wanted.gene and self.options.gene_template):
                 raise
@@ -135,10 +169,10 @@ class Downloader:
             url = find_in_gene_page(page, wanted.image_id, wanted.channel)
             if url is None or url == wanted.url:
                 raise
-            return self._get_at(url, wanted, target)
+            return self._get_at(url, wanted, target, outputs)
 
-    def _get_at(self, url: str, wanted: Wanted, target: Path) -> dict[str, Any]:
-        part = target.with_name(f".{wanted.image_id}_{wanted.channel}.part{wanted.suffix}")
+    def _get_at(self, url: str, wanted: Wanted, target: Path, outputs: OutputFiles) -> None:
+        part = self.options.out / RECORDS / f"{target.stem}.part{wanted.suffix}"
         want = self.options.checksums.get(wanted.served_name)
 
         def check(path: Path, digest: str) -> None:
@@ -148,24 +182,16 @@ class Downloader:
                 )
             _read_plane(path)
 
+        part.parent.mkdir(exist_ok=True)
         got = fetch(self._session(), url, part, check, self.options.limits, self.budget)
-        entry: dict[str, Any] = {"file": target.name, "url": url, "bytes": got.size}
-        entry |= {"source": wanted.served_name, "source_sha256": got.sha256}
-        if self.options.as_served:
-            entry["sha256"] = got.sha256
-            part.replace(target)
-        else:
-            grey = part.with_name(f".{target.stem}.grey.png")  # a later run writes over it
-            Image.fromarray(_read_plane(part)).save(grey, compress_level=1)
-            entry["sha256"] = file_sha256(grey)
-            grey.replace(target)
-            part.unlink()
-        self._log(entry)
-        return entry
-
-    def _log(self, entry: Mapping[str, Any]) -> None:
-        with self._log_lock, (self.options.out / LOG_NAME).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
+        note = {"url": url, "bytes": got.size}
+        note |= {"source": wanted.served_name, "source_sha256": got.sha256}
+        with outputs.writing(target, note) as temporary:
+            if self.options.as_served:
+                shutil.copyfile(part, temporary)
+            else:
+                save_image(Image.fromarray(_read_plane(part)), temporary, compress_level=1)
+        part.unlink()
 
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
@@ -199,73 +225,76 @@ def _read_plane(path: Path) -> Any:
     return read_channels(ImageFiles(path.name, {"green": path}), ("green",))[..., 0]
 
 
-def download(wanted: Sequence[Wanted], options: Options, report: Report) -> int:
-    """Fetch files, keep going past what fails, and write the lists beside them.
+def download(
+    wanted: Sequence[Wanted], options: Options, report: Report, inputs: Sequence[Path | None] = ()
+) -> int:
+    """Fetch files, keep going past what fails, and write the lists and the report.
 
     Args:
         wanted: the files.
         options: how.
         report: failures and counts are added here.
+        inputs: files that the run reads, so none of its outputs may be.
 
     Returns:
         How many bytes were fetched.
 
     Raises:
-        InputError: the folder or its lists cannot be written.
+        InputError: the folder cannot be written, or a file of the user's is in the place of
+            a list.
     """
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(options.out, reason, "a folder", "choose another --out") from error
-    downloader = Downloader(options)
-    kept = absent = 0
+    outputs = OutputFiles(
+        "download_hpa", inputs=inputs, overwrite=options.overwrite, root=options.out
+    )
+    outputs.claim_folder(options.out)
+    lists = outputs.of_fingerprint("lists")  # made anew by each run, of all files in the folder
+    for name in (SUMS_NAME, SOURCES_NAME, LOG_NAME, REPORT_NAME):
+        lists.claim(options.out / name)
+    options.out.mkdir(parents=True, exist_ok=True)
+    downloader = Downloader(options, outputs)
+    counts: Counter[str] = Counter()
     with ThreadPoolExecutor(options.workers) as pool:
-        futures = [pool.submit(downloader.get, each) for each in wanted]
-        ids = {id(future): each for future, each in zip(futures, wanted, strict=True)}
+        futures = [pool.submit(downloader.get, file) for file in wanted]
+        ids = {id(future): file for future, file in zip(futures, wanted, strict=True)}
 
-        def name(future: Future[Any]) -> str:
+        def name_of(future: Future[Any]) -> str:
             return f"{ids[id(future)].image_id}_{ids[id(future)].channel}"
 
         try:
-            for _, entry in run_items(
-                Future.result, futures, report, item_id=name, description="download"
-            ):
-                absent += entry is None
-                kept += bool(entry and entry.get("kept"))
+            results = run_items(
+                Future.result, futures, report, item_id=name_of, description="download"
+            )
+            counts.update(outcome for _, outcome in results)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-    if kept:
-        report.notes.append(f"{kept} files were there already")
-    if absent:
-        report.notes.append(f"{absent} files of optional channels are not on the server")
-    _write_lists(options.out, [downloader.target(each) for each in wanted])
-    return downloader.budget.used
+    for outcome, text in _NOTES.items():
+        if counts[outcome]:
+            report.notes.append(f"{counts[outcome]} files {text}")
+    fetched = downloader.budget.used
+    report.notes.append(f"{fetched / 1e6:.1f} MB fetched into {options.out}")
+    _write_lists(lists, [downloader.target(file) for file in wanted])
+    report.write(options.out / REPORT_NAME, lists)
+    return fetched
 
 
-def _read_log(path: Path) -> dict[str, Any]:
-    known: dict[str, Any] = {}
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                entry = json.loads(line)
-                known[entry["file"]] = entry
-            except (ValueError, KeyError, TypeError):
-                continue  # a line cut off by a killed run; its file is hashed below
-    return known
-
-
-def _write_lists(out: Path, targets: Sequence[Path]) -> None:
-    known = _read_log(out / LOG_NAME)
+def _write_lists(outputs: OutputFiles, targets: Sequence[Path]) -> None:
+    """List all files of the folder that a run of this tool wrote, and those asked for."""
+    assert outputs.root is not None
     stored: dict[str, str] = {}
     served: dict[str, str] = {}
-    names = {*known, *(target.name for target in targets)}
-    for name in sorted(names):
-        if not (out / name).is_file():
-            continue
-        entry = known.get(name)
-        stored[name] = entry["sha256"] if entry else file_sha256(out / name)
-        if entry:
-            served[entry["source"]] = entry["source_sha256"]
-    write_checksums(out / "SHA256SUMS", stored)
-    write_checksums(out / "SOURCES.sha256", served)
+    log: list[str] = []
+    for name in sorted({*read_records(outputs.root), *(target.name for target in targets)}):
+        record = outputs.record_of(outputs.root / name)
+        if record is not None and "source" in record.note:
+            stored[name] = record.sha256
+            served[record.note["source"]] = record.note["source_sha256"]
+            log.append(json.dumps({"file": name, **record.note, "sha256": record.sha256}) + "\n")
+        elif record is None and (outputs.root / name).is_file():
+            stored[name] = file_sha256(outputs.root / name)
+    for name, text in (
+        (SUMS_NAME, checksum_lines(stored)),
+        (SOURCES_NAME, checksum_lines(served)),
+        (LOG_NAME, "".join(log)),
+    ):
+        with outputs.writing(outputs.root / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")

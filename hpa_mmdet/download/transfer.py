@@ -5,7 +5,6 @@ breaks in the middle goes on where it stopped, if the server can do that and the
 still the same one.
 """
 
-import hashlib
 import json
 import random
 import time
@@ -21,6 +20,7 @@ from urllib3.util import Retry
 from hpa_mmdet import __version__
 from hpa_mmdet.download.limits import Budget, Limits, RateLimit
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.output_records import file_sha256
 
 _CHUNK = 1 << 16
 _BUSY = (429, 500, 502, 503, 504)
@@ -110,7 +110,7 @@ def fetch(
         except (HTTPError, _BrokenError) as error:
             problem = error
             continue
-        digest = _sha256(part)
+        digest = file_sha256(part)
         try:
             check(part, digest)
         except InputError as error:
@@ -225,8 +225,3 @@ def _remember(part: Path, url: str, response: requests.Response) -> None:
     etag = response.headers.get("ETag", "")
     tag = response.headers.get("Last-Modified", "") if etag.startswith("W/") or not etag else etag
     _tag_path(part).write_text(json.dumps({"url": url, "tag": tag}), encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

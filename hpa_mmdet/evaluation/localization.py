@@ -1,6 +1,6 @@
 """How well cells and images are named, during training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,11 @@ class CellLocalizationMetric(TruthMetric):
         super().__init__(**kwargs)
         self.iou_threshold = iou_threshold
 
+    def wants_masks(self, sample: Mapping[str, Any]) -> bool:
+        """Need masks only where `cell_ids` do not say which cell is which."""
+        parts = (sample["pred_instances"], sample.get("given_instances", {}))
+        return not any("cell_ids" in part for part in parts)
+
     def compute_metrics(self, results: Sequence[ImagePrediction]) -> dict[str, float]:
         """Score the images that were shown."""
         collect = CellCollector()
@@ -66,7 +71,7 @@ class ImageLocalizationMetric(TruthMetric):
     labels, which are exact. `head_map` is the image head's own, where the model has one.
 
     Args:
-        pooling: of the cells of an image; see `hpa_mmdet.scoring.images.pool_cells`.
+        pooling: of the cells of an image; see `hpa_mmdet.scoring.images.pool_class_scores`.
         kwargs: of `TruthMetric`.
     """
 

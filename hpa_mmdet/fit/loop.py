@@ -9,6 +9,7 @@ Source:
 
 import math
 import time
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,28 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         super().__init__(runner, dataloader, max_epochs=max_epochs, **kwargs)
         self.fit_options = dict(fit)
         first = self.fit_options.pop("dataloader")
-        self.fit_dataloaders = [first, *self.fit_options.pop("more_dataloaders", ())]
-        self.exponents_dataloader = self.fit_options.pop("exponents_dataloader", None)
+        more = self.fit_options.pop("more_dataloaders", ())
+        exponents = self.fit_options.pop("exponents_dataloader", None)
+        # built now, so that a mistake in one of them does not cost the detector's epochs
+        self.fit_dataloaders = [self._build(config) for config in (first, *more)]
+        self.exponents_dataloader = self._build(exponents) if exponents else None
+        signature(fit_heads).bind(None, None, **self.fit_options)
+        self.is_fitted = False
+
+    def checkpoint_meta(self) -> dict[str, Any]:
+        """Say what checkpoints hold: `fitted`, whether cells are named by heads that learnt.
+
+        `white_level` is the intensity of full brightness that the images were read with.
+        """
+        branch = getattr(bare_model(self.runner), "localization", None)
+        trained = branch is None or branch.train_with_detector
+        about: dict[str, Any] = {"fitted": bool(self.is_fitted or trained)}
+        if self.runner.cfg.get("white_level"):
+            about["white_level"] = int(self.runner.cfg.white_level)
+        return about
+
+    def _build(self, config: dict[str, Any]) -> Any:
+        return self.runner.build_dataloader(config, seed=self.runner.seed)
 
     def run(self) -> nn.Module:
         """Train both stages."""
@@ -130,6 +151,7 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             if known is not None:
                 self._choose_exponents(known)
         share_weights(runner)
+        self.is_fitted = True
         meta = {}
         if known is not None:  # cells that the heads have not seen, where there are any
             meta["thresholds"] = choose_thresholds(bare_model(runner), known).tolist()
@@ -145,9 +167,8 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             with atomic_path(folder / "last_checkpoint") as temporary:
                 temporary.write_text(str(folder / FITTED_CHECKPOINT), encoding="utf-8")
 
-    def _cache(self, dataloader: dict[str, Any]) -> FeatureCache | None:
+    def _cache(self, loader: Any) -> FeatureCache | None:
         runner, start = self.runner, time.monotonic()
-        loader = runner.build_dataloader(dataloader, seed=runner.seed)
         part = cache_features(bare_model(runner), loader)
         cache = gather_cache(part, len(loader.dataset), Path(runner.work_dir) / ".features")
         if cache is not None:
@@ -172,7 +193,7 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         image, cells, score = choose_exponents(bare_model(self.runner), cache)
         how = f"chosen on {len(cache.images)} validation images (mean AP {score:.4f})"
         if math.isnan(score):
-            how = "the defaults, since nobody looked at the validation images' cells"
+            how = "the defaults, since the validation set has no per-cell labels"
         self.runner.logger.info(
             f"exponents: {image:g} of the image head, {cells:g} of the image's cells; {how}"
         )

@@ -55,6 +55,7 @@ class FitThenTuneLoop(DetectThenFitLoop):
         if self._epoch == 0 and self.fits_first:
             self.fit_heads_once()
             share_weights(self.runner)
+        self.is_fitted = True  # every epoch trains the heads
         self.run_epochs()
         self.runner.logger.info(f"kept: {take_best_weights(self.runner)}")
         self.finish(refit=self.refit)

@@ -1,4 +1,4 @@
-"""What would stop a training run later, said before its first step."""
+"""Checks before the first step of what would stop a training run later."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,13 +14,14 @@ _NAMED = 3  # so many examples are named
 
 @HOOKS.register_module()
 class StartUpChecks(Hook):
-    """Look for missing channel files and labels before training starts.
+    """Look for missing channel files, labels and cells before training starts.
 
-    That the classes are the JSON's, and that there are images with cells, `HpaCellDataset`
-    checks when it is built.
+    That the classes are the JSON's, and that there are training images with cells,
+    `HpaCellDataset` checks when it is built.
 
     Raises:
-        InputError: a channel's file is missing, or no image has a label.
+        InputError: a channel's file is missing, no image has a label, or the validation set
+            has no cells.
     """
 
     priority = "VERY_HIGH"
@@ -30,6 +31,7 @@ class StartUpChecks(Hook):
         check_dataset(runner.train_dataloader.dataset)
         if runner.val_loop is not None:
             check_dataset(runner.val_dataloader.dataset)
+            check_has_cells(runner.val_dataloader.dataset)
 
 
 def check_dataset(dataset: Any) -> None:
@@ -59,7 +61,7 @@ def check_dataset(dataset: Any) -> None:
         raise InputError(
             where,
             f"{missing} channel files missing ({', '.join(named)}{more})",
-            f"{', '.join(channels)} of each of {len(dataset)} images",
+            f"{', '.join(channels)} of all {len(dataset)} images",
             "correct --data-root, or convert again from the folder that has them",
         )
     if not labelled:
@@ -68,6 +70,22 @@ def check_dataset(dataset: Any) -> None:
             f"{len(dataset)} images without labels",
             "image labels to learn from",
             "convert with --labels",
+        )
+
+
+def check_has_cells(dataset: Any) -> None:
+    """Require that at least one image of a validation set has cells, to be scored on.
+
+    Raises:
+        InputError: none has.
+    """
+    while not hasattr(dataset, "get_data_info"):
+        dataset = dataset.dataset
+    if not any(dataset.get_data_info(index)["instances"] for index in range(len(dataset))):
+        raise InputError(
+            getattr(dataset, "ann_file", "data set"),
+            problem=f"none of its {len(dataset)} images has cells to score a model on",
+            remedy="look at the masks it was converted from, or split the data again",
         )
 
 

@@ -18,6 +18,7 @@ from hpa_mmdet.inference.plan import InferencePlan, PlannedImage, RunOptions, pl
 from hpa_mmdet.inference.predictor import Predictor
 from hpa_mmdet.inference.store import CHUNK_IMAGES, MANIFEST, PredictionStore
 from hpa_mmdet.inference.stream import ImageStream
+from hpa_mmdet.io.depth import measure_depth
 from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.jobs import Failure, Report
 from hpa_mmdet.jobs.engines import ENGINES
@@ -47,6 +48,7 @@ def run_inference(predictor: Predictor, images: Path, options: RunOptions) -> Re
     check_options(options, predictor)
     plan = plan_run(images, predictor.channels, options)
     store = PredictionStore(options.out / "predictions", len(plan.images))
+    depth_note = choose_white_level(predictor, plan)
     manifest = manifest_of(predictor, plan, options)
     rules = rules_of(predictor, options)
     inputs = [images, options.masks, options.sample_submission]
@@ -71,7 +73,7 @@ def run_inference(predictor: Predictor, images: Path, options: RunOptions) -> Re
     if options.overwrite:
         files.remove_owned()
     store.begin(files, manifest, resume=resume)
-    report = Report("infer", notes=[*plan.notes, rules.describe()])
+    report = Report("infer", notes=[*plan.notes, depth_note, rules.describe()])
     shard = list(options.shard.take(store.chunks))
     missing = set(store.missing())
     todo = [chunk for chunk in shard if chunk in missing]
@@ -99,6 +101,36 @@ def run_inference(predictor: Predictor, images: Path, options: RunOptions) -> Re
     report.notes += _notes_on_size(predictor, store, shard, rules)
     _write_report(report, report_path, files)
     return report
+
+
+def choose_white_level(predictor: Predictor, plan: InferencePlan) -> str:
+    """Choose how 16-bit files are read: as the option says, else as the folder shows.
+
+    Returns:
+        A line for the report.
+
+    Raises:
+        InputError: the model learned from 16-bit files of another range, so that either
+            would be a guess.
+    """
+    given = predictor.arguments["white_level"]
+    learned = predictor.loaded.settings.white_level
+    readable = [image.files for image in plan.images if image.problem is None]
+    depth = measure_depth(readable, predictor.channels)
+    if not depth.images_16_bit:
+        return depth.describe()
+    if given is not None:
+        return f"16-bit files are read with white level {given}, as --white-level says"
+    if learned and learned > 255 and learned != depth.white_level:
+        raise InputError(
+            "--white-level",
+            problem=f"16-bit files have values up to {depth.largest}, and the model learned from "
+            f"files whose white level is {learned}",
+            remedy=f"give --white-level {learned} if these images are just dark, or "
+            f"--white-level {depth.white_level} if that is full brightness in them",
+        )
+    predictor.read_with_white_level(depth.white_level)
+    return depth.describe()
 
 
 def rules_of(predictor: Predictor, options: RunOptions) -> CallRules:

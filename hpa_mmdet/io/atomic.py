@@ -1,12 +1,16 @@
 """Writing without half-written files."""
 
 import errno
+import io
 import re
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from PIL import Image
 
 from hpa_mmdet.errors import InputError
 
@@ -59,6 +63,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def save_image(image: Image.Image, path: Path, **options: Any) -> None:
+    """Write a Pillow image in the format that the name says.
+
+    Pillow itself takes no notice where a full disk cuts off the end of a file, so the image
+    is encoded in memory first.
+
+    Args:
+        image: what to write.
+        path: where to.
+        options: of Pillow's writer for the format, such as `quality`.
+    """
+    buffer = io.BytesIO()
+    image.save(buffer, Image.registered_extensions()[path.suffix.lower()], **options)
+    path.write_bytes(buffer.getvalue())
 
 
 def remove_temporary_files(folder: Path, older_than_s: float = 0.0) -> int:

@@ -11,29 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.header import MAX_PIXELS, Header, check_pixels
 from hpa_mmdet.io.naming import Template, parse_channels, split_plane, with_plane
 from hpa_mmdet.io.pictures import (
-    MAX_PIXELS,
-    Header,
+    Picture,
     check_complete,
-    check_pixels,
+    check_intensities,
     read_header,
-    read_picture,
+    read_with_header,
 )
 
 CHANNELS: tuple[str, ...] = ("red", "green", "blue", "yellow")
 DEFAULT_PATTERN = "{id}_{channel}.png"
+_MOST_CHANNELS = 16
 _CHANNEL_AXES = "CSQI"  # channels, bands, and what TIFF writers call them without saying more
 
 
 class ImageFiles(NamedTuple):
     """One image: its id and the file of each channel that was found.
 
-    A path `<file>#k` is plane k, from 0, of a file that holds several channels.
+    A path `<file>#k` is plane k, from 0, of a file that holds several channels; `planes` is
+    how many planes of such a file were named (those to skip too), or 0 where nobody counted.
     """
 
     image_id: str
     paths: Mapping[str, Path]
+    planes: int = 0
 
 
 class FoundImages(NamedTuple):
@@ -81,7 +84,7 @@ def scan_images(
     planes = {name: at for at, name in enumerate(channels) if name != "_"}
     paths: dict[str, dict[str, Path]] = {}
     problems: dict[str, InputError] = {}
-    for found in sorted(template.find(folder), key=lambda each: str(each.path)):
+    for found in sorted(template.find(folder), key=lambda file: str(file.path)):
         of_image = paths.setdefault(found.image_id, {})
         if found.channel in of_image or (not template.has_channel and of_image):
             problems[found.image_id] = InputError(
@@ -92,6 +95,8 @@ def scan_images(
             )
         elif template.has_channel:
             of_image[found.channel] = found.path
+        elif len(channels) == 1:  # so a grey picture saved in colour is one plane
+            of_image |= dict.fromkeys(planes, found.path)
         else:
             of_image |= {
                 name: found.path.with_name(with_plane(found.path.name, plane))
@@ -104,7 +109,9 @@ def scan_images(
             f"files named {pattern} with channel in {', '.join(channels)}",
             "check the folder or give --pattern",
         )
-    return FoundImages([ImageFiles(each, paths[each]) for each in sorted(paths)], problems)
+    named = 0 if template.has_channel or len(channels) == 1 else len(channels)
+    images = [ImageFiles(image_id, paths[image_id], named) for image_id in sorted(paths)]
+    return FoundImages(images, problems)
 
 
 def read_channels(
@@ -121,20 +128,16 @@ def read_channels(
         InputError: a channel has no file, cannot be decoded, is not 8 or 16 bit, or differs
             in size or depth.
     """
-    pictures: dict[Path, NDArray[np.generic]] = {}
+    pictures: dict[Path, Picture] = {}
     planes: list[NDArray[np.integer]] = []
     for channel in channels:
         path, at = split_plane(_path_of(image, channel, channels))
         if path not in pictures:
-            pictures[path] = read_picture(path, max_pixels=max_pixels)
-        plane = _one_plane(path, pictures[path], read_header(path), at)
-        if planes and (plane.shape != planes[0].shape or plane.dtype != planes[0].dtype):
-            first = planes[0]
-            raise InputError(
-                path,
-                f"{plane.shape[1]}x{plane.shape[0]} {plane.dtype}",
-                f"{first.shape[1]}x{first.shape[0]} {first.dtype} as its {channels[0]} channel",
-                "export all channels of an image at one size and depth",
+            pictures[path] = read_with_header(path, max_pixels=max_pixels)
+        plane = _one_plane(path, pictures[path], at, image.planes)
+        if planes:
+            _check_alike(
+                path, (*plane.shape, plane.dtype), (*planes[0].shape, planes[0].dtype), channels[0]
             )
         planes.append(plane)
     # a single one need not be copied
@@ -154,24 +157,35 @@ def check_channels(
             plane, or differs in size.
     """
     headers: dict[Path, Header] = {}
-    size_wh = (0, 0)
+    first: Header | None = None
     for channel in channels:
         path, at = split_plane(_path_of(image, channel, channels))
         if path not in headers:
             headers[path] = read_header(path)
             check_pixels(path, headers[path], max_pixels)
             check_complete(path, headers[path])
-        _check_plane(path, headers[path].shape, headers[path].axes, at)
-        size = headers[path].size_wh
-        if channel != channels[0] and size != size_wh:
-            raise InputError(
-                path,
-                f"{size[0]}x{size[1]}",
-                f"{size_wh[0]}x{size_wh[1]} as its {channels[0]} channel",
-                "export all channels of an image at one size and depth",
+        header = headers[path]
+        _check_plane(path, header, at, image.planes)
+        if first is not None:
+            ours, others = (
+                (of.size_wh[1], of.size_wh[0], f"uint{of.bits}") for of in (header, first)
             )
-        size_wh = size
-    return size_wh
+            _check_alike(path, ours, others, channels[0])
+        first = first or header
+    return (0, 0) if first is None else first.size_wh
+
+
+def _check_alike(
+    path: Path, found: tuple[object, ...], first: tuple[object, ...], first_channel: str
+) -> None:
+    """Compare (height, width, type) of a channel with those of the first."""
+    if found != first:
+        raise InputError(
+            path,
+            f"{found[1]}x{found[0]} {found[2]}",
+            f"{first[1]}x{first[0]} {first[2]} as its {first_channel} channel",
+            "export all channels of an image at one size and depth",
+        )
 
 
 def _path_of(image: ImageFiles, channel: str, channels: Sequence[str]) -> Path:
@@ -186,7 +200,9 @@ def _path_of(image: ImageFiles, channel: str, channels: Sequence[str]) -> Path:
     return path
 
 
-def _check_plane(path: Path, shape: Sequence[int], axes: str, plane: int | None) -> None:
+def _check_plane(path: Path, header: Header, plane: int | None, named: int) -> None:
+    check_intensities(path, header)
+    axes, shape = header.axes, header.shape
     extra = axes.replace("Y", "").replace("X", "")
     count = shape[axes.index(extra)] if len(extra) == 1 else 1
     if len(extra) > 1 or (extra and extra not in _CHANNEL_AXES):
@@ -196,6 +212,13 @@ def _check_plane(path: Path, shape: Sequence[int], axes: str, plane: int | None)
             "channels, rows and columns",
             "project stacks and split time series before",
         )
+    if extra in ("Q", "I") and count > _MOST_CHANNELS >= shape[-1]:
+        raise InputError(
+            path,
+            problem=f"{count} planes of {shape[-1]}x{shape[-2]} pixels look like an image saved "
+            "with its channels last",
+            remedy="save it with channels first, or say so in its metadata (axes YXC)",
+        )
     if plane is not None and plane >= count:
         raise InputError(
             path,
@@ -203,7 +226,15 @@ def _check_plane(path: Path, shape: Sequence[int], axes: str, plane: int | None)
             f"at least {plane + 1}",
             "list the channels in the order of the file's planes with --channels",
         )
-    if plane is None and extra in ("C", "Q", "I"):
+    has_alpha = header.kind == "png" and count in (2, 4)
+    if plane is not None and named and count not in (named, named + has_alpha):
+        raise InputError(
+            path,
+            f"{count} planes",
+            f"the {named} that --channels names",
+            "name each plane of the file in order, with _ for one to leave out",
+        )
+    if plane is None and extra in ("C", "Q", "I") and count > 1:
         raise InputError(
             path,
             f"{count} planes",
@@ -212,21 +243,19 @@ def _check_plane(path: Path, shape: Sequence[int], axes: str, plane: int | None)
         )
 
 
-def _one_plane(
-    path: Path, picture: NDArray[np.generic], header: Header, plane: int | None
-) -> NDArray[np.integer]:
-    axes = header.axes if picture.ndim == len(header.axes) else "YXS"  # a palette was resolved
-    _check_plane(path, picture.shape, axes, plane)
-    if picture.ndim == 3:
-        bands = np.moveaxis(
-            picture, next(at for at, axis in enumerate(axes) if axis not in "YX"), 2
-        )
-        if plane is not None:
-            picture = np.ascontiguousarray(bands[..., plane])
+def _one_plane(path: Path, picture: Picture, plane: int | None, named: int) -> NDArray[np.integer]:
+    header, pixels = picture
+    if pixels.ndim == 3 and len(header.axes) == 2:  # a palette was resolved
+        header = header._replace(shape=pixels.shape, axes="YXS", bits=8)
+    _check_plane(path, header, plane, named)
+    if pixels.ndim == 3:
+        place = next(at for at, axis in enumerate(header.axes) if axis not in "YX")
+        bands = np.moveaxis(pixels, place, 2)
+        if plane is not None or header.axes[place] != "S":
+            pixels = np.ascontiguousarray(bands[..., plane or 0])
         else:  # a grey picture saved as RGB, or a channel drawn in its colour
-            picture = bands[..., : 1 if bands.shape[2] <= 2 else 3].max(axis=2)
-    if picture.dtype not in (np.uint8, np.uint16):
-        raise InputError(
-            path, f"{picture.dtype} pixels", "8 or 16 bit", "export intensities as 8 or 16 bit"
-        )
-    return np.asarray(picture, picture.dtype)
+            pixels = bands[..., : 1 if bands.shape[2] <= 2 else 3].max(axis=2)
+    pixels = pixels.view(np.uint8) if pixels.dtype == np.bool_ else pixels
+    if header.black:  # 0 is white
+        pixels = (header.black - pixels).astype(pixels.dtype)
+    return np.asarray(pixels, pixels.dtype)

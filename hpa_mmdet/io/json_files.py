@@ -151,19 +151,34 @@ def resolve_below(root: Path, name: object, where: object) -> Path:
     return root / name
 
 
-def without_nan(value: Any) -> Any:
-    """Make numpy values plain and numbers that JSON cannot hold None, for writing.
+def dump_json(value: Any) -> str:
+    """Write a value for people to read: numpy values plain, NaN and infinite numbers null.
 
     Examples:
-        >>> without_nan({"a": (1, float("nan"))})
+        >>> print(dump_json({"a": (1, float("nan"))}))
+        {
+         "a": [
+          1,
+          null
+         ]
+        }
+    """
+    return json.dumps(plain_values(value), indent=1, allow_nan=False)
+
+
+def plain_values(value: Any) -> Any:
+    """Make numpy values plain, and numbers that JSON cannot hold None.
+
+    Examples:
+        >>> plain_values({"a": (1, float("nan"))})
         {'a': [1, None]}
     """
     if isinstance(value, Mapping):
-        return {key: without_nan(inner) for key, inner in value.items()}
+        return {key: plain_values(inner) for key, inner in value.items()}
     if hasattr(value, "tolist"):
-        return without_nan(value.tolist())
+        return plain_values(value.tolist())
     if isinstance(value, list | tuple):
-        return [without_nan(inner) for inner in value]
+        return [plain_values(inner) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

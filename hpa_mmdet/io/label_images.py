@@ -9,15 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.atomic import atomic_path, save_image
+from hpa_mmdet.io.header import MAX_PIXELS, PNG_PALETTE
 from hpa_mmdet.io.naming import Template
-from hpa_mmdet.io.pictures import (
-    MAX_PIXELS,
-    PNG_PALETTE,
-    read_header,
-    read_palette,
-    read_picture,
-)
+from hpa_mmdet.io.pictures import read_header, read_palette, read_picture
 
 _ENDINGS = (".ome.tif", ".ome.tiff", ".png", ".tif", ".tiff", ".npy", ".npz")
 
@@ -186,4 +181,4 @@ def write_label_image(path: Path, label_image: NDArray[np.integer]) -> None:
         if highest > np.iinfo(np.uint16).max:
             raise InputError(path, f"cell id {highest}", "at most 65535 in a PNG", "write .tif")
         dtype = np.uint8 if highest <= np.iinfo(np.uint8).max else np.uint16
-        Image.fromarray(label_image.astype(dtype)).save(temporary, compress_level=1)
+        save_image(Image.fromarray(label_image.astype(dtype)), temporary, compress_level=1)

@@ -117,10 +117,18 @@ def read_cell_labels(path: Path, scheme: str = "hpa19") -> dict[str, dict[int, L
 def scan_cell_labels(path: Path, scheme: str = "hpa19") -> CellTable:
     """Read cell labels, keeping the images of unusable rows as problems.
 
+    A table of the review page may say several things of a cell; what its reviewers agree on
+    counts, and `doubts` says how many cells were left out.
+
     Raises:
         InputError: the table cannot be read or lacks a column.
     """
     table = CellTable({}, {}, Counter())
+    if _has_reviewers(path):
+        from hpa_mmdet.io.decisions import settled_cells  # it is built on this module
+
+        settled_cells(path, table.sets, table.doubts)
+        return table
     for where, (id_text, cell_text, text) in read_rows(
         path, ID_COLUMNS, ("cell_id",), ("cell_labels",)
     ):
@@ -223,6 +231,14 @@ def read_rows(path: Path, *columns: Sequence[str]) -> Iterator[tuple[str, list[s
         raise InputError(path, reason, "a CSV table that can be read", "check the path") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(path, str(error), "a CSV table in UTF-8", "export it again") from error
+
+
+def _has_reviewers(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8-sig") as handle:
+            return handle.readline().strip().split(",")[-2:] == ["reviewer", "time"]
+    except (OSError, UnicodeDecodeError):
+        return False  # read_rows says what is wrong with it
 
 
 def _choice(name: str | None, usual: Sequence[str]) -> Sequence[str]:

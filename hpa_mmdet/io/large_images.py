@@ -7,20 +7,21 @@ H, W: image height and width in pixels; C: channels.
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import tifffile
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS, ImageFiles, check_channels, read_channels
+from hpa_mmdet.io.header import MAX_PIXELS
 from hpa_mmdet.io.naming import split_plane
-from hpa_mmdet.io.pictures import MAX_PIXELS, read_header, unreadable
+from hpa_mmdet.io.pictures import read_header, unreadable
+from hpa_mmdet.io.tiff import open_tiff
 
 LARGE_PIXELS = 32 * 2**20
 """Images above it (about 5,800 x 5,800) are read in parts where their files allow it."""
@@ -128,23 +129,13 @@ def open_channels(
     if not all(_is_large_tiff(files, channel) for channel in channels):
         return read_channels(files, channels)
     width, height = check_channels(files, channels, max_pixels=MOST_PIXELS)
-    dtypes = set()
-    for channel in channels:
-        path = split_plane(files.paths[channel])[0]
+    for path in dict.fromkeys(split_plane(files.paths[channel])[0] for channel in channels):
         try:
             parts = TiffParts(path, segment_cache(0))
-            dtypes.add(parts.dtype)
             parts.close()
         except Exception as error:  # each decoder has its own kinds of error
             raise unreadable(path, error) from error
-    if len(dtypes) > 1 or not dtypes <= {np.dtype(np.uint8), np.dtype(np.uint16)}:
-        raise InputError(
-            f"image {files.image_id}",
-            f"{', '.join(sorted(map(str, dtypes)))} pixels",
-            "8 or 16 bit, the same in all channels",
-            "export intensities as 8 or 16 bit",
-        )
-    return LargeImage(files, channels, (height, width), dtypes.pop())
+    return LargeImage(files, channels, (height, width), parts.dtype)
 
 
 def _is_large_tiff(files: ImageFiles, channel: str) -> bool:
@@ -172,8 +163,10 @@ class TiffParts:
 
     def __init__(self, path: Path, cache: Segments) -> None:
         self.path, self._cache = path, cache
-        self._file = tifffile.TiffFile(path)
-        self._series = self._file.series[0]
+        self._stack = ExitStack()
+        opened = self._stack.enter_context(open_tiff(path, kept_open=True))
+        self._file, self._series = opened.file, opened.series
+        self._black = opened.header.black
         self.axes, self.shape = self._series.axes, tuple(self._series.shape)
         self.dtype = np.dtype(self._series.dtype).newbyteorder("=")
         self._mapped: NDArray[Any] | None = None
@@ -181,16 +174,20 @@ class TiffParts:
             stored = self.dtype.newbyteorder(self._file.byteorder)
             self._mapped = np.memmap(path, stored, "r", self._series.dataoffset, self.shape)
         elif self._segment_pixels() > MAX_PIXELS:
-            self._file.close()
+            self._stack.close()
             raise ValueError("a single strip that is too large")
 
     def close(self) -> None:
         """Close the file."""
         self._mapped = None
-        self._file.close()
+        self._stack.close()
 
     def read(self, plane: int | None, rows: slice, columns: slice) -> NDArray[Any]:
         """Decode (h, w) pixels of a plane; of a colour picture, None gives the brightest band."""
+        part = self._read(plane, rows, columns)
+        return part if not self._black else (self._black - part).astype(self.dtype)
+
+    def _read(self, plane: int | None, rows: slice, columns: slice) -> NDArray[Any]:
         extra = self.axes.replace("Y", "").replace("X", "")
         if not extra:
             return self._page(0, None, rows, columns)

@@ -3,12 +3,17 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from hpa_mmdet.errors import InputError
 
 _FIELD = re.compile(r"(\{id\}|\{channel\}|\*)")
+_COLOURS = "red|green|blue|yellow"
+CHANNELS_ENDING = re.compile(rf"_(?:{_COLOURS})(?:_(?:{_COLOURS}))*(\.\w+)$")
+"""How an address ends that names one channel or several, with the file's ending."""
+_CROP_MARK = re.compile(r"_cr[0-9a-f]+$")
 _PLANE = re.compile(r"#(\d+)$")
 _LONGEST_ID = 200  # file systems stop at 255 bytes, and the endings need some
 
@@ -129,8 +134,24 @@ def parse_channels(words: Sequence[str]) -> dict[str, str]:
     return dict(named)
 
 
+def image_id_of_address(address: str) -> str:
+    """Give the id of an image from its address on the Atlas's site.
+
+    The address may be that of one channel, of the picture of several, or what stands before
+    the channel; a crop's mark (`_cr5af971a263864`) is no part of the id.
+
+    Examples:
+        >>> image_id_of_address("https://images.proteinatlas.org/10005/921_B9_1_")
+        '921_B9_1'
+        >>> image_id_of_address("https://a.org/41/1843_B2_17_cr5af97_blue_red_green.jpg?size=2")
+        '1843_B2_17'
+    """
+    name = PurePosixPath(urlsplit(address).path).name.replace("{channel}", "green")
+    return _CROP_MARK.sub("", CHANNELS_ENDING.sub("", name).rstrip("_"))
+
+
 def check_image_id(text: str, where: object) -> str:
-    """Give the image id of a table's cell; an address of the Atlas is cut to its last part.
+    """Give the image id of a table's cell; one that is an address stands for the image there.
 
     Raises:
         InputError: the id is empty, too long, or would lead out of a folder.
@@ -140,8 +161,8 @@ def check_image_id(text: str, where: object) -> str:
         '921_B9_1'
     """
     image_id = text.strip()
-    if image_id.startswith(("https://", "http://")):
-        image_id = image_id.rstrip("/").rsplit("/", 1)[-1].rstrip("_")
+    if "://" in image_id:
+        image_id = image_id_of_address(image_id)
     unsafe = set(image_id) & {"/", "\\", ":"} or not image_id.isprintable()
     if unsafe or image_id in ("", ".", "..") or len(image_id.encode()) > _LONGEST_ID:
         raise InputError(

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import re
+import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,6 +60,7 @@ class _Read(NamedTuple):
 
 
 _read: dict[Path, _Read] = {}
+_lock = threading.Lock()
 
 
 def read_records(folder: Path, name: str | None = None) -> dict[str, list[WrittenFile]]:
@@ -80,21 +82,20 @@ def read_records(folder: Path, name: str | None = None) -> dict[str, list[Writte
 
 
 def _read_on(path: Path) -> dict[str, list[WrittenFile]]:
-    with path.open("rb") as handle:
+    with _lock, path.open("rb") as handle:
         size = handle.seek(0, os.SEEK_END)
         earlier = _read.get(path)
         if earlier is None or size < earlier.size:
             earlier = _Read(0, {})
         handle.seek(earlier.size)
-        lines = handle.read(size - earlier.size).splitlines()
-    for line in lines:
-        try:
-            written = WrittenFile(**json.loads(line))
-        except (ValueError, TypeError, RecursionError):
-            continue
-        earlier.files.setdefault(written.name, []).append(written)
-    _read[path] = _Read(size, earlier.files)
-    return earlier.files
+        for line in handle.read(size - earlier.size).splitlines():
+            try:
+                written = WrittenFile(**json.loads(line))
+            except (ValueError, TypeError, RecursionError):
+                continue
+            earlier.files.setdefault(written.name, []).append(written)
+        _read[path] = _Read(size, earlier.files)
+        return earlier.files
 
 
 def append_record(folder: Path, written: WrittenFile) -> None:

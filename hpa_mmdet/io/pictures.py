@@ -1,28 +1,27 @@
 """Decoding picture files, with one clear error for whatever is wrong with one.
 
-Every file is looked at before it is decoded: its kind by its first bytes (not its
-extension), its size by its header, so that a decompression bomb costs nothing.
+Every file is looked at before it is decoded: its kind by its first bytes (not its extension),
+its size by its header, so that a decompression bomb costs nothing.
 """
 
-import struct
-import zipfile
+import io
+import stat
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-import imagecodecs
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 
 from hpa_mmdet.errors import InputError
-
-MAX_PIXELS = 512 * 2**20
-"""Largest picture that is decoded (about 23,000 x 23,000) unless a caller says otherwise."""
+from hpa_mmdet.io.arrays import npy_header, npz_header, read_npy, read_npz
+from hpa_mmdet.io.header import MAX_PIXELS, Header, check_pixels, check_ratio
+from hpa_mmdet.io.png import SIGNATURE, decode_places, decode_png, png_header
+from hpa_mmdet.io.tiff import OpenTiff, open_tiff, read_tiff
 
 _KINDS = (
-    (b"\x89PNG\r\n\x1a\n", "png"),
+    (SIGNATURE, "png"),
     (b"\xff\xd8\xff", "jpeg"),
     (b"II*\0", "tiff"),
     (b"MM\0*", "tiff"),
@@ -31,32 +30,20 @@ _KINDS = (
     (b"\x93NUMPY", "npy"),
     (b"PK\x03\x04", "npz"),
 )
-PNG_PALETTE = 3
-"""`Header.png_colour` of a PNG whose pixels are places in a palette."""
-_PNG_BANDS = {0: 1, 2: 3, PNG_PALETTE: 1, 4: 2, 6: 4}
+_MOST_SCANS = 100  # of a JPEG; each is a pass over the whole picture
+_JPEG_RATIO = 4096  # a block of one colour takes two bits
+_FILE_MARGIN = 64 * 2**20  # what a PNG or JPEG may hold beside its pixels
 
 
-class Header(NamedTuple):
-    """What a file says of its picture: `shape` as stored, `axes` a letter for each.
+class Picture(NamedTuple):
+    """A decoded picture beside what its file says of it."""
 
-    Y and X are rows and columns, S the bands of a colour picture, C channels, others as
-    TIFF names them. `png_colour` is the colour type of a PNG and -1 elsewhere.
-    """
-
-    kind: str
-    shape: tuple[int, ...]
-    axes: str
-    bits: int
-    png_colour: int = -1
-
-    @property
-    def size_wh(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        return self.shape[self.axes.index("X")], self.shape[self.axes.index("Y")]
+    header: Header
+    pixels: NDArray[np.generic]
 
 
 def read_picture(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.generic]:
-    """Decode a PNG, JPEG, TIFF, .npy or .npz as it is stored; palettes give their colours.
+    """Decode a PNG, JPEG, TIFF, .npy or .npz as it is stored; palettes of PNG give their colours.
 
     Returns:
         (H, W) or (H, W, bands); a TIFF or array of other axes comes as it is.
@@ -65,15 +52,34 @@ def read_picture(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.gene
         InputError: there is no file, it cannot be opened, is empty, truncated, too large
             or not a picture.
     """
-    header = read_header(path)
-    check_pixels(path, header, max_pixels)
+    return read_with_header(path, max_pixels=max_pixels).pixels
+
+
+def read_with_header(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode as `read_picture`, and give the header too.
+
+    Raises:
+        InputError: as `read_picture`.
+    """
+    header: Header | None = None
     try:
-        return _decode(path, header)
+        with ExitStack() as stack:
+            kind, start = _kind(path)
+            opened: OpenTiff | None = None
+            if kind == "tiff":
+                opened = stack.enter_context(open_tiff(path))
+                header = opened.header
+            else:
+                header = _header(path, kind, start)
+            check_pixels(path, header, max_pixels)
+            pixels = _decode(path, header) if opened is None else read_tiff(opened)
+            return Picture(header, pixels)
     except InputError:
         raise
     except MemoryError as error:
+        shape = "a picture" if header is None else f"{header.shape} values"
         raise InputError(
-            path, f"{header.shape} values", "a picture that fits the memory", "use fewer --workers"
+            path, shape, "a picture that fits the memory", "use fewer --workers"
         ) from error
     except Exception as error:  # each decoder has its own kinds of error
         raise unreadable(path, error) from error
@@ -90,85 +96,62 @@ def read_palette(
     Raises:
         InputError: as `read_picture`.
     """
-    check_pixels(path, read_header(path), max_pixels)
+    header = read_header(path)
+    check_pixels(path, header, max_pixels)
     try:
-        with path.open("rb") as handle, PngImageFile(handle) as picture:
-            places = np.array(picture)
-            colours = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        return decode_places(_content(path, header), header)
     except Exception as error:  # the decoder has many kinds of error
         raise unreadable(path, error) from error
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: len(colours)] = colours
-    return places, palette
 
 
 def read_header(path: Path) -> Header:
     """Read kind, size and depth without decoding.
 
+    The structure of a TIFF is checked: that its pixels are in the file.
+
     Raises:
         InputError: there is no file, it cannot be opened, is empty or not a picture.
     """
     try:
-        with path.open("rb") as handle:
-            start = handle.read(32)
-            kind = next((kind for magic, kind in _KINDS if start.startswith(magic)), None)
-            if kind is None:
-                found = "an empty file" if not start else f"an unknown kind of file ({start[:8]!r})"
-                raise InputError(
-                    path, found, "a PNG, JPEG, TIFF, .npy or .npz", "export the file again"
-                )
-            if kind == "png":
-                return _png_header(start)
-            handle.seek(0)
-            return {"jpeg": _jpeg_header, "tiff": _tiff_header, "npy": _npy_header}.get(
-                kind, _npz_header
-            )(handle)
+        return _header(path, *_kind(path))
     except InputError:
         raise
     except Exception as error:  # each decoder has its own kinds of error
         raise unreadable(path, error) from error
 
 
-def check_pixels(path: Path, header: Header, max_pixels: int = MAX_PIXELS) -> None:
-    """Refuse a picture whose header announces too much.
-
-    Raises:
-        InputError: more than `max_pixels` pixels.
-    """
-    width, height = header.size_wh
-    values = int(np.prod(header.shape, dtype=object))
-    if width * height > max_pixels or values > 16 * max_pixels:
-        raise InputError(
-            path,
-            f"{'x'.join(map(str, header.shape))} values in its header",
-            f"at most {max_pixels} pixels",
-            "raise --max-pixels if the file is really that large",
-        )
-
-
 def check_complete(path: Path, header: Header) -> None:
-    """Refuse a PNG or JPEG that lacks its end, or a TIFF that lacks data; decodes nothing.
+    """Refuse a PNG or JPEG that lacks its end; decodes nothing.
+
+    `read_header` has seen that a TIFF is whole; .npy and .npz say so when they are decoded.
 
     Raises:
         InputError: the file is shorter than it should be.
     """
-    size = path.stat().st_size
-    if header.kind == "tiff":
-        with tifffile.TiffFile(path) as tiff:
-            whole = all(
-                offset + count <= size
-                for page in tiff.series[0].pages
-                if page is not None
-                for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True)
-            )
-    elif header.kind in ("png", "jpeg"):
+    if header.kind in ("png", "jpeg"):
         with path.open("rb") as handle:
-            handle.seek(max(0, size - 4096))  # some writers leave bytes behind the end
-            whole = (b"IEND" if header.kind == "png" else b"\xff\xd9") in handle.read()
-    else:
-        whole = True  # .npy and .npz say so when they are decoded
-    if not whole:
-        raise InputError(path, "a truncated picture", "a whole one", "copy or export it again")
+            handle.seek(max(0, path.stat().st_size - 4096))  # some writers add bytes at the end
+            end = handle.read()
+        if (b"IEND" if header.kind == "png" else b"\xff\xd9") not in end:
+            raise InputError(path, "a truncated picture", "a whole one", "copy or export it again")
+
+
+def check_intensities(path: Path, header: Header) -> None:
+    """Refuse pixels that are no intensities as everything here takes them.
+
+    Raises:
+        InputError: they are not unsigned integers of 8 or 16 bits, or the colours are CMYK.
+    """
+    if header.number not in "ub" or header.bits > 16:
+        name = {"i": "int", "f": "float", "u": "uint"}.get(header.number, header.number)
+        raise InputError(
+            path,
+            f"{name}{header.bits} pixels",
+            "8 or 16 bit",
+            "export intensities as 8 or 16 bit without a sign",
+        )
+    if header.kind == "jpeg" and header.shape[2:] == (4,):
+        raise InputError(path, "a CMYK JPEG", "grey or RGB", "export it in grey or RGB")
 
 
 def unreadable(path: Path, error: Exception) -> InputError:
@@ -186,81 +169,50 @@ def unreadable(path: Path, error: Exception) -> InputError:
     return InputError(path, f"an unreadable picture ({reason})", expected, "export it again")
 
 
-def _png_header(start: bytes) -> Header:
-    width, height, bits, colour = struct.unpack(">IIBB", start[16:26])
-    bands = _PNG_BANDS[colour]
-    if bands == 1:
-        return Header("png", (height, width), "YX", bits, colour)
-    return Header("png", (height, width, bands), "YXS", bits, colour)
+def _kind(path: Path) -> tuple[str, bytes]:
+    if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+        raise InputError(path, "no regular file", "a picture", "copy the picture there")
+    with path.open("rb") as handle:
+        start = handle.read(32)
+    kind = next((kind for magic, kind in _KINDS if start.startswith(magic)), None)
+    if kind is None:
+        found = "an empty file" if not start else f"an unknown kind of file ({start[:8]!r})"
+        raise InputError(path, found, "a PNG, JPEG, TIFF, .npy or .npz", "export the file again")
+    return kind, start
 
 
-def _jpeg_header(handle: IO[bytes]) -> Header:
-    with JpegImageFile(handle) as picture:
-        width, height = picture.size
-        bands = len(picture.getbands())
-    shape, axes = ((height, width), "YX") if bands == 1 else ((height, width, bands), "YXS")
-    return Header("jpeg", shape, axes, 8)
+def _header(path: Path, kind: str, start: bytes) -> Header:
+    if kind == "png":
+        return png_header(start)
+    if kind == "tiff":
+        with open_tiff(path) as opened:
+            return opened.header
+    with path.open("rb") as handle:
+        if kind == "jpeg":
+            with JpegImageFile(handle) as picture:
+                bands = len(picture.getbands())
+                shape = (picture.size[1], picture.size[0], bands)
+            return Header("jpeg", shape if bands > 1 else shape[:2], "YXS"[: 2 + (bands > 1)], 8)
+        return npy_header(handle) if kind == "npy" else npz_header(handle)
 
 
-def _tiff_header(handle: IO[bytes]) -> Header:
-    with tifffile.TiffFile(handle) as tiff:
-        if not tiff.series:
-            raise ValueError("no picture in it")
-        series = tiff.series[0]
-        return Header("tiff", tuple(series.shape), series.axes, series.dtype.itemsize * 8)
-
-
-def _npy_header(handle: IO[bytes]) -> Header:
-    version = np.lib.format.read_magic(handle)
-    reader = (
-        np.lib.format.read_array_header_1_0
-        if version[0] == 1
-        else (np.lib.format.read_array_header_2_0)
-    )
-    shape, _, dtype = reader(handle)
-    if dtype.hasobject:
-        raise ValueError("pickled objects; save a plain array")
-    axes = {2: "YX", 3: "YXS"}.get(len(shape))
-    if axes is None:
-        raise ValueError(f"an array of {len(shape)} axes, not 2")
-    return Header("npy", shape, axes, dtype.itemsize * 8)
-
-
-def _npz_header(handle: IO[bytes]) -> Header:
-    with zipfile.ZipFile(handle) as archive:
-        names = archive.namelist()
-        if len(names) != 1:
-            raise ValueError(f"{len(names)} arrays ({', '.join(names[:4])}), not 1")
-        with archive.open(names[0]) as member:
-            return _npy_header(member)._replace(kind="npz")
+def _content(path: Path, header: Header) -> bytes:
+    if path.stat().st_size > 2 * header.decoded_bytes + _FILE_MARGIN:
+        raise ValueError("far more bytes than its pixels can take")
+    return path.read_bytes()
 
 
 def _decode(path: Path, header: Header) -> NDArray[np.generic]:
-    if header.kind == "tiff":
-        with tifffile.TiffFile(path) as tiff:
-            return np.asarray(tiff.series[0].asarray())
     if header.kind == "npy":
-        return np.asarray(np.load(path, allow_pickle=False))
+        return read_npy(path)
     if header.kind == "npz":
-        with np.load(path, allow_pickle=False) as archive:
-            return np.asarray(next(iter(archive.values())))
-    if header.kind == "png" and header.png_colour != PNG_PALETTE and header.bits >= 8:
-        # twice as fast as Pillow, which also cuts 16-bit colour to 8 bit
-        decoded = np.asarray(imagecodecs.png_decode(path.read_bytes()))
-        if decoded.shape == header.shape:  # not where transparency has become a band
-            return decoded
-    return _decode_with_pillow(path, header)
-
-
-def _decode_with_pillow(path: Path, header: Header) -> NDArray[np.generic]:
+        return read_npz(path)
+    content = _content(path, header)
+    if header.kind == "png":
+        return decode_png(content, header)
+    if content.count(b"\xff\xda") > _MOST_SCANS:
+        raise ValueError(f"more than {_MOST_SCANS} scans")
+    check_ratio(header, len(content), _JPEG_RATIO)
     # not Image.open: it has a limit of its own, and ours was checked on the header
-    open_file = JpegImageFile if header.kind == "jpeg" else PngImageFile
-    with path.open("rb") as handle, open_file(handle) as picture:
-        if header.png_colour == PNG_PALETTE:
-            bands = "RGBA" if "transparency" in picture.info else "RGB"
-            return np.array(picture.convert(bands))
-        if header.png_colour == 0 and header.bits < 8:
-            # Pillow spreads 1, 2 and 4 bit over 0..255; as stored they count from 0
-            steps = 1 if header.bits == 1 else 255 // (2**header.bits - 1)
-            return np.array(picture).astype(np.uint8) // steps
+    with JpegImageFile(io.BytesIO(content)) as picture:
         return np.array(picture)

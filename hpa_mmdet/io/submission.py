@@ -169,7 +169,7 @@ def write_submission(path: Path, rows: Iterable[SubmissionRow]) -> int:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(SUBMISSION_COLUMNS)
         for row in rows:
-            where = f"{path}, image {row.image_id}"
+            where = f"image {row.image_id}"
             if row.image_id in seen:
                 raise InputError(where, "a second row", "one row per image", "merge the rows")
             seen.add(row.image_id)

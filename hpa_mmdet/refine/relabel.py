@@ -18,6 +18,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit, logit
 
 from hpa_mmdet.localizations import NEGATIVE, NUM_LOCALIZATIONS
 
@@ -69,10 +71,10 @@ def deal_labels(
 
 
 def _move_to_share(probs: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    clipped = np.clip(probs, 1e-7, 1 - 1e-7)
-    logits = np.log(clipped) - np.log1p(-clipped)
+    logits = logit(np.clip(probs, 1e-7, 1 - 1e-7))
     share = min(max(share, 1 / len(probs)), _HIGHEST_SHARE)
-    return _sigmoid(logits + offset_to_share(logits, share))
+    moved: NDArray[np.float64] = expit(logits + offset_to_share(logits, share))
+    return moved
 
 
 def harden(dealt: NDArray[np.float64], image_labels: Collection[int]) -> NDArray[np.float64]:
@@ -105,14 +107,5 @@ def offset_to_share(logits: NDArray[np.float64], share: float) -> float:
         share: above 0, below 1.
     """
     low, high = -logits.max() - 40, -logits.min() + 40
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _sigmoid(logits + middle).mean() < share:
-            low = middle
-        else:
-            high = middle
-    return float((low + high) / 2)
-
-
-def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1 / (1 + np.exp(-np.clip(values, -500, 500)))
+    offset: float = brentq(lambda offset: expit(logits + offset).mean() - share, low, high)
+    return offset

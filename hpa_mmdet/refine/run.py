@@ -17,6 +17,7 @@ from hpa_mmdet.coco.read import CocoData, read_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.fit.feature_cache import FeatureCache, cache_features, load_cache, save_cache
 from hpa_mmdet.io.label_tables import read_cell_labels, read_column
+from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.refine.out_of_fold import predict_out_of_fold
 from hpa_mmdet.refine.relabel import EXPECTED_SHARE, Assignment, deal_labels, harden
@@ -55,6 +56,7 @@ def refine(
     source: Path,
     out: Path,
     options: RefineOptions,
+    outputs: OutputFiles,
     report: Callable[[int], None] | None = None,
 ) -> list[Change]:
     """Refine a data set's labels; writes `out` and a table beside it, <out>.changes.csv.
@@ -64,6 +66,7 @@ def refine(
         source: COCO JSON.
         out: COCO JSON to write.
         options: how.
+        outputs: the run's, in which both files are claimed.
         report: is called with the number of each fold that is done.
 
     Returns:
@@ -88,8 +91,11 @@ def refine(
     probs = predict_out_of_fold(model, cache, fold_of, fit, options.seed, report)
     labels = _deal(data, cache, probs, options)
     changes = _compare(data, labels, shown, options.truth)
-    rewrite_labels(source, out, labels, options.soft)
-    write_changes(out.with_suffix(".changes.csv"), changes)
+    with outputs.writing(out) as temporary:
+        rewrite_labels(source, temporary, labels, options.soft)
+    table = out.with_suffix(".changes.csv")
+    with outputs.writing(table) as temporary:
+        write_changes(temporary, changes)
     return changes
 
 

@@ -53,9 +53,10 @@ def parse_label(word: str) -> int:
     """
     if word.isdecimal():
         return localization_at(int(word), f"--label {word}").hpa_index
-    for each in LOCALIZATIONS:
-        if word.casefold() in (each.name.casefold(), each.short_name.casefold()):
-            return each.hpa_index
+    for localization in LOCALIZATIONS:
+        names = (localization.name.casefold(), localization.short_name.casefold())
+        if word.casefold() in names:
+            return localization.hpa_index
     raise InputError(
         f"--label {word}", word, f"an index 0 to 18 or one of: {', '.join(NAMES)}", "correct it"
     )

@@ -79,7 +79,7 @@ def read_dataset(
     names, image_labels = read_native_labels(source, scheme, to_19=to_19)
     files: dict[str, ImageFiles] = {}
     if images is not None:
-        files = {each.image_id: each for each in find_images(images, channels, pattern)}
+        files = {found.image_id: found for found in find_images(images, channels, pattern)}
         files = {image_id: files[image_id] for image_id in image_labels if image_id in files}
         if not files:
             raise InputError(
@@ -123,8 +123,9 @@ class _JsonFiles(Mapping[str, ImageFiles]):
 
 
 def _files_of(image: CocoImage, root: Path) -> ImageFiles:
-    ordered = [each for each in CHANNELS if each in image.channel_files]
-    return ImageFiles(image.hpa_id, {each: root / image.channel_files[each] for each in ordered})
+    ordered = [channel for channel in CHANNELS if channel in image.channel_files]
+    paths = {channel: root / image.channel_files[channel] for channel in ordered}
+    return ImageFiles(image.hpa_id, paths)
 
 
 def build_statistics(
@@ -183,7 +184,7 @@ def _measure(data: Dataset, report: Report, sample: int, workers: int) -> dict[s
         measure_brightness,
         chosen,
         report,
-        item_id=lambda each: each.image_id,
+        item_id=lambda image: image.image_id,
         workers=workers,
         description="brightness",
     )
@@ -193,7 +194,7 @@ def _measure(data: Dataset, report: Report, sample: int, workers: int) -> dict[s
 def _examples(data: Dataset, report: Report, wanted: int) -> Examples:
     sets = {image_id: data.image_labels[image_id] for image_id in data.files}
     chosen = choose_examples(sets, len(data.names), wanted)
-    known_bad = {each.item_id for each in report.failures}
+    known_bad = {failure.item_id for failure in report.failures}
     pictures: list[list[Picture]] = []
     for ids in chosen:
         pictures.append([])

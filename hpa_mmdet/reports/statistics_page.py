@@ -10,7 +10,7 @@ from hpa_mmdet.localizations import LOCALIZATIONS, NAMES
 from hpa_mmdet.pages.page import Cell, Page, Picture
 from hpa_mmdet.pages.plots import plot_bars, plot_histogram, plot_matrix
 
-_SHORT = {each.name: each.short_name for each in LOCALIZATIONS}
+_SHORT = {localization.name: localization.short_name for localization in LOCALIZATIONS}
 Brightness = Mapping[str, Mapping[str, tuple[float, float, float]]]
 
 
@@ -53,8 +53,8 @@ def add_labels(page: Page, labels: LabelStatistics, what: str) -> None:
     page.add_table(
         ["label set", what, "%"],
         [
-            [" + ".join(labels.names[k] for k in each) or "none", count, 100 * count / labels.items]
-            for each, count in labels.commonest_sets
+            [" + ".join(labels.names[k] for k in kind) or "none", count, 100 * count / labels.items]
+            for kind, count in labels.commonest_sets
         ],
         f"The {len(labels.commonest_sets)} commonest sets",
         digits=2,
@@ -115,11 +115,15 @@ def add_brightness(page: Page, brightness: Brightness, images: int) -> None:
         f"Of {len(brightness):,} of the {images:,} images, as a share of the largest value "
         "that the files' depth can hold."
     )
-    channels = list(dict.fromkeys(channel for each in brightness.values() for channel in each))
+    channels = list(
+        dict.fromkeys(channel for of_image in brightness.values() for channel in of_image)
+    )
     rows: list[list[Cell]] = []
     histograms = []
     for channel in channels:
-        figures = np.array([each[channel] for each in brightness.values() if channel in each])
+        figures = np.array(
+            [of_image[channel] for of_image in brightness.values() if channel in of_image]
+        )
         for place, name in enumerate(("mean", "median", "99th percentile")):
             summary = summarize(figures[:, place])
             if summary is not None:

@@ -12,15 +12,13 @@ Source: the instance segmentation metric of the OpenImages challenge 2019, with 
 19 classes (Human Protein Atlas - Single Cell Classification, Kaggle 2021, "Evaluation").
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.submission import SubmissionRow
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.overlap import mask_iou
 from hpa_mmdet.scoring.average_precision import (
@@ -29,7 +27,7 @@ from hpa_mmdet.scoring.average_precision import (
     rank_detections,
     tied_share,
 )
-from hpa_mmdet.scoring.detections import Detections, detections_of_row
+from hpa_mmdet.scoring.detections import MaskDetections
 from hpa_mmdet.scoring.matching import NO_MATCH, match_by_class
 from hpa_mmdet.scoring.truth import TruthImage
 
@@ -89,7 +87,7 @@ class ContestScorer:
     def add(
         self,
         truth: TruthImage,
-        detections: Detections | None = None,
+        detections: MaskDetections | None = None,
         iou: NDArray[np.float64] | None = None,
     ) -> None:
         """Add one image: its truth and what was detected there (nothing, if left out).
@@ -149,54 +147,6 @@ class ContestScorer:
             ap_over_orders=np.mean(orders, axis=0) if orders else ap,
             missing=tuple(missing),
             unknown=tuple(unknown),
-        )
-
-
-def score_submission(
-    rows: Iterable[SubmissionRow],
-    truth: dict[str, TruthImage],
-    *,
-    iou_threshold: float = IOU_THRESHOLD,
-    tie_orders: int = 20,
-    seed: int = 0,
-) -> ContestResult:
-    """Score a submission, row by row.
-
-    Args:
-        rows: as `read_submission` yields them.
-        truth: as `read_truth` gives it.
-        iou_threshold: least mask IoU of a true detection.
-        tie_orders: how many random orders of equal confidences to try.
-        seed: of those orders.
-
-    Raises:
-        InputError: no image is in both, or a row's size is not its truth's.
-    """
-    scorer = ContestScorer(iou_threshold)
-    seen: set[str] = set()
-    unknown: list[str] = []
-    for row in rows:
-        if row.image_id not in truth:
-            unknown.append(row.image_id)
-            continue
-        seen.add(row.image_id)
-        scorer.add(truth[row.image_id], detections_of_row(row, truth[row.image_id]))
-    check_overlap(len(seen))
-    missing = [image_id for image_id in truth if image_id not in seen]
-    for image_id in missing:
-        scorer.add(truth[image_id])
-    return scorer.result(tie_orders, seed, missing, unknown)
-
-
-def check_overlap(images_in_both: int) -> None:
-    """Refuse to score files that have no image in common.
-
-    Raises:
-        InputError: there is none.
-    """
-    if images_in_both == 0:
-        raise InputError(
-            "submission", "no image of the truth", "the same image ids", "check both files"
         )
 
 

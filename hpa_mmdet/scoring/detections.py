@@ -16,7 +16,7 @@ from hpa_mmdet.masks.rle import Rle
 from hpa_mmdet.scoring.truth import TruthImage
 
 
-class Detections(NamedTuple):
+class MaskDetections(NamedTuple):
     """What was detected in one image.
 
     Args:
@@ -47,7 +47,7 @@ class Detections(NamedTuple):
         return np.asarray(1.0 - np.prod(1.0 - self.class_scores(), axis=1))
 
 
-def detections_of_row(row: SubmissionRow, truth: TruthImage) -> Detections:
+def detections_of_row(row: SubmissionRow, truth: TruthImage) -> MaskDetections:
     """Give one row of a submission as arrays.
 
     Raises:
@@ -63,15 +63,15 @@ def detections_of_row(row: SubmissionRow, truth: TruthImage) -> Detections:
     counts = row.masks()
     index = {text: at for at, text in enumerate(counts)}
     classes, scores, texts = zip(*row.predictions, strict=True) if row.predictions else ((), (), ())
-    return Detections(
-        [{"size": [row.height, row.width], "counts": each} for each in counts.values()],
+    return MaskDetections(
+        [{"size": [row.height, row.width], "counts": text} for text in counts.values()],
         np.fromiter(map(index.__getitem__, texts), np.intp, len(texts)),
         np.fromiter(classes, np.intp, len(classes)),
         np.fromiter(scores, np.float64, len(scores)),
     )
 
 
-def detections_of_cells(masks: Sequence[Rle], class_scores: NDArray[np.float64]) -> Detections:
+def detections_of_cells(masks: Sequence[Rle], class_scores: NDArray[np.float64]) -> MaskDetections:
     """Give cells with a score for every class as detections, cell by cell.
 
     Args:
@@ -79,7 +79,7 @@ def detections_of_cells(masks: Sequence[Rle], class_scores: NDArray[np.float64])
         class_scores: (N, K).
     """
     count = len(masks)
-    return Detections(
+    return MaskDetections(
         masks,
         np.repeat(np.arange(count), NUM_LOCALIZATIONS),
         np.tile(np.arange(NUM_LOCALIZATIONS), count),

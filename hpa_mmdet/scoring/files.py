@@ -15,9 +15,9 @@ from hpa_mmdet.masks.foreign import compress_segmentation
 from hpa_mmdet.masks.overlap import mask_iou
 from hpa_mmdet.masks.rle import Rle, check_counts
 from hpa_mmdet.scoring.cells import CellCollector, CellResult, ScoredCells, score_cells
-from hpa_mmdet.scoring.contest import IOU_THRESHOLD, ContestResult, ContestScorer, check_overlap
+from hpa_mmdet.scoring.contest import IOU_THRESHOLD, ContestResult, ContestScorer
 from hpa_mmdet.scoring.detection import DetectionCollector, DetectionResult
-from hpa_mmdet.scoring.detections import Detections, detections_of_row
+from hpa_mmdet.scoring.detections import MaskDetections, detections_of_row
 from hpa_mmdet.scoring.images import ImageCollector, ImageResult, Pooling
 from hpa_mmdet.scoring.truth import TruthImage
 
@@ -85,7 +85,7 @@ def score_rows(
         truth: as `read_truth` gives it.
         options: how.
         found_cells: as `read_found_cells` gives them; without, the masks of the submission
-            are the cells, ranked by `Detections.cell_scores`.
+            are the cells, ranked by `MaskDetections.cell_scores`.
 
     Raises:
         InputError: no image is in both, or a row's size is not its truth's.
@@ -101,14 +101,17 @@ def score_rows(
         else:
             seen.add(row.image_id)
             collect.add(image, detections_of_row(row, image))
-    check_overlap(len(seen))
+    if not seen:
+        raise InputError(
+            "submission", "no image of the truth", "the same image ids", "check both files"
+        )
     missing = [image_id for image_id in truth if image_id not in seen]
     for image_id in missing:
         collect.add(truth[image_id], _NOTHING)
     return collect.scores(missing, unknown)
 
 
-_NOTHING = Detections([], np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0))
+_NOTHING = MaskDetections([], np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0))
 
 
 class _Collectors:
@@ -121,7 +124,7 @@ class _Collectors:
         self._images = ImageCollector(options.pooling)
         self._detection = DetectionCollector()
 
-    def add(self, image: TruthImage, detections: Detections) -> None:
+    def add(self, image: TruthImage, detections: MaskDetections) -> None:
         iou = mask_iou(detections.masks, image.rles)
         class_scores = detections.class_scores()
         self._contest.add(image, detections, iou)

@@ -20,10 +20,12 @@ from hpa_mmdet.scoring.resampling import (
 )
 
 Pooling = Literal["max", "mean", "noisy_or"]
-POOLINGS: tuple[Pooling, ...] = ("max", "mean", "noisy_or")
+CELL_POOLINGS: tuple[Pooling, ...] = ("max", "mean", "noisy_or")
 
 
-def pool_cells(class_scores: NDArray[np.float64], pooling: Pooling = "max") -> NDArray[np.float64]:
+def pool_class_scores(
+    class_scores: NDArray[np.float64], pooling: Pooling = "max"
+) -> NDArray[np.float64]:
     """Pool the cells of one image.
 
     Args:
@@ -35,7 +37,7 @@ def pool_cells(class_scores: NDArray[np.float64], pooling: Pooling = "max") -> N
         (K,); 0 for an image without cells.
 
     Examples:
-        >>> pool_cells(np.array([[0.5, 0.0], [0.5, 1.0]]), "noisy_or")
+        >>> pool_class_scores(np.array([[0.5, 0.0], [0.5, 1.0]]), "noisy_or")
         array([0.75, 1.  ])
     """
     if len(class_scores) == 0:
@@ -66,22 +68,24 @@ class ImageCollector:
     """Collects pooled scores and labels, image by image.
 
     Args:
-        pooling: see `pool_cells`.
+        pooling: see `pool_class_scores`.
 
     Raises:
         InputError: the pooling is unknown.
     """
 
     def __init__(self, pooling: Pooling = "max") -> None:
-        if pooling not in POOLINGS:
-            raise InputError("pooling", repr(pooling), " or ".join(POOLINGS), "choose one of them")
+        if pooling not in CELL_POOLINGS:
+            raise InputError(
+                "pooling", repr(pooling), " or ".join(CELL_POOLINGS), "choose one of them"
+            )
         self.pooling: Pooling = pooling
         self._scores: list[NDArray[np.float64]] = []
         self._labels: list[NDArray[np.bool_]] = []
 
     def add(self, image_labels: NDArray[np.bool_], class_scores: NDArray[np.float64]) -> None:
         """Add one image: its labels (K,) and the scores of its cells (N, K)."""
-        self._scores.append(pool_cells(class_scores, self.pooling))
+        self._scores.append(pool_class_scores(class_scores, self.pooling))
         self._labels.append(image_labels)
 
     def result(self, *, resamples: int = 200, seed: int = 0) -> ImageResult:

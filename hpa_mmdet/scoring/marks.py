@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.scoring.contest import IOU_THRESHOLD, ContestResult, ContestScorer
-from hpa_mmdet.scoring.detections import Detections
+from hpa_mmdet.scoring.detections import MaskDetections
 from hpa_mmdet.scoring.truth import TruthImage
 
 
@@ -59,7 +59,7 @@ def compute_marks(
     return Marks(*(scorer.result(tie_orders, seed) for scorer in scorers))
 
 
-def _detections(image: TruthImage, class_scores: NDArray[np.float64]) -> Detections:
+def _detections(image: TruthImage, class_scores: NDArray[np.float64]) -> MaskDetections:
     mask_index, hpa_index = np.nonzero(class_scores)
     scores = class_scores[mask_index, hpa_index]
-    return Detections(image.rles, mask_index, hpa_index, scores)
+    return MaskDetections(image.rles, mask_index, hpa_index, scores)

@@ -7,12 +7,13 @@ import numpy as np
 from hpa_mmdet.localizations import LOCALIZATIONS
 from hpa_mmdet.pages import Page
 from hpa_mmdet.pages.plots import plot_bars, plot_curves, plot_matrix
-from hpa_mmdet.scoring.tables import MARK_NAMES, Report, contest_lines, naming_lines
+from hpa_mmdet.scoring.report import ScoreReport
+from hpa_mmdet.scoring.tables import MARK_NAMES, contest_lines, naming_lines
 
-_SHORT = [each.short_name for each in LOCALIZATIONS]
+_SHORT = [localization.short_name for localization in LOCALIZATIONS]
 
 
-def build_page(report: Report, title: str, subtitle: str = "") -> Page:
+def build_page(report: ScoreReport, title: str, subtitle: str = "") -> Page:
     """Put the page together from `full_report`."""
     page = Page(title, subtitle)
     _add_contest(page, report)
@@ -24,7 +25,7 @@ def build_page(report: Report, title: str, subtitle: str = "") -> Page:
     return page
 
 
-def _add_contest(page: Page, report: Report) -> None:
+def _add_contest(page: Page, report: ScoreReport) -> None:
     page.add_heading(f"Contest metric {report['contest_map'] or 0.0:.4f}")
     page.add_text(
         "Mean over the classes of the average precision of their detections at mask IoU "
@@ -53,7 +54,7 @@ def _add_contest(page: Page, report: Report) -> None:
     )
 
 
-def _add_marks(page: Page, report: Report) -> None:
+def _add_marks(page: Page, report: ScoreReport) -> None:
     page.add_heading("Marks on the same images")
     names = [*MARK_NAMES.values(), "this submission"]
     values = [report["marks"][name]["contest_map"] or 0.0 for name in MARK_NAMES]
@@ -66,7 +67,7 @@ def _add_marks(page: Page, report: Report) -> None:
     )
 
 
-def _add_detection(page: Page, report: Report) -> None:
+def _add_detection(page: Page, report: ScoreReport) -> None:
     found = report["detection"]
     page.add_heading("Cells found")
     page.add_text(
@@ -79,7 +80,7 @@ def _add_detection(page: Page, report: Report) -> None:
     )
 
 
-def _add_cells(page: Page, report: Report) -> None:
+def _add_cells(page: Page, report: ScoreReport) -> None:
     cells = report["cells"]
     page.add_heading("Cells named")
     page.add_text(
@@ -118,7 +119,7 @@ def _add_cells(page: Page, report: Report) -> None:
             page.add_figure(plot_matrix([_SHORT[k] for k in shown], np.nan_to_num(matrix)), words)
 
 
-def _add_images(page: Page, report: Report) -> None:
+def _add_images(page: Page, report: ScoreReport) -> None:
     images = report["image_level"]
     page.add_heading("Image labels from cells")
     page.add_text(f"{naming_lines(report)[2]}. The cells' scores pooled over each image.")

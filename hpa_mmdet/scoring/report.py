@@ -1,8 +1,8 @@
 """What tools/evaluate.py says, as one plain structure for JSON, tables and the page."""
 
-import math
 from typing import Any
 
+from hpa_mmdet.io.json_files import plain_values
 from hpa_mmdet.localizations import LOCALIZATIONS, NUM_LOCALIZATIONS
 from hpa_mmdet.scoring.calibration import calibration_curve
 from hpa_mmdet.scoring.cells import CellResult, ScoredCells
@@ -15,12 +15,13 @@ from hpa_mmdet.scoring.marks import Marks
 from hpa_mmdet.scoring.references import SOURCE, contest_references
 from hpa_mmdet.scoring.resampling import Estimate
 
-Report = dict[str, Any]
+ScoreReport = dict[str, Any]
+"""All scores as plain values; `contest_map` is the top key."""
 
 
 def full_report(
     scores: FileScores, iou_threshold: float = IOU_THRESHOLD, marks: Marks | None = None
-) -> Report:
+) -> ScoreReport:
     """Give all scores as JSON-ready values; `contest_map` is the top key. NaN is None."""
     report = contest_report(scores.contest, iou_threshold)
     report["detection"] = _detection_report(scores.detection, scores.cells_from_file)
@@ -28,10 +29,10 @@ def full_report(
     report["image_level"] = _images_report(scores.images)
     if marks is not None:
         report["marks"] = {name: _mark(getattr(marks, name)) for name in Marks._fields}
-    return _plain(report)
+    return plain_values(report)
 
 
-def contest_report(result: ContestResult, iou_threshold: float = IOU_THRESHOLD) -> Report:
+def contest_report(result: ContestResult, iou_threshold: float = IOU_THRESHOLD) -> ScoreReport:
     """Give a contest score as JSON-ready values; `contest_map` is its top key."""
     references = contest_references()
     report = {
@@ -55,14 +56,14 @@ def contest_report(result: ContestResult, iou_threshold: float = IOU_THRESHOLD) 
         ],
         "reference_source": SOURCE,
     }
-    return _plain(report)
+    return plain_values(report)
 
 
-def _mark(result: ContestResult) -> Report:
+def _mark(result: ContestResult) -> ScoreReport:
     return {"contest_map": result.ties.mean, **result.ties._asdict(), "ap": result.ap_over_orders}
 
 
-def _detection_report(result: DetectionResult, from_file: bool) -> Report:
+def _detection_report(result: DetectionResult, from_file: bool) -> ScoreReport:
     return {
         "ranked_by": "score of the cells file" if from_file else "1 - prod(1 - confidence)",
         "ap": {str(at): value for at, value in result.ap.items()},
@@ -73,7 +74,7 @@ def _detection_report(result: DetectionResult, from_file: bool) -> Report:
     }
 
 
-def _cells_report(result: CellResult, table: ScoredCells) -> Report:
+def _cells_report(result: CellResult, table: ScoredCells) -> ScoreReport:
     curve = calibration_curve(table.truth[table.found], table.scores[table.found])
     return {
         "found_share": found_share(table),
@@ -99,7 +100,7 @@ def _cells_report(result: CellResult, table: ScoredCells) -> Report:
     }
 
 
-def _images_report(result: ImageResult) -> Report:
+def _images_report(result: ImageResult) -> ScoreReport:
     return {
         "map": result.mean_ap.value,
         "map_range": _range(result.mean_ap),
@@ -118,16 +119,3 @@ def _images_report(result: ImageResult) -> Report:
 
 def _range(estimate: Estimate) -> tuple[float, float]:
     return (estimate.low, estimate.high)
-
-
-def _plain(value: Any) -> Any:
-    """Make numpy values plain, and what JSON has no word for None."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

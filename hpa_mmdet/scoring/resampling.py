@@ -67,7 +67,7 @@ def class_average_precisions(
         (B, K), or (1, K) without weights.
     """
     classes = zip(truth.T, scores.T, strict=True)
-    return np.stack([label_average_precision(*each, weights) for each in classes], axis=1)
+    return np.stack([label_average_precision(*of_class, weights) for of_class in classes], axis=1)
 
 
 def mean_of_known(values: NDArray[np.float64]) -> float:
@@ -78,7 +78,7 @@ def mean_of_known(values: NDArray[np.float64]) -> float:
 
 def with_range(value: float, resampled: list[float]) -> Estimate:
     """Put a figure beside the range of its resamples; NaN without any."""
-    known = [each for each in resampled if not np.isnan(each)]
+    known = [figure for figure in resampled if not np.isnan(figure)]
     if not known:
         return Estimate(value, float("nan"), float("nan"))
     low, high = np.quantile(known, _QUANTILES)

@@ -1,10 +1,9 @@
 """Scores for the terminal: tables, and lines under them."""
 
-from typing import Any
-
 from rich.table import Table
 
-Report = dict[str, Any]
+from hpa_mmdet.scoring.report import ScoreReport
+
 MARK_NAMES = {
     "frequencies": "every cell the same confidences",
     "image_labels_one": "every cell its image's labels, confidence 1",
@@ -13,7 +12,7 @@ MARK_NAMES = {
 }
 
 
-def contest_table(report: Report) -> Table:
+def contest_table(report: ScoreReport) -> Table:
     """One row per class: ours beside the contest's figures."""
     title = f"Contest metric {show(report['contest_map'], 4)}"
     table = _table(
@@ -32,7 +31,7 @@ def contest_table(report: Report) -> Table:
     return table
 
 
-def contest_lines(report: Report) -> list[str]:
+def contest_lines(report: ScoreReport) -> list[str]:
     """What stands under the table: ties, and images that are in one file only."""
     ties, images = report["ties"], report["images"]
     lines = []
@@ -53,7 +52,7 @@ def contest_lines(report: Report) -> list[str]:
     return lines
 
 
-def detection_table(report: Report) -> Table:
+def detection_table(report: ScoreReport) -> Table:
     """Cells found, whatever they are called, at each IoU."""
     found = report["detection"]
     title = f"Cells found: {found['detections']} detected, {found['cells']} true"
@@ -65,7 +64,7 @@ def detection_table(report: Report) -> Table:
     return table
 
 
-def naming_lines(report: Report) -> list[str]:
+def naming_lines(report: ScoreReport) -> list[str]:
     """How well found cells are named, and image labels from pooled cells."""
     cells, images = report["cells"], report["image_level"]
     return [
@@ -78,7 +77,7 @@ def naming_lines(report: Report) -> list[str]:
     ]
 
 
-def marks_table(report: Report) -> Table:
+def marks_table(report: ScoreReport) -> Table:
     """The score between the three marks."""
     table = _table("Marks, on the true masks (means over random orders)", "guess", "contest metric")
     for name, words in MARK_NAMES.items():

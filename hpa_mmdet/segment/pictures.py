@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
-from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.atomic import atomic_path, save_image
 from hpa_mmdet.io.pictures import read_picture
 from hpa_mmdet.segment.protocol import Planes, Segmentation
 
@@ -56,7 +56,7 @@ def draw_outlines(planes: Planes, segmentation: Segmentation) -> NDArray[np.uint
 def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
     """Write RGB as JPEG or PNG, whichever the name says."""
     with atomic_path(path) as temporary:
-        Image.fromarray(rgb).save(temporary, quality=85)
+        save_image(Image.fromarray(rgb), temporary, quality=85)
 
 
 def write_picture_sheet(

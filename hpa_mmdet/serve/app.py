@@ -83,6 +83,8 @@ def create_app(
         _describe(app, schema.ExportRequest)
     if review is not None:
         app.include_router(review, tags=["review"])
+        _describe(app, schema.DecisionsRequest)
+        _describe(app, schema.UndoRequest)
     if access is not None:
         app.include_router(_sign_in_router(access, limits))
     _add_pages(app, queue is not None, review is not None)

@@ -1,7 +1,6 @@
 """Downloads: the cells that a page shows, written by the code that tools/infer.py uses."""
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,23 +15,23 @@ from hpa_mmdet.serve.limits import Refusal
 
 
 class ExportKind(NamedTuple):
-    """One kind of download; its name is that of an output of tools/infer.py.
+    """One kind of download.
 
     Args:
-        written: the file's path as tools/infer.py names it.
-        file_name: under which it is saved.
+        name: under which it is saved.
         media_type: for the browser.
+        written: what the output of tools/infer.py calls the file; {} is the image's id.
     """
 
-    written: str
-    file_name: str
+    name: str
     media_type: str
+    written: str
 
 
-EXPORTS: dict[str, ExportKind] = {
-    "table": ExportKind("cells.csv", "cells.csv", "text/csv"),
-    "coco": ExportKind("cells.json", "cells.json", "application/json"),
-    "labels": ExportKind("labels/image.tif", "labels.tif", "image/tiff"),
+EXPORTS = {
+    "table": ExportKind("cells.csv", "text/csv", "cells.csv"),
+    "coco": ExportKind("cells.json", "application/json", "cells.json"),
+    "labels": ExportKind("labels.tif", "image/tiff", "labels/{}.tif"),
 }
 
 
@@ -56,12 +55,9 @@ def export_cells(kind: str, content: dict[str, Any], thresholds: tuple[float, ..
         raise Refusal(422, "cell_twice", "Two cells have the same cell_id. Give each its own.")
     cells = tuple(_cell(cell, shape_hw) for cell in content["cells"])
     image = ImagePrediction(content["image_id"], shape_hw[1], shape_hw[0], cells)
-    chosen = EXPORTS[kind]
     with tempfile.TemporaryDirectory(prefix="hpa-mmdet-export-") as folder:
-        # the client's id must not name a file
-        named = replace(image, image_id="image") if kind == "labels" else image
-        write_output(kind, Path(folder), [named], CallRules(thresholds, 0.0))
-        return (Path(folder) / chosen.written).read_bytes()
+        write_output(kind, Path(folder), [image], CallRules(thresholds, 0.0))
+        return (Path(folder) / EXPORTS[kind].written.format(image.image_id)).read_bytes()
 
 
 def _cell(cell: dict[str, Any], shape_hw: tuple[int, int]) -> CellPrediction:

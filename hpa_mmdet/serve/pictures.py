@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS, ImageFiles, read_channels
+from hpa_mmdet.io.header import Header
 from hpa_mmdet.io.naming import with_plane
-from hpa_mmdet.io.pictures import Header, check_complete, read_header
+from hpa_mmdet.io.pictures import check_complete, read_header
 from hpa_mmdet.serve.limits import Refusal
 
 ALL_CHANNELS = "image"
@@ -106,12 +107,14 @@ def _planes(
                 "Send either one file with all channels or one file for each channel.",
             )
         return _planes_of_one(paths[ALL_CHANNELS], headers[ALL_CHANNELS], wanted)
-    missing = [name for name in wanted if name not in paths]
-    if missing and (missing != [OPTIONAL] or len(wanted) == 1):
+    several = len(wanted) > 1
+    missing = [name for name in wanted if name not in paths and not (name == OPTIONAL and several)]
+    if missing:
+        verb = "image is" if len(missing) == 1 else "images are"
         raise Refusal(
             422,
             "missing_channel",
-            f"The {' and '.join(missing)} image is missing. "
+            f"The {' and '.join(missing)} {verb} missing. "
             f"Send one image for each of {', '.join(wanted)} (yellow may be left out).",
         )
     return dict(paths)

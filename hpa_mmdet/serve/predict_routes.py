@@ -105,7 +105,7 @@ class PredictRoutes:
             "export", kind, content.model_dump(), self._queue.facts.thresholds
         )
         chosen = EXPORTS[kind]
-        disposition = {"content-disposition": f'attachment; filename="{chosen.file_name}"'}
+        disposition = {"content-disposition": f'attachment; filename="{chosen.name}"'}
         return Response(written, media_type=chosen.media_type, headers=disposition)
 
 

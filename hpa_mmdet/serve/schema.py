@@ -130,3 +130,87 @@ class ExportRequest(Strict):
     width: int = Field(ge=1, le=2**20)
     height: int = Field(ge=1, le=2**20)
     cells: list[CellReply] = Field(max_length=_MOST_CELLS)
+
+
+class ReviewProgress(Strict):
+    """How far a review is."""
+
+    total: int = Field(description="cells of the predictions")
+    done: int = Field(description="cells that somebody decided")
+    bad_masks: int
+    unsettled: int = Field(description="cells on which reviewers disagree without a majority")
+    elsewhere: int = Field(description="decisions on cells that are not among the predictions")
+    compared_with_model: int = Field(description="decided cells that are not bad masks")
+    agree_with_model: int = Field(description="of them, those with just the model's classes")
+    seen_by_several: int
+    reviewers_agree: int = Field(description="of them, those of which all say the same")
+    by_reviewer: dict[str, int]
+
+
+class ReviewSetup(Strict):
+    """What a review page needs once."""
+
+    classes: list[LocalizationClass]
+    has_queue_file: bool
+    progress: ReviewProgress
+
+
+Reviewer = Annotated[
+    str, Field(pattern=r"^[^\W_][\w .'-]{0,39}$", description="a name: letters, digits, spaces")
+]
+ClassIndex = Annotated[int, Field(ge=0, lt=NUM_LOCALIZATIONS)]
+
+
+class QueuedCell(Strict):
+    """One cell of the review's queue."""
+
+    image_id: str
+    cell_id: int
+    cell_score: Probability
+    scores: list[Probability]
+    called: list[int] = Field(description="what the model says, the likeliest first")
+    image_labels: list[int] = Field(description="what the whole image shows")
+    image_labels_from: str = Field(description="table, model, or empty")
+    decided: list[int] | None = Field(description="what this reviewer said before")
+    bad_mask: bool
+    box: tuple[PixelCount, PixelCount, PixelCount, PixelCount] = Field(
+        description="left, top, right, bottom of the surroundings"
+    )
+    channels: list[str]
+
+
+class QueueReply(Strict):
+    """The next cells to look at."""
+
+    cells: list[QueuedCell]
+    left: int = Field(description="cells of this queue that are not decided, these included")
+    progress: ReviewProgress
+
+
+class DecisionRequest(Strict):
+    """What a reviewer says of one cell."""
+
+    image_id: str = Field(max_length=200)
+    cell_id: int = Field(ge=1, le=2**31 - 1)
+    labels: list[ClassIndex] = Field(default=[], max_length=NUM_LOCALIZATIONS)
+    bad_mask: bool = False
+
+
+class DecisionsRequest(Strict):
+    """Decisions of one reviewer, written together."""
+
+    reviewer: Reviewer
+    decisions: list[DecisionRequest] = Field(min_length=1, max_length=500)
+
+
+class UndoRequest(Strict):
+    """Whose last decision is taken back."""
+
+    reviewer: Reviewer
+
+
+class UndoReply(Strict):
+    """The cell whose decision was taken back; null where there was none."""
+
+    cell: QueuedCell | None
+    progress: ReviewProgress

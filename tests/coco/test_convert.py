@@ -265,7 +265,7 @@ BAD_INPUT = {
     ),
     "channel of another size": (
         lambda d: save(d.images / "b_green.png", np.zeros((23, 41), np.uint8)),
-        "b_green.png: found 41x23, expected 40x23 as its red channel",
+        "b_green.png: found 41x23 uint8, expected 40x23 uint8 as its red channel",
     ),
     "mask of another size": (
         lambda d: save(d.masks / "b_mask.png", label_image_of(0, shape_hw=(24, 40))),

@@ -116,7 +116,7 @@ def test_the_tool_says_how_even_it_came_out(coco: Path, capsys) -> None:  # type
     said = capsys.readouterr().out
     assert "fold 1: 10 of 30 images (33.3%); least even: " in said
     assert main([str(coco), "--folds", "3"]) == 2
-    assert "found an older file" in capsys.readouterr().err
+    assert "t_fold1_train.json: is there from an earlier run" in capsys.readouterr().err
 
 
 def test_shares_must_sum_to_one() -> None:

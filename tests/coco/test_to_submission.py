@@ -57,7 +57,10 @@ def test_the_tool_refuses_what_it_cannot_do(tmp_path: Path, capsys) -> None:  # 
     assert not (tmp_path / "s.csv").exists()
     (tmp_path / "s.csv").touch()
     assert main([str(tmp_path / "no.json"), "--out", str(tmp_path / "s.csv")]) == 2
-    assert "found an older file" in capsys.readouterr().err
+    assert (
+        "s.csv: was not written by coco_to_submission, so it is never replaced"
+        in capsys.readouterr().err
+    )
     (tmp_path / "t.json").write_text(json.dumps({"images": []}))
     assert main([str(tmp_path / "t.json"), "--out", str(tmp_path / "o.csv")]) == 2
     assert "found no list" in capsys.readouterr().err

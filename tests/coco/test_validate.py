@@ -10,7 +10,7 @@ from PIL import Image
 
 from hpa_mmdet.cli.validate_coco import main
 from hpa_mmdet.coco.convert import convert
-from hpa_mmdet.coco.findings import KINDS
+from hpa_mmdet.coco.findings import FINDING_KINDS
 from hpa_mmdet.coco.validate import validate
 from hpa_mmdet.errors import InputError
 
@@ -83,7 +83,7 @@ def test_each_fault_has_its_finding(coco: Path, fault: str) -> None:
     findings = validate(coco, check_files=False)
     expected = {kind, "small image", *ALSO.get(fault, ())}
     assert set(findings.counts) == expected, findings.summary()
-    assert (findings.errors > 0) == KINDS[kind][0]
+    assert (findings.errors > 0) == FINDING_KINDS[kind][0]
     assert f": {kind}, " in findings.summary()
 
 

@@ -1,7 +1,10 @@
 """doctor: finds what is wrong with an installation and prints the command that mends it."""
 
+import getpass
+import os
 import subprocess
 import sys
+import tempfile
 from importlib import metadata
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import torch
 from hpa_mmdet.cli import doctor
 from hpa_mmdet.compat import health, prepare
 from hpa_mmdet.compat.health import Finding
+from hpa_mmdet.compat.prepare import name_user
 
 prepare()
 
@@ -162,3 +166,18 @@ def test_a_device_that_fails_is_found() -> None:
     finding = selftest.check_device("meta")
     assert isinstance(finding, Finding)
     assert finding.is_broken
+
+
+def test_a_user_that_the_system_does_not_know_gets_a_name_and_a_home(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.environ", {"PATH": os.environ["PATH"]})
+    monkeypatch.setattr("os.getuid", lambda: 54321)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    name_user()
+    assert getpass.getuser() == "uid54321"
+    assert Path.home() == Path(tempfile.gettempdir())
+    monkeypatch.setenv("LOGNAME", "known")
+    monkeypatch.setenv("HOME", "/home/known")
+    name_user()
+    assert (getpass.getuser(), Path.home()) == ("known", Path("/home/known"))

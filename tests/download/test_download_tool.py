@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hpa_mmdet.download.checksums import read_checksums
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import find_images, read_channels
 
-_NO_ROOM = "found No space left on device, expected a file that can be written; make room"
+_NO_ROOM = "a_red.png: found a full disk, expected room for the output; free space and run the"
 FAST = ["--rate", "0", "--retries", "1", "--timeout", "5"]
 
 
@@ -52,7 +53,8 @@ def test_all_channels_become_grey_files_that_are_read_by_default(
     assert np.abs(pixels[..., 3].astype(int) - grey).mean() < 8  # JPEG's loss
     assert "8 done, 0 failed" in capsys.readouterr().out
     left = {path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")}
-    assert left == set()
+    assert left == {".hpa-mmdet"}
+    assert not list((tmp_path / "out").rglob("*.part*"))
 
 
 def test_the_served_bytes_can_be_kept(web: WebServer, tmp_path: Path) -> None:
@@ -69,9 +71,11 @@ def test_the_lists_of_checksums_fit(web: WebServer, tmp_path: Path) -> None:
     assert done.stdout == "a_blue.png: OK\na_red.png: OK\n"
     served = read_checksums(out / "SOURCES.sha256")
     assert served["a_red.jpg"] == hashlib.sha256(jpeg("red")).hexdigest()
-    # and the list serves to check another run
-    again = ("--overwrite", "--channels", "red", "blue", "--checksums", str(out / "SOURCES.sha256"))
-    assert _run(web, tmp_path, "a,ok,", options=again) == 0
+    # and the list serves to check another run, which may not replace it
+    again = ("--overwrite", "--channels", "red", "blue", "--checksums")
+    assert _run(web, tmp_path, "a,ok,", options=(*again, str(out / "SOURCES.sha256"))) == 2
+    theirs = shutil.copy(out / "SOURCES.sha256", tmp_path / "theirs")
+    assert _run(web, tmp_path, "a,ok,", options=(*again, str(theirs))) == 0
 
 
 def test_a_file_that_differs_from_the_list_is_refused(
@@ -97,12 +101,48 @@ def test_what_is_there_is_not_fetched_again(
     assert list(read_checksums(tmp_path / "out" / "SHA256SUMS")) == ["a_red.png", "b_red.png"]
 
 
-def test_files_without_a_line_in_the_log_are_hashed(web: WebServer, tmp_path: Path) -> None:
-    assert _run(web, tmp_path, "a,ok,", options=("--channels", "red")) == 0
-    (tmp_path / "out" / "download.jsonl").write_text('{"file": "a_r')  # killed while writing
-    want = (tmp_path / "out" / "SHA256SUMS").read_text()
-    assert _run(web, tmp_path, "a,ok,", options=("--channels", "red")) == 0
-    assert (tmp_path / "out" / "SHA256SUMS").read_text() == want
+def test_files_of_the_user_are_kept_and_hashed(
+    web: WebServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a_red.png").write_bytes(b"the user's")
+    for extra in ((), ("--overwrite",)):
+        assert _run(web, tmp_path, "a,ok,", options=("--channels", "red", "blue", *extra)) == 0
+        assert (out / "a_red.png").read_bytes() == b"the user's"
+        assert "1 files are not as download_hpa wrote them and are kept" in capsys.readouterr().out
+    assert list(read_checksums(out / "SHA256SUMS")) == ["a_blue.png", "a_red.png"]
+    assert list(read_checksums(out / "SOURCES.sha256")) == ["a_blue.jpg"]
+    assert [
+        json.loads(line)["file"] for line in (out / "download.jsonl").read_text().splitlines()
+    ] == ["a_blue.png"]
+
+
+@pytest.mark.parametrize(
+    "name", ["SHA256SUMS", "SOURCES.sha256", "download.jsonl", "download_report.json"]
+)
+def test_a_list_of_the_users_stops_the_run(
+    web: WebServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("the user's")
+    assert _run(web, tmp_path, "a,ok,", options=("--overwrite",)) == 2
+    assert f"{name}: was not written by download_hpa" in capsys.readouterr().err
+    assert (tmp_path / "out" / name).read_text() == "the user's"
+    assert not web.requests
+
+
+def test_files_of_another_address_or_list_are_not_taken(web: WebServer, tmp_path: Path) -> None:
+    red = ("--channels", "red")
+    assert _run(web, tmp_path, "a,ok,", "b,ok,", options=red) == 0
+    assert _run(web, tmp_path, "a,cut,", "b,ok,", options=red) == 1
+    [failure] = _report(tmp_path)["failed"]
+    assert "a_red.png: was fetched from another address (" in failure["message"]
+    sums = tmp_path / "sums"
+    sums.write_text(f"{'0' * 64}  b_red.jpg\n")
+    assert _run(web, tmp_path, "b,ok,", options=(*red, "--checksums", str(sums))) == 2
+    [failure] = _report(tmp_path)["failed"]
+    assert "b_red.png: is not what the list of --checksums names" in failure["message"]
 
 
 def test_bad_files_and_rows_do_not_stop_the_others(
@@ -189,21 +229,28 @@ def test_a_server_that_is_silent_now_and_then_is_not_given_up(
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        pytest.param("PIL.Image.Image.save", _NO_ROOM, id="while converting"),
+        pytest.param("hpa_mmdet.download.run.save_image", _NO_ROOM, id="while converting"),
         pytest.param("hpa_mmdet.download.limits.Budget.take", _NO_ROOM, id="while receiving"),
     ],
 )
-def test_no_room_on_the_disk(
-    web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, message: str
+def test_no_room_on_the_disk_ends_the_run(
+    web: WebServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    place: str,
+    message: str,
 ) -> None:
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
     jpeg("red")  # the server's own picture is made before
-    monkeypatch.setattr(place, full)
-    assert _run(web, tmp_path, "a,ok,", options=("--channels", "red")) == 2
-    assert message in _report(tmp_path)["failed"][0]["message"]
+    with monkeypatch.context() as patch:
+        patch.setattr(place, full)
+        assert _run(web, tmp_path, "a,ok,", options=("--channels", "red")) == 2
+    assert message in capsys.readouterr().err
     assert list((tmp_path / "out").glob("*.png")) == []
+    assert _run(web, tmp_path, "a,ok,", options=("--channels", "red")) == 0
 
 
 def test_a_dry_run_prints_the_addresses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,7 +291,7 @@ def test_a_file_where_the_folder_should_be(
     (tmp_path / "out").write_text("")
     table = _table(tmp_path, "ID,antibody", "7_C5_1,HPA005910")
     assert main([table, "--out", str(tmp_path / "out")]) == 2
-    assert "out: found File exists, expected a folder" in capsys.readouterr().err
+    assert "out: cannot be written (Not a directory)" in capsys.readouterr().err
 
 
 def test_without_the_extra(

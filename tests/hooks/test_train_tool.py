@@ -1,5 +1,6 @@
 """tools/train.py whole: validation, the best and averaged weights, given cells, options."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,8 @@ def test_the_best_epochs_averaged_weights_are_fitted_and_kept(data: Path, tmp_pa
     assert same({key.removeprefix("module."): each for key, each in copy.items()}, fitted)
     (best,) = work_dir.glob("best_*.pth")
     assert same(state(best), fitted)
+    told = {path.name: state(path, "meta")["fitted"] for path in work_dir.glob("*.pth")}
+    assert told == {"epoch_1.pth": False, "epoch_2.pth": False, "fitted.pth": True, best.name: True}
     (events,) = work_dir.glob("*/vis_data/events.*")
     pictures = EventAccumulator(str(events)).Reload().Tags()["images"]
     assert sorted(pictures) == ["cells/a", "cells/b", "cells/c", "cells/d"]
@@ -121,6 +124,46 @@ _base_.train_cfg.max_epochs = 1
     assert "Bfloat16OptimWrapper" in kept or "AmpOptimWrapper" in kept
 
 
+def test_a_checkpoint_of_which_nothing_fits_is_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"state_dict": {"fc.weight": torch.zeros(3)}}, tmp_path / "other.pth")
+    config = write_config(tmp_path, "other", f'load_from = "{tmp_path}/other.pth"\n')
+    assert train([str(config), "--data-root", str(data), "--work-dir", str(tmp_path / "w")]) == 2
+    assert re.search(
+        r"other.pth: none of its 1 entries fits one of the model's \d+ tensors; give a checkpoint",
+        capsys.readouterr().err,
+    )
+
+
+def test_a_validation_set_without_cells_is_refused_before_training(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads((data / "train_val.json").read_text())
+    content["annotations"] = []
+    (data / "empty_val.json").write_text(json.dumps(content))
+    lines = """
+_base_.val_dataloader.dataset.ann_file = _base_.data_root + "/empty_val.json"
+for each in _base_.val_evaluator:
+    each.ann_file = _base_.data_root + "/empty_val.json"
+"""
+    config = write_config(tmp_path, "empty", lines)
+    assert train([str(config), "--data-root", str(data), "--work-dir", str(tmp_path / "w")]) == 2
+    said = capsys.readouterr().err
+    assert re.search(r"empty_val.json: none of its 4 images has cells to score a model on", said)
+    assert not list((tmp_path / "w").glob("*.pth"))
+
+
+def test_a_work_dir_that_cannot_be_made_is_said_first(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "work"
+    config = write_config(tmp_path, "place")
+    assert train([str(config), "--data-root", str(data), "--work-dir", str(place)]) == 2
+    assert f"--work-dir {place}: cannot be written (Not a directory)" in capsys.readouterr().err
+
+
 def test_mixed_precision_trains_the_detector(data: Path, tmp_path: Path) -> None:
     exact = run(data, tmp_path, "_base_.train_cfg.max_epochs = 1\n", name="exact")
     mixed = run(data, tmp_path, "_base_.train_cfg.max_epochs = 1\n", "--amp", name="mixed")
@@ -135,7 +178,7 @@ def test_mixed_precision_trains_the_detector(data: Path, tmp_path: Path) -> None
         pytest.param(
             "model = dict(localization=dict(_delete_=True))\n",
             ("--instances", "masks"),
-            "--instances masks: found a model without localization branch",
+            "--instances masks: the config's model has no localization branch",
             id="nothing to name",
         ),
         pytest.param(
@@ -155,6 +198,27 @@ def test_mixed_precision_trains_the_detector(data: Path, tmp_path: Path) -> None
             ("--launcher", "pytorch"),
             "--launcher pytorch: found no RANK, .*run torchrun --nproc-per-node",
             id="not started by torchrun",
+        ),
+        pytest.param(
+            "",
+            ("--cfg-options", "train_cfg.max_epoch=1"),
+            "unexpected keyword .*max_epoch",
+            id="loop",
+        ),
+        pytest.param(
+            "_base_.train_cfg.fit.rate = 1\n", (), "unexpected keyword argument 'rate'", id="fit"
+        ),
+        pytest.param(
+            "",
+            ("--cfg-options", "optim_wrapper.optimizer.type=Best"),
+            "optim_wrapper of the config: cannot be used .*; correct the config or --cfg-options",
+            id="optimizer",
+        ),
+        pytest.param(
+            '_base_.val_evaluator[0].type = "Nothing"\n', (), "Nothing is not in", id="metric"
+        ),
+        pytest.param(
+            "", ("--cfg-options", "load_from=odd.pth"), "odd.pth: found no file", id="no checkpoint"
         ),
         pytest.param(
             "", ("--launcher", "slurm"), "--launcher slurm: found no GPU, .*torchrun", id="Slurm"

@@ -162,6 +162,7 @@ def test_ids_are_checked_against_the_sample_submission(tmp_path: Path, job: list
     report = json.loads((tmp_path / "out/infer_report.json").read_text())
     assert report["notes"] == [
         "left out 3 images that the sample submission lacks: image-001, image-002, image-003",
+        "8-bit files: read with white level 255",
         "thresholds of called classes, untuned: 0.5 for all",
     ]
     assert "image other: found no files in" in report["failed"][0]["message"]

@@ -1,12 +1,15 @@
 """Files appear whole or not at all, and a full disk is said."""
 
 import errno
+import resource
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path, remove_temporary_files
+from hpa_mmdet.io.atomic import atomic_path, remove_temporary_files, save_image
 
 
 def write_half(path: Path, error: Exception) -> None:
@@ -82,3 +85,21 @@ def test_only_old_temporary_files_of_ours_are_removed(tmp_path: Path) -> None:
     assert remove_temporary_files(tmp_path, 3600) == 0
     assert remove_temporary_files(tmp_path) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[2:])
+
+
+def test_an_image_that_a_full_disk_cuts_off_gets_no_name(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
+    image, out = Image.fromarray(pixels), tmp_path / "a.jpg"
+    save_image(image, tmp_path / "whole.jpg", quality=85)
+    size = (tmp_path / "whole.jpg").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 5, hard))  # Pillow would not notice
+    try:
+        with (
+            pytest.raises(InputError, match=r"a.jpg: found a full disk"),
+            atomic_path(out) as temporary,
+        ):
+            save_image(image, temporary, quality=85)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not out.exists()

@@ -110,7 +110,9 @@ def test_what_is_wrong_with_a_channel_is_said(tmp_path: Path, check) -> None:  #
     with pytest.raises(InputError, match=r"found 6 planes, expected one channel in each file"):
         check(planes, ["planes"])
     [few] = find_images(tmp_path, ["x", "y"], "{id}_red.png")
-    with pytest.raises(InputError, match=r"a_red.png: found 1 planes, expected at least 2"):
+    with pytest.raises(
+        InputError, match=r"a_red.png: found 1 planes, expected the 2 that --channels names"
+    ):
         check(few, ["x", "y"])
 
 

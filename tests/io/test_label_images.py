@@ -75,7 +75,12 @@ def test_a_palette_of_greys_holds_ids_in_its_colours(tmp_path: Path) -> None:
         ),
         pytest.param("a.png", np.dstack([LABELS] * 4), "found a colour picture", id="RGBA"),
         pytest.param("a.tif", np.zeros((4, 23, 40), np.uint8), r"found 3-D uint8", id="stack"),
-        pytest.param("a.npy", np.zeros((3, 4), complex), "found 2-D complex128", id="complex"),
+        pytest.param(
+            "a.npy",
+            np.zeros((3, 4), complex),
+            "an array of complex128, not of numbers",
+            id="complex",
+        ),
         pytest.param("a.jpg", LABELS, "a.jpg: found a JPEG.*blurs ids", id="JPEG"),
     ],
 )

@@ -114,7 +114,7 @@ def test_few_bits_count_from_zero(tmp_path: Path) -> None:
         pytest.param(
             "a.tif",
             b"II*\0\xff\xff\xff\xff",
-            r"unreadable picture \(no picture in it",
+            r"unreadable picture \(truncated, or a place outside the file",
             id="no pages",
         ),
         pytest.param("a.npz", b"PK\x03\x04zzz", "a.npz: found an unreadable", id="broken npz"),
@@ -183,7 +183,7 @@ def test_a_picture_that_does_not_fit_the_memory_is_named(
         raise MemoryError
 
     np.save(tmp_path / "a.npy", GREY)
-    monkeypatch.setattr(np, "load", no_memory)
+    monkeypatch.setattr(np, "fromfile", no_memory)
     with pytest.raises(InputError, match=r"found \(23, 40\) values, expected a picture that fits"):
         read_picture(tmp_path / "a.npy")
 
@@ -206,21 +206,26 @@ def test_files_that_cannot_be_opened_are_named(tmp_path: Path, monkeypatch) -> N
     def refuse(self: Path, *_: object) -> None:  # root may read everything, so chmod proves nothing
         raise PermissionError(13, "Permission denied", str(self))
 
+    (tmp_path / "b.png").write_bytes(png_bytes(GREY))
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(InputError, match=r"found a file that may not be read.*chmod"):
         read_picture(tmp_path / "b.png")
 
 
-@pytest.mark.parametrize("ending", ["png", "jpg", "tif"])
+@pytest.mark.parametrize("ending", ["png", "jpg"])
 def test_a_cut_file_is_seen_without_decoding(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a.{ending}"
     noise = np.random.default_rng(0).integers(0, 255, (200, 120), np.uint8)
-    if ending == "tif":
-        tifffile.imwrite(path, noise)
-    else:
-        Image.fromarray(noise).save(path)
+    Image.fromarray(noise).save(path)
     check_complete(path, read_header(path))
     header = read_header(path)
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(InputError, match="found a truncated picture"):
         check_complete(path, header)
+
+
+def test_a_cut_tiff_is_seen_in_its_header(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((200, 120), np.uint8))
+    (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:-5000])
+    with pytest.raises(InputError, match=r"a.tif: found an unreadable picture \(truncated"):
+        read_header(tmp_path / "a.tif")

@@ -127,7 +127,7 @@ def test_bad_input_writes_nothing(
 
 def test_a_place_that_cannot_be_written(coco: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(coco), "--out", str(coco / "gallery.html")]) == 2
-    assert "gallery.html: cannot be written (File exists)" in capsys.readouterr().err
+    assert "cannot be written (Not a directory)" in capsys.readouterr().err
 
 
 def test_a_number_that_is_no_class() -> None:

@@ -6,6 +6,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from hpa_mmdet.io.submission import SubmissionRow, encode_mask
+from hpa_mmdet.scoring.contest import ContestResult
+from hpa_mmdet.scoring.files import ScoringOptions, score_rows
 from hpa_mmdet.scoring.truth import TruthImage
 
 SHAPE_HW = (20, 30)
@@ -55,6 +57,13 @@ class DrawnImage:
             for hpa_index, confidence, mask in self.detections
         ]
         return SubmissionRow(self.image_id, width, height, predictions)
+
+
+def contest_score(
+    rows: list[SubmissionRow], truth: dict[str, TruthImage], **options: object
+) -> ContestResult:
+    """The contest's part of the scores of a submission; no ranges."""
+    return score_rows(rows, truth, ScoringOptions(resamples=0, **options)).contest
 
 
 def literal_average_precisions(images: list[DrawnImage], threshold: float = 0.6) -> np.ndarray:

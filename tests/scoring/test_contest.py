@@ -2,7 +2,13 @@
 
 import numpy as np
 import pytest
-from contest_by_hand import DrawnImage, box, literal_average_precisions, random_images
+from contest_by_hand import (
+    DrawnImage,
+    box,
+    contest_score,
+    literal_average_precisions,
+    random_images,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +20,7 @@ from hpa_mmdet.scoring.average_precision import (
     rank_detections,
     tied_share,
 )
-from hpa_mmdet.scoring.contest import ContestResult, score_submission
+from hpa_mmdet.scoring.contest import ContestResult
 from hpa_mmdet.scoring.matching import match_masks
 
 CELL = box(2, 3, 10, 8)
@@ -25,7 +31,7 @@ FAR = box(7, 3, 10, 8)  # IoU with CELL 40 / 120 = 0.33
 
 def score(images: list[DrawnImage], **options: object) -> ContestResult:
     truth = {image.image_id: image.truth() for image in images}
-    return score_submission([image.row() for image in images], truth, **options)
+    return contest_score([image.row() for image in images], truth, **options)
 
 
 # cells, detections, then the average precision of the classes that have truths
@@ -162,7 +168,7 @@ def test_images_in_one_file_only_are_told() -> None:
     images = [DrawnImage("1", [(CELL, {4})], [(4, 0.5, CELL)]), DrawnImage("2", [(CELL, {4})])]
     truth = {image.image_id: image.truth() for image in images}
     stranger = DrawnImage("9", [], [(4, 0.9, CELL)])
-    result = score_submission([stranger.row(), images[0].row()], truth)
+    result = contest_score([stranger.row(), images[0].row()], truth)
     assert result.missing == ("2",)
     assert result.unknown == ("9",)
     assert result.contest_map == 0.5  # the missing image's cell is not found
@@ -172,13 +178,13 @@ def test_images_in_one_file_only_are_told() -> None:
 def test_files_without_a_common_image_are_refused() -> None:
     truth = {"1": DrawnImage("1", [(CELL, {4})]).truth()}
     with pytest.raises(InputError, match="no image of the truth, expected the same image ids"):
-        score_submission([SubmissionRow("2", 30, 20, [])], truth)
+        contest_score([SubmissionRow("2", 30, 20, [])], truth)
 
 
 def test_a_row_of_another_size_is_refused() -> None:
     truth = {"1": DrawnImage("1", [(CELL, {4})]).truth()}
     with pytest.raises(InputError, match="found 20x30 pixels, expected 30x20 as in the truth"):
-        score_submission([SubmissionRow("1", 20, 30, [])], truth)
+        contest_score([SubmissionRow("1", 20, 30, [])], truth)
 
 
 def test_masks_are_paired_one_to_one() -> None:

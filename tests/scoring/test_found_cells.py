@@ -11,7 +11,7 @@ from hpa_mmdet.errors import InputError
 from hpa_mmdet.scoring import detection
 from hpa_mmdet.scoring.detection import DetectionCollector, DetectionResult
 from hpa_mmdet.scoring.detections import detections_of_cells, detections_of_row
-from hpa_mmdet.scoring.images import ImageCollector, pool_cells
+from hpa_mmdet.scoring.images import ImageCollector, pool_class_scores
 from hpa_mmdet.scoring.marks import compute_marks
 
 CELLS = [box(0, 0, 10, 8), box(12, 0, 10, 8), box(0, 10, 10, 8)]
@@ -87,10 +87,10 @@ def test_masks_of_a_submission_are_ranked_by_all_their_classes() -> None:
 
 def test_pooling() -> None:
     scores = np.array([[0.5, 0.0, 1.0], [0.1, 0.0, 0.2]])
-    assert pool_cells(scores).tolist() == [0.5, 0.0, 1.0]
-    assert pool_cells(scores, "mean") == pytest.approx([0.3, 0.0, 0.6])
-    assert pool_cells(scores, "noisy_or") == pytest.approx([0.55, 0.0, 1.0])
-    assert pool_cells(np.empty((0, 3))).tolist() == [0, 0, 0]
+    assert pool_class_scores(scores).tolist() == [0.5, 0.0, 1.0]
+    assert pool_class_scores(scores, "mean") == pytest.approx([0.3, 0.0, 0.6])
+    assert pool_class_scores(scores, "noisy_or") == pytest.approx([0.55, 0.0, 1.0])
+    assert pool_class_scores(np.empty((0, 3))).tolist() == [0, 0, 0]
 
 
 def test_an_unknown_pooling_is_refused() -> None:

@@ -1,6 +1,7 @@
 # Crops of cells, as tools/extract_crops.py writes them, under one folder ($HPA_DATA):
 #   train_crops   a store with the options of `crop`; a model sees what `channels` says of it
-data_root = "{{$HPA_DATA:data/hpa}}"
+# (an import statement would make mmengine read the file by other rules)
+data_root = __import__("os").environ.get("HPA_DATA", "data/hpa")
 channels = ("red", "green", "blue", "yellow")
 crop = dict(channels=(*channels, "mask"), size_px=128)
 

@@ -1,7 +1,9 @@
 # Cells with image labels, as tools/convert_coco.py writes them, under one folder ($HPA_DATA):
 #   train.json, val.json   and the channel files in   train/
-data_root = "{{$HPA_DATA:data/hpa}}"
+# (an import statement would make mmengine read the file by other rules)
+data_root = __import__("os").environ.get("HPA_DATA", "data/hpa")
 channels = ("red", "green", "blue", "yellow")
+white_level = None  # full brightness in 16-bit files; None: tools/train.py measures it
 
 train_pipeline = [
     dict(type="LoadHpaChannels", channels=channels),

@@ -65,7 +65,7 @@ void main() {
         if (labelAt(at + reach * vec2(cos(angle), sin(angle))) != label) edge = true;
       }
       if (edge) shown = mix(style.rgb, vec3(1.0), label == chosen ? 0.7 : marked ? 0.4 : 0.0);
-      else if (marked) shown = mix(shown, style.rgb, 0.2);
+      else if (label == hovered) shown = mix(shown, style.rgb, 0.15);
     }
   }
   colour = vec4(shown, 1.0);

@@ -51,7 +51,7 @@ export class PlainRenderer {
           const edge = labelAt(column - reach, row) !== label
             || labelAt(column + reach, row) !== label
             || labelAt(column, row - reach) !== label || labelAt(column, row + reach) !== label;
-          const share = edge ? 1 : marked ? 0.2 : 0;
+          const share = edge ? 1 : label === hovered ? 0.15 : 0;
           const white = edge && marked ? (label === chosen ? 0.7 : 0.4) : 0;
           const style = (band) => colours[4 * label + band] * (1 - white) + 255 * white;
           red += (style(0) - Math.min(red, 255)) * share;

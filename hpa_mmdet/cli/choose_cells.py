@@ -1,0 +1,110 @@
+r"""Choose the cells that are worth a person's look, out of a folder of predictions.
+
+Example:
+    python tools/choose_cells.py work_dirs/demo/given --labels work_dirs/demo/data/train.csv \
+        --number 200 --out work_dirs/demo/queue.csv
+
+PREDICTIONS is the --out folder of tools/infer.py run with --instances masks, so that cells have
+the ids of their label images. --by class gives every class its turns, rare ones first, among
+the images that are labelled with it; unsure takes the least certain cells; different those that
+look least alike (needs --write embeddings); random is the baseline. The queue is a table
+ID,cell_id,reason in the order in which cells should be looked at. Cells in --reviewed are not
+chosen again.
+
+Exit status: 0 written; 2 bad arguments or input, nothing written.
+"""
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hpa_mmdet.cli.entry import new_parser, run_tool
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.store import read_folder
+from hpa_mmdet.io.label_tables import read_column, read_image_labels, scan_cell_labels
+from hpa_mmdet.io.outputs import claim_output
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.refine.choose import WAYS_OF_CHOOSING, Candidates, choose_cells
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the options; apart from main, so that docs and tests can read them."""
+    parser = new_parser("choose_cells", __doc__)
+    add = parser.add_argument
+    add("predictions", type=Path, help="--out folder of tools/infer.py --instances masks")
+    add("--number", type=int, default=200, help="cells to choose (default: %(default)s)")
+    add("--by", choices=tuple(WAYS_OF_CHOOSING), default="class", help="(default: %(default)s)")
+    add("--labels", type=Path, metavar="CSV", help="the images' weak labels, columns ID,Label")
+    add("--groups", nargs=2, metavar=("CSV", "COLUMN"), help="such as the antibody of each image")
+    add("--reviewed", type=Path, metavar="CSV", help="cells that are done, ID,cell_id,cell_labels")
+    add("--seed", type=int, default=0, help="of ties and of random choices (default: %(default)s)")
+    add("--out", type=Path, required=True, help="queue to write")
+    add("--overwrite", action="store_true", help="replace --out if this tool wrote it")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Choose, write the queue, say what to run next."""
+    if args.number < 1:
+        raise InputError("--number", args.number, "1 or more", "correct it")
+    group_table = Path(args.groups[0]) if args.groups else None
+    inputs = [args.predictions, args.labels, args.reviewed, group_table]
+    outputs = claim_output(args.out, "choose_cells", inputs=inputs, overwrite=args.overwrite)
+    candidates = _read_candidates(args)
+    chosen = choose_cells(candidates, args.number, args.by, args.seed)
+    with (
+        outputs.writing(args.out) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as handle,
+    ):
+        table = csv.writer(handle, lineterminator="\n")
+        table.writerow(("ID", "cell_id", "reason"))
+        for row, reason in chosen:
+            table.writerow((candidates.image_ids[row], candidates.cell_ids[row], reason))
+    images = len({candidates.image_ids[row] for row, _ in chosen})
+    print(f"choose_cells: {len(chosen)} cells of {images} images in {args.out}")
+    print(
+        f"next: python tools/serve.py --review {args.predictions} --images IMAGES "
+        f"--queue {args.out} --labels {args.reviewed or 'cells.csv'}"
+    )
+    return 0
+
+
+def _read_candidates(args: argparse.Namespace) -> Candidates:
+    labels = read_image_labels(args.labels) if args.labels else {}
+    groups = read_column(Path(args.groups[0]), args.groups[1]) if args.groups else {}
+    reviewed = scan_cell_labels(args.reviewed).sets if args.reviewed else {}
+    image_ids: list[str] = []
+    cell_ids: list[int] = []
+    scores, known = [], []
+    for stored in read_folder(args.predictions):
+        image = stored.prediction
+        weak = np.zeros(NUM_LOCALIZATIONS, bool)
+        weak[list(labels.get(image.image_id, range(NUM_LOCALIZATIONS)))] = True
+        for cell in image.cells:
+            if cell.cell_id is None:
+                raise InputError(
+                    f"{args.predictions}, image {image.image_id}",
+                    problem="its cells have no ids, since the model found them itself",
+                    remedy="predict with --instances masks --masks DIR",
+                )
+            if cell.cell_id in reviewed.get(image.image_id, {}):
+                continue
+            image_ids.append(image.image_id)
+            cell_ids.append(cell.cell_id)
+            scores.append(cell.localization_scores)
+            known.append(weak)
+    return Candidates(
+        image_ids,
+        cell_ids,
+        np.array(scores, np.float64).reshape(-1, NUM_LOCALIZATIONS),
+        np.array(known, bool).reshape(-1, NUM_LOCALIZATIONS),
+        [groups.get(image_id, image_id) for image_id in image_ids],
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool; returns its exit status."""
+    return run_tool(build_parser, run, argv)
