@@ -14,7 +14,7 @@ from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.localizations import NEGATIVE
 from hpa_mmdet.masks.runs import runs_of_crop
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
-from hpa_mmdet.refine.choose import WAYS, Candidates, choose_cells, uncertainty
+from hpa_mmdet.refine.choose import WAYS_OF_CHOOSING, Candidates, choose_cells, uncertainty
 
 K = 19
 
@@ -37,7 +37,7 @@ def make(images: int = 6, cells: int = 5, seed: int = 0) -> Candidates:
     )
 
 
-@pytest.mark.parametrize("by", WAYS)
+@pytest.mark.parametrize("by", WAYS_OF_CHOOSING)
 def test_every_cell_comes_once_and_the_seed_decides(by: str) -> None:
     candidates = make()
     chosen = choose_cells(candidates, 1000, by, seed=3)
@@ -47,7 +47,7 @@ def test_every_cell_comes_once_and_the_seed_decides(by: str) -> None:
     assert choose_cells(candidates, 4, by, seed=3) == chosen[:4]
 
 
-@pytest.mark.parametrize("by", WAYS)
+@pytest.mark.parametrize("by", WAYS_OF_CHOOSING)
 def test_no_candidates_give_no_choice(by: str) -> None:
     empty = Candidates([], [], np.zeros((0, K)), np.zeros((0, K), bool), [], np.zeros((0, 8)))
     assert choose_cells(empty, 5, by) == []
