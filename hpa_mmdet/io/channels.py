@@ -140,7 +140,8 @@ def read_channels(
                 path, (*plane.shape, plane.dtype), (*planes[0].shape, planes[0].dtype), channels[0]
             )
         planes.append(plane)
-    return np.stack(planes, axis=2)
+    # a single one need not be copied
+    return planes[0][..., None] if len(planes) == 1 else np.stack(planes, axis=2)
 
 
 def check_channels(
