@@ -20,6 +20,7 @@ from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.coco.read import read_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS
+from hpa_mmdet.io.depth import measure_depth
 from hpa_mmdet.jobs import Report
 
 
@@ -32,6 +33,11 @@ def build_parser() -> argparse.ArgumentParser:
     add("--images", type=Path, help="folder of channel files (default: what the JSON names)")
     add("--channels", nargs="+", default=CHANNELS, help="channels, in the config's order")
     add("--scale", type=float, default=1.0, help="stored pixels for each of a file's (default 1)")
+    add(
+        "--white-level",
+        type=int,
+        help="full brightness in 16-bit files (default: measured on 32 images, as training does)",
+    )
     add("--workers", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
     return parser
 
@@ -47,8 +53,13 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("arguments", found, "above 0, and 1 or more", "correct them")
     data = read_coco(args.source)
     folder = args.images or data.images_root or args.source.parent
-    cache = ImageCache(args.out, args.channels, args.scale)
-    fill_cache(cache, sources_of_json(data.images, folder), report, args.workers)
+    sources = sources_of_json(data.images, folder)
+    level = (
+        args.white_level
+        or measure_depth([source.files for source in sources], args.channels).white_level
+    )
+    cache = ImageCache(args.out, args.channels, args.scale, level)
+    fill_cache(cache, sources, report, args.workers)
     print(f"{report.summary()}\nimage cache {args.out}: {cache.size()}")
     return report.exit_status
 

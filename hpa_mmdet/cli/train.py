@@ -41,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--amp", action="store_true", help="mixed precision: float16 on a GPU, else bfloat16")
     add("--auto-scale-lr", action="store_true", help="scale the learning rate by batch size")
     add("--seed", type=int, help="random seed (default: the config's)")
+    add("--white-level", type=int, help="full brightness in 16-bit files (default: measured)")
     add("--deterministic", action="store_true", help="the same bits on every run; slower on a GPU")
     add(
         "--cfg-options",
@@ -93,6 +94,7 @@ def build_runner(args: argparse.Namespace) -> Any:
     from mmengine.registry import RUNNERS
 
     from hpa_mmdet.cli import train_options
+    from hpa_mmdet.cli.train_depth import set_white_level
     from hpa_mmdet.compat.configs import apply_options, config_errors, parse_options, read_config
 
     config = read_config(args.config, args.data_root)
@@ -101,9 +103,13 @@ def build_runner(args: argparse.Namespace) -> Any:
     with config_errors(args.config):
         train_options.apply(config, args)
         train_options.check_annotation_files(config)
+        depth = set_white_level(config)
     train_options.check_work_dir(Path(config.work_dir))
     with config_errors(args.config):
-        return RUNNERS.build(config)
+        runner = RUNNERS.build(config)
+    if depth:
+        runner.logger.info(depth)
+    return runner
 
 
 def next_command(args: argparse.Namespace, work_dir: Path, needs_masks: bool) -> str:

@@ -26,6 +26,8 @@ def apply(config: Any, args: argparse.Namespace) -> None:
         config.auto_scale_lr.enable = True
     if args.seed is not None:
         config.randomness.seed = args.seed
+    if args.white_level is not None:
+        config.white_level = args.white_level
     if args.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
         config.randomness.deterministic = True

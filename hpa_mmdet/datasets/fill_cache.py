@@ -73,7 +73,7 @@ def fill_cache(
 
 
 def _store(cache: ImageCache, files: ImageFiles) -> None:
-    cache.store(files, decode_working_image(files, cache.channels, cache.scale))
+    cache.store(files, decode_working_image(files, cache.channels, cache.scale, cache.white_level))
 
 
 def _check_room(cache: ImageCache, lacking: Iterable[CacheSource]) -> None:

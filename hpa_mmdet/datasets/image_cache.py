@@ -49,10 +49,19 @@ class ImageCache:
         folder: where the files are; made when the first image is written.
         channels: in the order of the planes.
         scale: pixels of the working image for each of the source.
+        white_level: full brightness in 16-bit sources; None measures it image by image.
     """
 
-    def __init__(self, folder: Path, channels: Sequence[str], scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        channels: Sequence[str],
+        scale: float = 1.0,
+        white_level: int | None = None,
+    ) -> None:
         self.folder, self.channels, self.scale = Path(folder), tuple(channels), float(scale)
+        # 8-bit data are the same however their level was found
+        self.white_level = None if white_level == 255 else white_level
 
     def read(self, files: ImageFiles) -> WorkingImage | None:
         """Map an image; None where it is missing, stale or not whole, or a source is missing.
@@ -119,6 +128,6 @@ class ImageCache:
             status = path.stat()
             names.append((channel, os.path.normpath(path.absolute()), plane))
             states.append((status.st_size, status.st_mtime_ns))
-        place = fingerprint(self.scale, names)
+        place = fingerprint(self.scale, self.white_level, names)
         state = fingerprint(states, code_digest("hpa_mmdet.datasets.working_image"))[:24]
         return self.folder / place[:2], place[2:], state

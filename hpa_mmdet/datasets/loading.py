@@ -34,9 +34,10 @@ class LoadHpaChannels(BaseTransform):
         cache: folder of an `ImageCache`, which each image that is not there yet is put
             into; None or empty for none. Where it cannot be written to, images are
             decoded from their files as without it, after one warning.
+        white_level: full brightness in 16-bit files, which becomes 255 here and nowhere else;
+            tools/train.py sets it for the whole data set. None measures it image by image.
 
-    Adds `img` (H, W, C) uint8 and its shapes. 16 bit is brought to 0..255 here, by
-    dividing by 257, and nowhere else.
+    Adds `img` (H, W, C) uint8 and its shapes.
 
     Raises:
         InputError: a scale that is not above 0.
@@ -47,11 +48,15 @@ class LoadHpaChannels(BaseTransform):
         channels: Sequence[str] = CHANNELS,
         scale: float = 1.0,
         cache: str | Path | None = None,
+        white_level: int | None = None,
     ) -> None:
         if not scale > 0:
             raise InputError("LoadHpaChannels, scale", scale, "above 0", "correct the config")
         self.channels, self.scale = tuple(channels), float(scale)
-        self.cache = ImageCache(Path(cache), self.channels, self.scale) if cache else None
+        self.white_level = white_level
+        self.cache = (
+            ImageCache(Path(cache), self.channels, self.scale, white_level) if cache else None
+        )
         self.stores = True
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -73,11 +78,11 @@ class LoadHpaChannels(BaseTransform):
 
     def _load(self, files: ImageFiles) -> WorkingImage:
         if self.cache is None:
-            return decode_working_image(files, self.channels, self.scale)
+            return decode_working_image(files, self.channels, self.scale, self.white_level)
         found = self.cache.read(files)
         if found is not None:
             return found
-        found = decode_working_image(files, self.channels, self.scale)
+        found = decode_working_image(files, self.channels, self.scale, self.white_level)
         if self.stores:
             try:
                 self.cache.store(files, found)

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.io.bit_depth import to_uint8
 from hpa_mmdet.io.channels import ImageFiles, read_channels
+from hpa_mmdet.io.depth import scale_to_uint8, white_level_of
 
 
 class WorkingImage(NamedTuple):
@@ -22,14 +22,26 @@ class WorkingImage(NamedTuple):
 
 
 def decode_working_image(
-    files: ImageFiles, channels: Sequence[str], scale: float = 1.0
+    files: ImageFiles,
+    channels: Sequence[str],
+    scale: float = 1.0,
+    white_level: int | None = None,
 ) -> WorkingImage:
     """Read the channels of an image, bring them to 8 bit, then to the working size.
 
+    Args:
+        files: of the image.
+        channels: names, in the order of the planes.
+        scale: pixels of the working image for each of the file's.
+        white_level: full brightness in 16-bit files (`hpa_mmdet.io.depth`); None measures it
+            on this image alone.
+
     Raises:
-        InputError: as `read_channels`.
+        InputError: as `read_channels`, or a pixel is above the white level.
     """
-    pixels = to_uint8(read_channels(files, channels))
+    read = read_channels(files, channels)
+    level = white_level_of(read) if white_level is None else white_level
+    pixels = scale_to_uint8(read, level, f"image {files.image_id}")
     height, width = pixels.shape[:2]
     shape_hw = working_shape((height, width), scale)
     if shape_hw != (height, width):

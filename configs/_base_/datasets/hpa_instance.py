@@ -3,6 +3,7 @@
 # (an import statement would make mmengine read the file by other rules)
 data_root = __import__("os").environ.get("HPA_DATA", "data/hpa")
 channels = ("red", "green", "blue", "yellow")
+white_level = None  # full brightness in 16-bit files; None: tools/train.py measures it
 
 train_pipeline = [
     dict(type="LoadHpaChannels", channels=channels),
