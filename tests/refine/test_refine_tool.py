@@ -152,7 +152,7 @@ def test_what_cannot_be_refined_is_said_in_a_line(
     assert main([CONFIG, str(discs / "none.json"), "--out", str(out)]) == 2
     assert "none.json: found no file" in capsys.readouterr().err
     assert main([CONFIG, str(source), "--out", str(source)]) == 2
-    assert "train.json: found a file, expected none; say --overwrite" in capsys.readouterr().err
+    assert "train.json: is an input of this run" in capsys.readouterr().err
     (discs / "groups.csv").write_text("ID,antibody\na,1\nb,1\nc,2\n")
     features = discs / "features.npz"
     command = [CONFIG, str(source), "--out", str(out), "--features", str(features), "--folds", "2"]
