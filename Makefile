@@ -22,7 +22,7 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3 python; do \
 		>/dev/null 2>&1; then echo $$name; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo crops serve test check constraints clean \
+.PHONY: help install demo crops serve test fuzz check constraints clean \
 	real-contest real-truth real-nuclei real-dictionary
 
 help: ## list the targets
@@ -122,6 +122,10 @@ screenshots: install ## the pictures of the web page in docs/images, from synthe
 
 test: install ## run the tests on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+FUZZ_SECONDS := 600
+fuzz: install ## damage files at random, FUZZ_SECONDS for each kind
+	HPA_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -q tests/fuzz
 
 check: install ## lint, formatting, types, import rules, spelling
 	$(BIN)/ruff check .
