@@ -105,6 +105,21 @@ crops: install ## the rival after `make demo`: cells cut out, a tuned classifier
 		--mark "both, segmenter's masks=$(DEMO)/crops/scores_both.json" \
 		--facts $(DEMO)/facts.json --out $(DEMO)/report.html
 
+test-web: install ## test the web page in Chromium, installed by apt-get where that is allowed
+	@browser="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)"; \
+	if [ -z "$$browser" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium (apt-get)."; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+		browser="$$(command -v chromium)"; fi; \
+	if [ -z "$$browser" ]; then \
+		echo "No Chromium found: install it (Debian: apt-get install chromium) and try again." >&2; \
+		exit 2; fi; \
+	HPA_MMDET_BROWSER="$$browser" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/web
+
+screenshots: install ## the pictures of the web page in docs/images, from synthetic images
+	@browser="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)"; \
+	HPA_MMDET_BROWSER="$$browser" $(PY) benchmarks/screenshots.py --out docs/images
+
 test: install ## run the tests on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
 
