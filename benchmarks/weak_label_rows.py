@@ -132,6 +132,11 @@ def _choose(
     return replace(row, image_exponent=image, cells_exponent=cells), [image, cells]
 
 
+def fit_row(row: Row, train: Split, seed: int) -> Any:
+    """Fit a row without refinement; the result has its `localization`."""
+    return _fitted(row, dict(row.loss), train.cells, train, seed)
+
+
 def _fitted(row: Row, loss: dict[str, Any], cache: FeatureCache, train: Split, seed: int) -> Any:
     if row.exact_weight and train.exact is not None:
         known = set(cache.hpa_ids)

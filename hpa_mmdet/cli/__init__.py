@@ -27,6 +27,7 @@ TOOLS: tuple[str, ...] = (
     "evaluate",
     "report",
     "ensemble",
+    "explain",
     "choose_cells",
     "refine_labels",
     "export",

@@ -41,7 +41,12 @@ class TruthMetric(BaseMetric):
         """Keep the predictions of a batch; see `read_prediction` for what a sample holds."""
         for sample in data_samples:
             image = find_truth(sample, self.truth)
-            self.results.append(read_prediction(sample, image, with_masks=self.needs_masks))
+            with_masks = self.wants_masks(sample)
+            self.results.append(read_prediction(sample, image, with_masks=with_masks))
+
+    def wants_masks(self, sample: Mapping[str, Any]) -> bool:
+        """Say whether the masks of this sample's predictions are needed."""
+        return self.needs_masks
 
     def pairs(self, results: Sequence[ImagePrediction]) -> list[tuple[TruthImage, ImagePrediction]]:
         """Put each image's truth beside its prediction, each image once."""

@@ -1,6 +1,6 @@
 """How well cells and images are named, during training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,11 @@ class CellLocalizationMetric(TruthMetric):
     def __init__(self, iou_threshold: float = IOU_THRESHOLD, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.iou_threshold = iou_threshold
+
+    def wants_masks(self, sample: Mapping[str, Any]) -> bool:
+        """Need masks only where `cell_ids` do not say which cell is which."""
+        parts = (sample["pred_instances"], sample.get("given_instances", {}))
+        return not any("cell_ids" in part for part in parts)
 
     def compute_metrics(self, results: Sequence[ImagePrediction]) -> dict[str, float]:
         """Score the images that were shown."""

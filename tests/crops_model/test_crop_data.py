@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
@@ -160,3 +161,31 @@ def test_wrong_crops_and_images_are_refused(discs: Path) -> None:
         CropPreprocessor({"channels": ["green"]})
     with pytest.raises(InputError, match="no channel red"):
         CropPreprocessor({"channels": ["green", "mask"]}, channels=("red",))
+
+
+def test_how_many_go_through_together_changes_nothing_but_memory(discs: Path) -> None:
+    torch.manual_seed(0)
+    model = MODELS.build(
+        {
+            "type": "CropClassifier",
+            "backbone": {"type": "SmallNetwork", "filters": (4, 8)},
+            "localization": {"type": "LocalizationBranch", "loss": {"type": "BagLoss"}},
+            "data_preprocessor": {"type": "CropPreprocessor", "crop": CROP},
+        }
+    ).eval()
+    items = [bags(discs)[index] for index in range(3)]
+    empty = DetDataSample(metainfo={"image_labels": np.zeros(19, np.uint8)})
+    batch = {
+        "inputs": [*(item["inputs"] for item in items), torch.zeros(0, 32, 32, 5)],
+        "data_samples": [*(item["data_samples"] for item in items), empty],
+    }
+    found = {}
+    for size in (1, 2, 100):
+        model.crops_at_once = size
+        samples = model.test_step(batch)
+        counts = [len(sample.pred_instances) for sample in samples]
+        assert counts == [*(len(item["inputs"]) for item in items), 0]
+        scores = [sample.pred_instances.localization_scores.clone() for sample in samples]
+        found[size] = torch.cat(scores)
+    torch.testing.assert_close(found[1], found[100])
+    torch.testing.assert_close(found[2], found[100])

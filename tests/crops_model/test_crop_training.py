@@ -1,25 +1,30 @@
-"""The tools with a crop classifier: training, resuming, prediction, export, turns."""
+"""The tools with a crop classifier: training, resuming, prediction, export, explanations."""
 
 import csv
 import json
 import secrets
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import hpa_mmdet
+from hpa_mmdet.cli.explain import main as explain
 from hpa_mmdet.cli.export import main as export
 from hpa_mmdet.cli.infer import main as infer
 from hpa_mmdet.cli.train import main as train
 from hpa_mmdet.compat.checkpoints import load_checkpoint_strict
 from hpa_mmdet.datasets import CropBagDataset
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.explain import class_activation
 from hpa_mmdet.io.channels import CHANNELS, ImageFiles, read_channels
 from hpa_mmdet.io.label_images import read_label_image
 from hpa_mmdet.testing import TINY_BACKBONE
 
+CROP = {"channels": ["red", "green", "blue", "yellow", "mask"], "size_px": 32}
 CONFIG = "configs/crops/crop_lite0_bag-lse_demo.py"
 SMALL = (
     "model.backbone.weights=None",
@@ -143,3 +148,48 @@ def test_a_store_that_is_missing_is_named_with_what_makes_it(
     )
     assert status == 2
     assert "tools/extract_crops.py" in capsys.readouterr().err
+
+
+def test_the_last_map_is_explained_for_each_class(
+    discs: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = str(discs / "train_crops")
+    assert explain([*files(trained), store, "--out", str(tmp_path / "sheets"), "--crops", "3"]) == 0
+    # images k have the labels k and k + 5
+    found = sorted(path.name[:2] for path in (tmp_path / "sheets").glob("*.jpg"))
+    assert found == [f"{k:02}" for k in range(11)]
+    with Image.open(tmp_path / "sheets" / "00_nucleoplasm.jpg") as sheet:
+        assert sheet.width == 3 * 160
+    other = ["configs/crops/ladder_1-plain.py", files(trained)[1], store, "--out", str(tmp_path)]
+    assert explain(other) == 2
+    assert "expected" in capsys.readouterr().err
+
+
+def test_activation_follows_what_the_class_needs(discs: Path) -> None:
+    """A linear head that reads one channel's mean: the picture is that channel."""
+    from mmdet.registry import MODELS
+
+    torch.manual_seed(0)
+    model = MODELS.build(
+        {
+            "type": "CropClassifier",
+            "backbone": {"type": "SmallNetwork", "filters": (4,)},
+            "localization": {
+                "type": "LocalizationBranch",
+                "loss": {"type": "BagLoss"},
+                "hidden": 0,
+            },
+            "data_preprocessor": {"type": "CropPreprocessor", "crop": CROP},
+        }
+    ).eval()
+    weight = model.localization.cell_head.parts[0][-1].weight
+    with torch.no_grad():
+        weight.zero_()
+        weight[7, 2] = 1.0  # class 7: the mean of channel 2
+    item = CropBagDataset(str(discs / "train_crops"))[0]
+    batch = model.data_preprocessor({"inputs": [item["inputs"]], "data_samples": [None]})["inputs"]
+    heat = class_activation(model, batch, 7)
+    channel = model.backbone(batch.pixels)[0][:, 2].detach().numpy()
+    for picture, expected in zip(heat, channel, strict=True):
+        small = cv2.resize(picture, (16, 16), interpolation=cv2.INTER_AREA)
+        assert np.corrcoef(small.ravel(), expected.ravel())[0, 1] > 0.95
