@@ -17,7 +17,7 @@ programs on the machine only make things slower.
 
 import argparse
 import os
-import resource
+import re
 import shutil
 import subprocess
 import sys
@@ -112,7 +112,7 @@ def measure_speed(source: SourceOptions, work: Path, repeats: int) -> None:
 
     def cut() -> None:
         for at in range(len(opened.ids)):
-            cutter.cut_image(at)
+            cutter.cut_image(opened.image(at))
 
     least = least_times({"write": write, "decode": decode, "cut": cut}, repeats)
     store = CropStore(work / "store")
@@ -156,7 +156,9 @@ def child(folder: Path) -> None:
     """Write a store and print the peak memory of this process in MiB."""
     source = SourceOptions(folder / "images", masks=folder / "masks")
     extract_crops(source, folder / "store", OPTIONS)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    # getrusage would count what this process was started from
+    status = Path("/proc/self/status").read_text()
+    print(int(re.search(r"VmHWM:\s*(\d+)", status)[1]) / 1024)
 
 
 def main() -> None:

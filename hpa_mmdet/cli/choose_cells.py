@@ -27,7 +27,7 @@ from hpa_mmdet.inference.store import read_folder
 from hpa_mmdet.io.label_tables import read_column, read_image_labels, scan_cell_labels
 from hpa_mmdet.io.outputs import claim_output
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
-from hpa_mmdet.refine.choose import WAYS, Candidates, choose_cells
+from hpa_mmdet.refine.choose import WAYS_OF_CHOOSING, Candidates, choose_cells
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("predictions", type=Path, help="--out folder of tools/infer.py --instances masks")
     add("--number", type=int, default=200, help="cells to choose (default: %(default)s)")
-    add("--by", choices=tuple(WAYS), default="class", help="(default: %(default)s)")
+    add("--by", choices=tuple(WAYS_OF_CHOOSING), default="class", help="(default: %(default)s)")
     add("--labels", type=Path, metavar="CSV", help="the images' weak labels, columns ID,Label")
     add("--groups", nargs=2, metavar=("CSV", "COLUMN"), help="such as the antibody of each image")
     add("--reviewed", type=Path, metavar="CSV", help="cells that are done, ID,cell_id,cell_labels")

@@ -10,10 +10,13 @@ Exit status: 0 written; 2 bad arguments or input, nothing written.
 """
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.outputs import OutputFiles
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,18 +44,25 @@ def build_parser() -> argparse.ArgumentParser:
         "config's COCO JSON is here)",
     )
     add("--cfg-options", nargs="+", action=DictAction, help="key=value, override the config")
+    add("--overwrite", action="store_true", help="replace an export that this tool wrote")
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Do the work of the tool; returns its exit status."""
-    from hpa_mmdet.inference.export import export_model
+    from hpa_mmdet.inference.export import export_model, paths_of_export
     from hpa_mmdet.inference.model_files import load_model
     from hpa_mmdet.predictions.call_rules import read_thresholds
 
     thresholds = None if args.thresholds is None else read_thresholds(args.thresholds)
+    if args.cell_diameter is not None and not 0 < args.cell_diameter < math.inf:
+        raise InputError("--cell-diameter", args.cell_diameter, "a number above 0", "correct it")
+    inputs = [args.config, args.checkpoint, args.thresholds]
+    files = OutputFiles("export", inputs=inputs, overwrite=args.overwrite)
+    for path in paths_of_export(args.out):
+        files.claim(path)
     loaded = load_model(args.config, args.checkpoint, options=args.cfg_options)
-    paths = export_model(loaded, args.out, thresholds, args.cell_diameter)
+    paths = export_model(loaded, args.out, thresholds, args.cell_diameter, files)
     print(f"export: wrote {paths[1]} and {paths[0]}")
     print(f"next: python tools/infer.py {paths[0]} {paths[1]} IMAGES --out DIR")
     return 0

@@ -90,7 +90,11 @@ def add_crop_options(group: argparse._ArgumentGroup) -> None:
     add("--keep-surroundings", action="store_true", help="do not blank what is not the cell")
     add("--grow-um", type=float, default=0.0, help="grow the mask before it blanks")
     add("--clean-green", action="store_true", help="subtract background, scale by percentiles")
-    add("--linear", action="store_true", help="always interpolate linearly, never by area")
+    add(
+        "--linear",
+        action="store_true",
+        help="interpolate linearly, without halving large windows first",
+    )
 
 
 def crop_options(args: argparse.Namespace) -> CropOptions:

@@ -50,6 +50,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="resize images by this before the network sees them, so that cells have the size "
         "that they had in training (default: as the config says)",
     )
+    add(
+        "--white-level",
+        type=int,
+        metavar="N",
+        help="value of full brightness in 16-bit files, such as 4095 for a 12-bit camera "
+        "(default: measured over the folder, and compared with the model's)",
+    )
     add("--tile", type=int, metavar="PX", help="cut larger images into tiles of this side")
     add(
         "--overlap",
@@ -143,6 +150,7 @@ def run(args: argparse.Namespace) -> int:
         tile_px=args.tile,
         overlap_px=args.overlap,
         input_scale=args.input_scale,
+        white_level=args.white_level,
         min_cell_score=args.min_cell_score,
         options=args.cfg_options,
     )

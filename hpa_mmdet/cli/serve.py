@@ -15,7 +15,7 @@ import argparse
 import os
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,25 +105,30 @@ def _serve(args: argparse.Namespace) -> None:
     limits = _limits(args)
     model = _model(args)
     access = None if token is None else Access(token)
-    opened = listen(args.host, args.port)
-    host, port = opened.getsockname()[:2]
-    queue = None if model is None else _queue(model, args, limits)
-    try:
-        review = None if args.review is None else _review(args, limits, queue)
-        app = create_app(
-            queue, review, access=access, any_host=not is_loopback(args.host), limits=limits
-        )
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        if access is None:
-            print(f"serve: open {address}", flush=True)
-        else:
-            print(f"serve: open {address}{access.new_link()} (works once)", flush=True)
-            if not args.token and TOKEN_VARIABLE not in os.environ:
-                print(f"serve: the token is {token}", flush=True)
-        make_server(app).run(sockets=[opened])
-    finally:
-        if queue is not None:
-            queue.shut_down()
+    queue = None
+    with closing(listen(args.host, args.port)) as opened:
+        host, port = opened.getsockname()[:2]
+        try:
+            queue = None if model is None else _queue(model, args, limits)
+            review = None if args.review is None else _review(args, limits, queue)
+            any_host = not is_loopback(args.host)
+            app = create_app(queue, review, access=access, any_host=any_host, limits=limits)
+            _say_address(
+                f"http://{f'[{host}]' if ':' in host else host}:{port}", access, token, args
+            )
+            make_server(app, limits.idle_s).run(sockets=[opened])
+        finally:
+            if queue is not None:
+                queue.shut_down()
+
+
+def _say_address(address: str, access: Any, token: str | None, args: argparse.Namespace) -> None:
+    if access is None:
+        print(f"serve: open {address}", flush=True)
+        return
+    print(f"serve: open {address}{access.new_link()} (works once)", flush=True)
+    if not args.token and TOKEN_VARIABLE not in os.environ:
+        print(f"serve: the token is {token}", flush=True)
 
 
 def _token(given: str | None, loopback: bool, host: str) -> str | None:
@@ -147,6 +152,11 @@ def _token(given: str | None, loopback: bool, host: str) -> str | None:
 
 def _model(args: argparse.Namespace) -> tuple[Path, Path] | None:
     if args.model is not None:
+        for path in args.model:
+            if not path.is_file():
+                raise InputError(
+                    path, problem="there is no such file", remedy="give --model CONFIG CHECKPOINT"
+                )
         return args.model[0], args.model[1]
     if args.review is not None:
         return None

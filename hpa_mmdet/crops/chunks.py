@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from hpa_mmdet.coco.filters import Dropped
 from hpa_mmdet.crops.cut import Crops, cut_prepared, prepare_cells
 from hpa_mmdet.crops.limits import CropLimits, part_cells
 from hpa_mmdet.crops.options import CropOptions
 from hpa_mmdet.crops.pixel_file import open_pixel_file
-from hpa_mmdet.crops.sources import SourceImage, SourceOptions, open_source
+from hpa_mmdet.crops.source_image import SourceImage
+from hpa_mmdet.crops.sources import SourceOptions, open_source
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.label_images import read_label_image
 from hpa_mmdet.jobs.fingerprint import code_digest, file_states, fingerprint
@@ -51,7 +54,13 @@ class ChunkCutter:
         return attempt(self._cut, chunk)
 
     def _cut(self, chunk: Chunk) -> PartSummary:
-        mark = self.fingerprint_of(chunk)
+        source = open_source(self.source)
+        # read once, for the fingerprint and for the cutting
+        images = [
+            attempt(source.image, place)
+            for place in range(chunk.begin, chunk.begin + len(chunk.ids))
+        ]
+        mark = self._fingerprint_of(chunk, images)
         if (earlier := self.parts.summary_of(chunk.number, mark)) is not None:
             return earlier
         crop_shape = (self.options.size_px, self.options.size_px, len(self.options.channels))
@@ -60,8 +69,8 @@ class ChunkCutter:
             self.parts.writing(chunk.number, mark, summary) as temporary,
             open_pixel_file(temporary, crop_shape) as writer,
         ):
-            for place, hpa_id in enumerate(chunk.ids, chunk.begin):
-                outcome = attempt(self.cut_image, place)
+            for hpa_id, image in zip(chunk.ids, images, strict=True):
+                outcome = attempt(self.cut_image, image)
                 if isinstance(outcome, InputError):
                     summary.failures.append(Failure(hpa_id, str(outcome)))
                     continue
@@ -70,39 +79,39 @@ class ChunkCutter:
                 summary.done += 1
         return summary
 
-    def fingerprint_of(self, chunk: Chunk) -> str:
-        """Give the fingerprint of all that a chunk's file depends on."""
-        source = open_source(self.source)
-        images = [source.image(chunk.begin + at) for at in range(len(chunk.ids))]
-        states = [file_states(image.paths) for image in images]
+    def _fingerprint_of(self, chunk: Chunk, images: Sequence[SourceImage | InputError]) -> str:
+        states = [
+            str(image) if isinstance(image, InputError) else file_states(image.paths)
+            for image in images
+        ]
         return fingerprint(
             code_digest(__name__),
             self.source,
             self.options,
             self.limits,
             chunk,
-            file_states(source.tables),
+            file_states(open_source(self.source).tables),
             states,
         )
 
-    def cut_image(self, at: int) -> tuple[Crops, dict[str, Any]]:
+    def cut_image(self, image: SourceImage | InputError) -> tuple[Crops, dict[str, Any]]:
         """Cut the cells of an image that are kept; rows of the tables are the line.
 
         Raises:
-            InputError: a file cannot be read, or sizes differ.
+            InputError: a file cannot be read, or sizes differ; or `image` is one.
         """
-        source = open_source(self.source)
-        image = source.image(at)
+        if isinstance(image, InputError):
+            raise image
         if image.problem is not None:
             raise image.problem
         nuclei = self._read_nuclei(image)
-        planes = image.read_planes(self.options.image_channels)
-        height, width = next(iter(planes.values())).shape
-        cells = prepare_cells(image.read_cells((height, width)), self.options, nuclei)
+        whole, shape_hw = image.read_cells()
+        cells = prepare_cells(whole, self.options, nuclei)
         kept, dropped = part_cells(cells, self.limits, self.options.window_px)
+        planes = image.planes(self.options.image_channels, shape_hw)
         crops = cut_prepared(planes, kept, self.options)
         return crops, {
-            "image": _image_row(image, (height, width), source.root),
+            "image": _image_row(image, shape_hw, open_source(self.source).root),
             "cells": _cell_rows(image, crops),
             "dropped": [_dropped_row(image, cell) for cell in dropped],
         }
@@ -155,7 +164,7 @@ def _cell_rows(image: SourceImage, crops: Crops) -> list[dict[str, Any]]:
                 "y": y,
                 "width": width,
                 "height": height,
-                "area": int(cell.mask.sum()),
+                "area": int(np.count_nonzero(cell.mask)),
                 "labels": list(labels.hpa_indices),
                 "label_probs": list(labels.hpa_probs),
                 "border": bool(cell.touches_border),
@@ -171,7 +180,6 @@ def _dropped_row(image: SourceImage, dropped: Dropped) -> list[Any]:
 
 
 def _relative(path: Path, root: Path) -> str:
-    resolved = path.resolve()
-    if resolved.is_relative_to(root.resolve()):
-        return resolved.relative_to(root.resolve()).as_posix()
-    return resolved.as_posix()
+    if path.is_relative_to(root):
+        return path.relative_to(root).as_posix()
+    return path.resolve().as_posix()

@@ -15,7 +15,7 @@ from hpa_mmdet.crops.cleaning import clean_channel
 from hpa_mmdet.crops.masks import CellMask, clean_mask, grow_mask, restrict_cells
 from hpa_mmdet.crops.options import MASK, CropOptions
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.bit_depth import to_uint8
+from hpa_mmdet.io.depth import scale_to_uint8
 
 _Plane = NDArray[np.integer]
 
@@ -81,121 +81,164 @@ def cut_prepared(
 ) -> Crops:
     """Cut cells out of an image by masks that `prepare_cells` gave.
 
+    Channels are taken one after the other, so that `planes` may read each when it is asked
+    for, and none stays in memory.
+
     Raises:
         InputError: a channel is missing, sizes or depths do not fit, or a cell lies outside
             the image.
     """
-    shape_hw = _check_planes(planes, options)
-    prepared = prepare_planes(planes, options)
     size = options.size_px
     pixels = np.empty((len(cells), size, size, len(options.channels)), np.uint8)
-    clipped = np.zeros(len(cells), bool)
-    for at, cell in enumerate(cells):
-        x, y, width, height = cell.bbox_xywh
-        if min(x, y) < 0 or x + width > shape_hw[1] or y + height > shape_hw[0]:
-            raise InputError(
-                f"cell {cell.cell_id}",
-                f"a box to ({x + width}, {y + height})",
-                f"one inside the image of {shape_hw[1]}x{shape_hw[0]} pixels",
-                "give masks of the same image",
-            )
-        window = options.window_px
-        clipped[at] = window is not None and max(width, height) > window
-        pixels[at] = cut_cell(prepared, cell, options, shape_hw)
+    windows = [_window_of(cell, options) for cell in cells]
+    shape_hw: tuple[int, ...] | None = None
+    for at, name in enumerate(options.channels):
+        plane = None
+        if name != MASK:
+            plane = _prepare_plane(planes, name, options)
+            shape_hw = _check_shape(name, plane.shape, shape_hw, cells)
+        for row, window in enumerate(windows):
+            pixels[row, ..., at] = 0 if window is None else _resize(window.cut(plane), options)
+    largest = np.array([max(cell.bbox_xywh[2:]) for cell in cells], np.int64)
+    clipped = largest > (options.window_px or np.iinfo(np.int64).max)
     return Crops(pixels, list(cells), clipped)
 
 
-def prepare_planes(planes: Mapping[str, _Plane], options: CropOptions) -> list[NDArray[np.uint8]]:
-    """Give the channels that crops show, cleaned where asked for, as 8 bit, in their order."""
-    prepared = []
-    for name in options.image_channels:
-        plane = planes[name]
-        if name == "green" and options.clean_green:
-            plane = clean_channel(plane)
-        prepared.append(to_uint8(plane))
-    return prepared
-
-
-def cut_cell(
-    planes: Sequence[NDArray[np.uint8]],
-    cell: CellMask,
-    options: CropOptions,
-    shape_hw: tuple[int, int],
+def _prepare_plane(
+    planes: Mapping[str, _Plane], name: str, options: CropOptions
 ) -> NDArray[np.uint8]:
-    """Cut one cell out of prepared planes: (S, S, C) uint8."""
-    size, count = options.size_px, len(options.channels)
-    if not cell.mask.size:
-        return np.zeros((size, size, count), np.uint8)
-    left, top, width, height = _window(cell.bbox_xywh, options)
-    radius = options.grow_px
-    mask = grow_mask(cell.mask, radius) if radius else cell.mask
-    mask_x, mask_y = cell.bbox_xywh[0] - radius, cell.bbox_xywh[1] - radius
+    """Give a channel as crops show it: 8 bit, cleaned where that is asked for."""
+    if name not in planes:
+        raise InputError(
+            "image",
+            f"channels {', '.join(planes)}",
+            f"{name} among them",
+            "add its files, or name other channels",
+        )
+    plane = planes[name]
+    return scale_to_uint8(
+        clean_channel(plane) if name == "green" and options.clean_green else plane
+    )
 
-    # what of the window lies in the image and, where the rest is blanked, in the mask's box
-    x0, y0 = max(left, 0), max(top, 0)
-    x1, y1 = min(left + width, shape_hw[1]), min(top + height, shape_hw[0])
-    if options.blank:
-        x0, y0 = max(x0, mask_x), max(y0, mask_y)
-        x1, y1 = min(x1, mask_x + mask.shape[1]), min(y1, mask_y + mask.shape[0])
+
+class _Window(NamedTuple):
+    """What a crop shows: a part of the image, in its pixels.
+
+    `shown` is (h, w) 0 and 1, from (shown_x, shown_y) on, what of the image is not blanked;
+    None where all is shown.
+    """
+
+    cell: CellMask
+    left: int
+    top: int
+    width: int
+    height: int
+    shown: NDArray[np.uint8] | None
+    shown_x: int
+    shown_y: int
+
+    def cut(self, plane: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """Cut the window out of a channel; None draws the cell's mask, 255 inside."""
+        window = np.zeros((self.height, self.width), np.uint8)
+        if plane is None:
+            self._put(window, self.cell.mask.view(np.uint8), self.cell.bbox_xywh[:2], 255)
+        elif self.shown is None:
+            self._put(window, plane, (0, 0), 1)
+        else:
+            y, x = max(self.shown_y, 0), max(self.shown_x, 0)
+            part = plane[y : self.shown_y + self.shown.shape[0], x:][
+                :, : self.shown_x + self.shown.shape[1] - x
+            ]
+            shown = self.shown[y - self.shown_y :, x - self.shown_x :]
+            self._put(window, part, (x, y), shown[: part.shape[0], : part.shape[1]])
+        return window
+
+    def _put(
+        self,
+        window: NDArray[np.uint8],
+        part: NDArray[np.uint8],
+        place_xy: tuple[int, int],
+        factor: int | NDArray[np.uint8],
+    ) -> None:
+        """Write a part of the image that begins at `place_xy`, times a factor."""
+        x, y = place_xy[0] - self.left, place_xy[1] - self.top
+        x0, y0 = max(x, 0), max(y, 0)
+        x1, y1 = min(x + part.shape[1], self.width), min(y + part.shape[0], self.height)
+        of_part = (slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
+        factors = np.uint8(factor) if isinstance(factor, int) else factor[of_part]
+        np.multiply(part[of_part], factors, out=window[y0:y1, x0:x1])
+
+
+def _window_of(cell: CellMask, options: CropOptions) -> _Window | None:
+    """Find what a crop shows; None for a cell without a pixel."""
+    if not cell.mask.size:
+        return None
+    radius = options.grow_px
     shown = None
     if options.blank:
-        shown = mask[y0 - mask_y : y1 - mask_y, x0 - mask_x : x1 - mask_x].view(np.uint8)
-    shrinks = size < max(width, height) and not options.linear
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    crop = np.empty((size, size, count), np.uint8)
-    window = np.zeros((height, width), np.uint8)
-    at_image = 0
-    for at, name in enumerate(options.channels):
-        if name == MASK:
-            plane = np.zeros((height, width), np.uint8)
-            _draw_mask(plane, cell, left, top)
-        else:  # the same part of the window is written anew for each channel
-            part = planes[at_image][y0:y1, x0:x1]
-            plane, at_image = window, at_image + 1
-            plane[y0 - top : y1 - top, x0 - left : x1 - left] = (
-                part if shown is None else part * shown
-            )
-        crop[..., at] = cv2.resize(plane, (size, size), interpolation=method)
-    return crop
+        shown = (grow_mask(cell.mask, radius) if radius else cell.mask).view(np.uint8)
+    x, y = cell.bbox_xywh[:2]
+    return _Window(cell, *_frame(cell.bbox_xywh, options), shown, x - radius, y - radius)
 
 
-def _window(
-    bbox_xywh: tuple[int, int, int, int], options: CropOptions
-) -> tuple[int, int, int, int]:
+def _resize(window: NDArray[np.uint8], options: CropOptions) -> NDArray[np.uint8]:
+    """Resize a window to (S, S).
+
+    A larger window is halved first, as often as that leaves no side smaller than the crop:
+    means of areas keep small spots, and halves of whole pixels are many times as fast as
+    areas of any size.
+    """
+    size = options.size_px
+    halvings = [0 if options.linear else _halvings(side, size) for side in window.shape]
+    for number in range(max(halvings)):
+        height, width = (
+            side >> (number < count) for side, count in zip(window.shape, halvings, strict=True)
+        )
+        window = np.asarray(cv2.resize(window, (width, height), interpolation=cv2.INTER_AREA))
+    resized = cv2.resize(window, (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.uint8)
+
+
+def _halvings(side: int, size: int) -> int:
+    """Count how often a side can be halved without becoming smaller than that of the crop."""
+    return max(0, (side // size).bit_length() - 1)
+
+
+def _frame(bbox_xywh: tuple[int, int, int, int], options: CropOptions) -> tuple[int, int, int, int]:
     """Give x, y, width and height of what a crop shows, in pixels of the image."""
     x, y, width, height = bbox_xywh
     margin = round(options.margin * max(width, height))
     if options.framing == "stretch":
-        return x - margin, y - margin, width + 2 * margin, height + 2 * margin
-    side = options.window_px or max(width, height) + 2 * margin
-    return x + (width - side) // 2, y + (height - side) // 2, side, side
+        sides = [width + 2 * margin, height + 2 * margin]
+    else:
+        sides = [options.window_px or max(width, height) + 2 * margin] * 2
+    if not options.linear:  # whole pixels, however often a side is halved
+        steps = [1 << _halvings(side, options.size_px) for side in sides]
+        sides = [-(-side // step) * step for side, step in zip(sides, steps, strict=True)]
+    return x + (width - sides[0]) // 2, y + (height - sides[1]) // 2, sides[0], sides[1]
 
 
-def _draw_mask(plane: NDArray[np.uint8], cell: CellMask, left: int, top: int) -> None:
-    """Set the cell's pixels of a plane that begins at (left, top) to 255."""
-    x, y, width, height = cell.bbox_xywh
-    x0, y0 = max(x, left), max(y, top)
-    x1, y1 = min(x + width, left + plane.shape[1]), min(y + height, top + plane.shape[0])
-    part = cell.mask[y0 - y : y1 - y, x0 - x : x1 - x]
-    plane[y0 - top : y1 - top, x0 - left : x1 - left][part] = 255
-
-
-def _check_planes(planes: Mapping[str, _Plane], options: CropOptions) -> tuple[int, int]:
-    names = options.image_channels
-    if lacking := [name for name in names if name not in planes]:
+def _check_shape(
+    name: str,
+    found: tuple[int, ...],
+    expected: tuple[int, ...] | None,
+    cells: Sequence[CellMask],
+) -> tuple[int, ...]:
+    """Compare a channel with the ones before it, and the first one with the cells."""
+    if expected is not None and found != expected:
         raise InputError(
-            "image",
-            f"channels {', '.join(planes)}",
-            f"{lacking[0]} among them",
-            "add its files, or name other channels",
+            f"channel {name}",
+            f"{found[1]}x{found[0]} pixels",
+            f"{expected[1]}x{expected[0]} as the others",
+            "export all channels of an image at one size",
         )
-    shape = planes[names[0]].shape
-    for name in names[1:]:
-        if planes[name].shape != shape:
+    for cell in cells if expected is None else ():
+        x, y, width, height = cell.bbox_xywh
+        if min(x, y) < 0 or x + width > found[1] or y + height > found[0]:
             raise InputError(
-                f"channel {name}",
-                f"{planes[name].shape[1]}x{planes[name].shape[0]} pixels",
-                f"{shape[1]}x{shape[0]} as {names[0]}",
-                "export all channels of an image at one size",
+                f"cell {cell.cell_id}",
+                f"a box to ({x + width}, {y + height})",
+                f"one inside the image of {found[1]}x{found[0]} pixels",
+                "give masks of the same image",
             )
-    return int(shape[0]), int(shape[1])
+    return found

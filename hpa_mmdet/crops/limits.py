@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from hpa_mmdet.coco.filters import Dropped
 from hpa_mmdet.crops.masks import CellMask
 from hpa_mmdet.errors import InputError
@@ -52,7 +54,7 @@ class CropLimits:
             return Dropped(cell.cell_id, "a side below --min-side", min(width, height))
         if self.max_side_px is not None and max(width, height) > self.max_side_px:
             return Dropped(cell.cell_id, "a side above --max-side", max(width, height))
-        area = int(cell.mask.sum())
+        area = int(np.count_nonzero(cell.mask))
         if area < self.min_area_px:
             return Dropped(cell.cell_id, "area below --min-area", area)
         if self.drop_border and cell.touches_border:

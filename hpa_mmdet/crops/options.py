@@ -33,8 +33,8 @@ class CropOptions:
         grow_um: micrometres by which the mask is grown before it blanks what is outside.
         clean_green: subtract the background of the green channel and scale it between
             percentiles, image by image; False leaves it as it is stored.
-        linear: always interpolate linearly; False averages areas where a crop is smaller than
-            its window, which keeps small spots.
+        linear: interpolate linearly however large the window is; False halves a large window
+            first, which keeps small spots and rounds its sides up by a few pixels.
 
     Raises:
         InputError: a value is out of range, or values exclude each other.

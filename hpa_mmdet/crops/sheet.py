@@ -59,14 +59,10 @@ def _draw_row(store: CropStore, options: SourceOptions, crop: int) -> NDArray[np
     hpa_id = store.images.hpa_ids[int(store.cells.images[crop])]
     image = source.image(source.ids.index(hpa_id))
     names = tuple(image.files.paths)
-    planes = image.read_planes(names)
-    height, width = planes[names[0]].shape
+    whole, shape_hw = image.read_cells()
+    planes = dict(image.planes(names, shape_hw))
     nuclei = None if image.nuclei is None else read_label_image(image.nuclei)
-    cells = [
-        cell
-        for cell in image.read_cells((height, width))
-        if cell.cell_id == int(store.cells.cell_ids[crop])
-    ]
+    cells = [cell for cell in whole if cell.cell_id == int(store.cells.cell_ids[crop])]
     kept = prepare_cells(cells, store.options, nuclei)
     shown = "green" if "green" in store.options.channels else store.options.image_channels[0]
     around = replace(store.options, blank=False, size_px=TILE_PX, margin=0.15, clean_green=False)

@@ -4,110 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol
 
 from hpa_mmdet.coco.index import open_coco
-from hpa_mmdet.coco.parse import CocoCell
-from hpa_mmdet.crops.masks import CellMask, cells_of_coco, cells_of_image
+from hpa_mmdet.crops.source_image import CellLabels, SourceImage
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import (
     CHANNELS,
     DEFAULT_PATTERN,
     ImageFiles,
-    read_channels,
     scan_images,
 )
-from hpa_mmdet.io.label_images import find_masks, read_label_image, scan_masks
+from hpa_mmdet.io.label_images import find_masks, scan_masks
 from hpa_mmdet.io.label_tables import read_column, scan_cell_labels, scan_image_labels
-from hpa_mmdet.io.naming import parse_channels, split_plane
+from hpa_mmdet.io.naming import parse_channels
 
 _EMPTY: Mapping[int, tuple[int, ...]] = {}
-
-
-class CellLabels(NamedTuple):
-    """The set of a cell, and how likely each is; empty where the set is certain."""
-
-    hpa_indices: tuple[int, ...]
-    hpa_probs: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class SourceImage:
-    """One image: what a store keeps of it, and how its cells are found.
-
-    Args:
-        files: its id and the file of each channel.
-        image_id: its id in the COCO JSON, or its place from 1.
-        image_labels: weak labels; empty where nothing says them.
-        group: what must not be split between training and validation.
-        cells: entries of the COCO JSON, or None where cells are in `mask`.
-        shape_hw: of the image as the COCO JSON has it, or None.
-        mask: the label image, or None.
-        nuclei: the label image of nuclei, or None.
-        labels: of cells by id; a cell that is not named inherits `image_labels`.
-        problem: why the image cannot be used.
-    """
-
-    files: ImageFiles
-    image_id: int
-    image_labels: tuple[int, ...]
-    group: str
-    cells: Sequence[CocoCell] | None = None
-    shape_hw: tuple[int, int] | None = None
-    mask: Path | None = None
-    nuclei: Path | None = None
-    labels: Mapping[int, CellLabels] | None = None
-    problem: InputError | None = None
-
-    @property
-    def paths(self) -> list[Path]:
-        """All files that its crops are made from."""
-        channels = [split_plane(path)[0] for path in self.files.paths.values()]
-        return [*dict.fromkeys(channels), *(p for p in (self.mask, self.nuclei) if p is not None)]
-
-    def read_cells(self, shape_hw: tuple[int, int]) -> Sequence[CellMask]:
-        """Give the masks of the cells.
-
-        Args:
-            shape_hw: of the image's channels.
-
-        Raises:
-            InputError: the label image cannot be read, or masks and channels differ in size.
-        """
-        if self.mask is None:
-            self._check_size(self.shape_hw, shape_hw, "the COCO JSON")
-            return cells_of_coco(self.cells or (), shape_hw)
-        label_image = read_label_image(self.mask)
-        self._check_size(label_image.shape, shape_hw, self.mask)
-        return cells_of_image(label_image)
-
-    def read_planes(self, names: Sequence[str]) -> dict[str, NDArray[np.integer]]:
-        """Read channels, each (H, W).
-
-        Raises:
-            InputError: as `read_channels`.
-        """
-        paths = {split_plane(path)[0] for path in self.files.paths.values()}
-        if len(paths) == len(self.files.paths):  # one by one: they need not lie side by side
-            return {name: read_channels(self.files, [name])[..., 0] for name in names}
-        stack = read_channels(self.files, names)
-        return {name: stack[..., at] for at, name in enumerate(names)}
-
-    def _check_size(self, found: Sequence[int] | None, shape_hw: Sequence[int], at: object) -> None:
-        if found is not None and tuple(found) != tuple(shape_hw):
-            raise InputError(
-                f"image {self.files.image_id}",
-                f"channels of {shape_hw[1]}x{shape_hw[0]} pixels",
-                f"{found[1]}x{found[0]} as in {at}",
-                "segment the image again, or convert it again",
-            )
-
-    def labels_of(self, cell_id: int) -> CellLabels:
-        """Give the set of a cell."""
-        return (self.labels or {}).get(cell_id) or CellLabels(self.image_labels)
 
 
 class CropSource(Protocol):

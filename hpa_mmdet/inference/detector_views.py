@@ -5,7 +5,7 @@ cells; K = 19.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import cv2
@@ -19,7 +19,8 @@ from hpa_mmdet.inference.merge import merge_sources
 from hpa_mmdet.inference.seams import EDGE_PX, merge_tiles
 from hpa_mmdet.inference.settings import InputSettings
 from hpa_mmdet.inference.views import ImageRequest, PreparedImage, View
-from hpa_mmdet.io.bit_depth import to_uint8
+from hpa_mmdet.io.depth import scale_to_uint8, white_level_of
+from hpa_mmdet.io.large_images import LargeImage
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.encode import encode_cells
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
@@ -61,6 +62,10 @@ class DetectorViews:
     def __post_init__(self) -> None:
         cut_tiles((1, 1), self.tile_px, self.overlap_px)
 
+    def with_settings(self, settings: InputSettings) -> "DetectorViews":
+        """Give one with other settings."""
+        return replace(self, settings=settings)
+
     def describe(self) -> dict[str, Any]:
         """Name all options that change the answers."""
         return {
@@ -89,9 +94,16 @@ class DetectorViews:
     def views(self, request: ImageRequest) -> Iterator[View]:
         """Make the views of an image: all symmetries of a tile, then the next tile."""
         scale = self.settings.scale_of(request.shape_hw)
+        white_level = self.settings.white_level
+        if white_level is None:
+            image = request.image
+            white_level = 65535 if isinstance(image, LargeImage) else white_level_of(image)
         for tile in self._tiles(request):
+            pixels = scale_to_uint8(
+                request.image[tile.slices], white_level, f"image {request.image_id}"
+            )
             for symmetry in self.symmetries:
-                yield _make_view(request, tile, symmetry, scale)
+                yield _make_view(request, pixels, tile, symmetry, scale)
 
     def read(self, request: ImageRequest, answers: Answers) -> ImagePrediction:
         """Merge the symmetries of each tile, then the tiles."""
@@ -152,9 +164,10 @@ class _Views:
         return self.maker.views(self.request)
 
 
-def _make_view(request: ImageRequest, tile: Tile, symmetry: Symmetry, scale: float) -> View:
-    """Cut, bring to 8 bit, resize once, move by the symmetry."""
-    part = to_uint8(request.image[tile.slices])
+def _make_view(
+    request: ImageRequest, part: NDArray[np.uint8], tile: Tile, symmetry: Symmetry, scale: float
+) -> View:
+    """Resize the (h, w, C) pixels of a tile once, move them by the symmetry."""
     size_wh = (max(1, round(tile.width * scale)), max(1, round(tile.height * scale)))
     if size_wh != (tile.width, tile.height):
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

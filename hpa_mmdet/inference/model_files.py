@@ -6,9 +6,8 @@ unpickled that could run code.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,10 @@ import hpa_mmdet.datasets
 import hpa_mmdet.models  # noqa: F401  (both register what configs name)
 from hpa_mmdet.compat.checkpoints import load_checkpoint_strict
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.exported_config import CELL_DIAMETER, WHITE_LEVEL, read_export
 from hpa_mmdet.inference.settings import InputSettings, read_settings
 from hpa_mmdet.predictions.call_rules import THRESHOLDS_KEY, CallRules, check_thresholds
 
-EXPORT_FORMAT = "hpa-mmdet-model/1"
-CELL_DIAMETER = "cell_diameter_px"
-"""Key of an export, or of a checkpoint's `meta`: see `LoadedModel`."""
 _SHOWN_KEYS = 4
 
 
@@ -79,11 +76,15 @@ def load_model(
         config.merge_from_dict(dict(options))
     settings = read_settings(config, where)
     init_default_scope(config.get("default_scope", "mmdet"))
+    path = None if checkpoint is None else Path(checkpoint).expanduser()
+    if exported and path is not None:
+        # nothing of its size is made before the weights are known to be of that size too
+        with torch.device("meta"):
+            check_fit(_build(config, where), read_shapes(path), path, where)
     model = _build(config, where)
     digest = ""
     meta: dict[str, Any] = {}
-    if checkpoint is not None:
-        path = Path(checkpoint).expanduser()
+    if path is not None:
         state, meta = read_checkpoint(path)
         digest = sha256_of(path)
         if exported and path.suffix == ".safetensors" and digest != exported["weights_sha256"]:
@@ -93,11 +94,38 @@ def load_model(
                 f"{exported['weights_sha256'][:16]}... as {where} says",
                 "take the two files of one export",
             )
+        check_fitted(meta, config, path)
         check_fit(model, state, path, where)
         model.load_state_dict(state)
     rules = _rules(exported, where, meta, checkpoint)
-    diameter = exported.get(CELL_DIAMETER) or meta.get(CELL_DIAMETER)
+    stored = {**meta, **{key: value for key, value in exported.items() if value is not None}}
+    settings = replace(settings, white_level=stored.get(WHITE_LEVEL) or settings.white_level)
+    diameter = stored.get(CELL_DIAMETER)
     return LoadedModel(model.to(device).eval(), settings, rules, config, digest, diameter)
+
+
+def check_fitted(meta: Mapping[str, Any], config: Config, path: Path) -> None:
+    """Refuse a checkpoint from before the fit, whose heads name cells at random.
+
+    Raises:
+        InputError: it says so, or it was written by a training that ends with a fit and does
+            not say that it had one; the fitted checkpoint is named.
+    """
+    from hpa_mmdet.fit.loop import FITTED_CHECKPOINT
+
+    ends_with_fit = "fit" in (config.get("train_cfg") or {})
+    unsaid = ends_with_fit and "epoch" in meta and THRESHOLDS_KEY not in meta
+    if meta.get("fitted", not unsaid):
+        return
+    beside = path.with_name(FITTED_CHECKPOINT)
+    raise InputError(
+        path,
+        problem="is from before the fit, so its localization heads are not fitted and would name "
+        "cells at random",
+        remedy=f"take {beside}"
+        if beside.is_file()
+        else f"train to the end, then take {FITTED_CHECKPOINT} of the work folder",
+    )
 
 
 def _rules(
@@ -123,14 +151,10 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        if not path.is_file():
-            raise InputError(path, "no file", "a .safetensors file", "check the path")
         try:
             return load_file(path), {}
-        except SafetensorError as error:
-            raise InputError(
-                path, f"a damaged file ({error})", "a whole .safetensors file", "copy it again"
-            ) from error
+        except (SafetensorError, OSError) as error:
+            raise _damaged(path, error) from error
     content = load_checkpoint_strict(path)
     state = content.get("state_dict", content)
     state = {name: value for name, value in state.items() if isinstance(value, Tensor)}
@@ -143,6 +167,24 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         {name.removeprefix("module."): value for name, value in state.items()},
         meta if isinstance(meta, dict) else {},
     )
+
+
+def read_shapes(path: Path) -> dict[str, Tensor]:
+    """Read names and shapes of a checkpoint's tensors; those of .safetensors without the data.
+
+    Raises:
+        InputError: as `read_checkpoint`.
+    """
+    if path.suffix != ".safetensors":
+        return read_checkpoint(path)[0]
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
+    return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
 
 
 def check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path, config: object) -> None:
@@ -185,11 +227,24 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _damaged(path: Path, error: Exception) -> InputError:
+    if not path.is_file():
+        return InputError(path, "no file", "a .safetensors file", "check the path")
+    return InputError(
+        path, f"a damaged file ({error})", "a whole .safetensors file", "copy it again"
+    )
+
+
 def _read_config(path: Path) -> tuple[Config, dict[str, Any]]:
     if not path.is_file():
         raise InputError(path, "no file", "a config (.py, or .json of an export)", "check the path")
     if path.suffix == ".json":
-        return _read_export(path)
+        content = read_export(path)
+        return Config(content["config"]), content
+    if path.suffix != ".py":
+        raise InputError(
+            path, f"a {path.suffix} file", ".py, or the .json of an export", "give one of these"
+        )
     try:
         return Config.fromfile(path), {}
     except InputError:
@@ -198,24 +253,6 @@ def _read_config(path: Path) -> tuple[Config, dict[str, Any]]:
         raise InputError(
             path, f"{type(error).__name__}: {error}", "a config that loads", "correct the file"
         ) from error
-
-
-def _read_export(path: Path) -> tuple[Config, dict[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(
-            path, f"no JSON ({error})", "what tools/export.py wrote", "copy it again"
-        ) from error
-    if not isinstance(content, dict) or content.get("format") != EXPORT_FORMAT:
-        found = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise InputError(
-            path,
-            f"format {found!r}",
-            repr(EXPORT_FORMAT),
-            "give the .json that tools/export.py wrote",
-        )
-    return Config(content["config"]), content
 
 
 def _build(config: Config, where: object) -> nn.Module:
@@ -229,7 +266,7 @@ def _build(config: Config, where: object) -> nn.Module:
         model: nn.Module = MODELS.build(config.model)
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError, AssertionError, AttributeError) as error:
+    except Exception as error:  # whatever the classes say to wrong arguments
         raise InputError(
             f"{where}, model",
             f"{type(error).__name__}: {error}",

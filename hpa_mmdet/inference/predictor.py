@@ -44,6 +44,8 @@ class Predictor:
         overlap_px: what neighbouring tiles share.
         input_scale: input pixels per image pixel, where images show cells at another
             size than those of training; None for what the config says.
+        white_level: full brightness in 16-bit pixels; None for what the model says, else the
+            smallest of 8, 10, 12, 14 and 16 bits that holds all values of the image.
         min_cell_score: cells with a lower p(cell) are left out.
         options: changes of the config by dotted key.
 
@@ -70,6 +72,7 @@ class Predictor:
         tile_px: int | None = None,
         overlap_px: int = 128,
         input_scale: float | None = None,
+        white_level: int | None = None,
         min_cell_score: float = 0.0,
         options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -85,6 +88,7 @@ class Predictor:
             "tile_px": tile_px,
             "overlap_px": overlap_px,
             "input_scale": input_scale,
+            "white_level": white_level,
             "min_cell_score": min_cell_score,
             "options": options,
         }
@@ -93,11 +97,17 @@ class Predictor:
         cut_tiles((1, 1), tile_px, overlap_px)  # refuse a bad tile before a model is loaded
         self.device = _device(device)
         self.loaded: LoadedModel = load_model(config, checkpoint, self.device, options)
-        settings = self.loaded.settings.with_scale(input_scale)
+        settings = self.loaded.settings.with_scale(input_scale).with_white_level(white_level)
         kind = KINDS.get(self.loaded.config.model.type, DetectorViews)
         self.view_maker = kind(settings, symmetries, tile_px, overlap_px, min_cell_score)
         self.amp, self.batch_size = amp, batch_size
         self.notes: list[str] = []
+
+    def read_with_white_level(self, white_level: int) -> None:
+        """Read 16-bit pixels with this white level from now on."""
+        self.arguments["white_level"] = white_level
+        settings = self.view_maker.settings.with_white_level(white_level)
+        self.view_maker = self.view_maker.with_settings(settings)
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
 """What a config says about the pictures its model takes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mmengine.config import Config
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.channels import CHANNELS
 
 _LARGEST_SCALE = 16
+_LARGEST_SIDE = 2**16
 _PASSED_OVER = ("PackCells", "LoadCells")
 
 
@@ -20,11 +22,13 @@ class InputSettings:
         channels: names, in the network's order.
         scale: input pixels per image pixel; None where `longest_side_px` says it.
         longest_side_px: the size that the longer side is brought to; None for `scale`.
+        white_level: full brightness in 16-bit files; None to measure it.
     """
 
     channels: tuple[str, ...]
     scale: float | None = 1.0
     longest_side_px: int | None = None
+    white_level: int | None = None
 
     def scale_of(self, shape_hw: Sequence[int]) -> float:
         """Input pixels per image pixel for an image of this size."""
@@ -43,7 +47,19 @@ class InputSettings:
             return self
         if not 0 < scale <= _LARGEST_SCALE:
             raise InputError("--input-scale", scale, f"above 0, to {_LARGEST_SCALE}", "correct it")
-        return InputSettings(self.channels, scale)
+        return replace(self, scale=scale, longest_side_px=None)
+
+    def with_white_level(self, white_level: int | None) -> "InputSettings":
+        """Put another white level in the config's place; None leaves it.
+
+        Raises:
+            InputError: it is none of 16-bit pixels.
+        """
+        if white_level is None:
+            return self
+        if not 0 < white_level < 2**16:
+            raise InputError("--white-level", white_level, "1 to 65535", "correct it")
+        return replace(self, white_level=white_level)
 
 
 def read_settings(config: Config, where: object) -> InputSettings:
@@ -59,6 +75,8 @@ def read_settings(config: Config, where: object) -> InputSettings:
             in validation.
     """
     pipeline = config.get("test_pipeline")
+    if not isinstance(pipeline, list) or not all(isinstance(step, dict) for step in pipeline):
+        pipeline = None
     if not pipeline:
         raise InputError(
             where, "no test_pipeline", "one that begins with LoadHpaChannels", "use our base config"
@@ -67,10 +85,7 @@ def read_settings(config: Config, where: object) -> InputSettings:
     for step in pipeline:
         kind = step.get("type")
         if kind == "LoadHpaChannels":
-            settings = InputSettings(
-                tuple(step.get("channels", ("red", "green", "blue", "yellow"))),
-                float(step.get("scale", 1.0)),
-            )
+            settings = _of_loading(step, config.get("white_level"), where)
         elif kind == "Resize" and settings is not None:
             settings = _with_resize(settings, step, where)
         elif kind not in _PASSED_OVER:
@@ -87,14 +102,36 @@ def read_settings(config: Config, where: object) -> InputSettings:
     return settings
 
 
-def _with_resize(settings: InputSettings, step: dict[str, Any], where: object) -> InputSettings:
+def _of_loading(step: Mapping[str, Any], white_level: Any, where: object) -> InputSettings:
+    channels, scale = step.get("channels", CHANNELS), step.get("scale", 1.0)
+    if (
+        not isinstance(channels, list | tuple)
+        or not channels
+        or not all(isinstance(name, str) for name in channels)
+    ):
+        raise InputError(
+            f"{where}, test_pipeline", f"channels {channels!r}", "a list of names", "correct it"
+        )
+    if not isinstance(scale, int | float) or not 0 < scale <= _LARGEST_SCALE:
+        raise InputError(
+            f"{where}, test_pipeline",
+            f"scale {scale!r}",
+            f"a number above 0, to {_LARGEST_SCALE}",
+            "correct it",
+        )
+    return InputSettings(tuple(channels), float(scale), white_level=white_level or None)
+
+
+def _with_resize(settings: InputSettings, step: Mapping[str, Any], where: object) -> InputSettings:
     factor, scale = step.get("scale_factor"), step.get("scale")
     if isinstance(factor, int | float):
-        return InputSettings(settings.channels, float(factor) * (settings.scale or 1.0))
+        scaled = replace(settings, scale=float(factor) * (settings.scale or 1.0))
+        if 0 < (scaled.scale or 0) <= _LARGEST_SCALE:
+            return scaled
     if factor is None and scale is not None and step.get("keep_ratio"):
-        sides = [scale] if isinstance(scale, int) else list(scale)
-        if len(set(sides)) == 1:
-            return InputSettings(settings.channels, None, int(sides[0]))
+        sides = list(scale) if isinstance(scale, list | tuple) else [scale]
+        if len(set(sides)) == 1 and isinstance(sides[0], int) and 0 < sides[0] <= _LARGEST_SIDE:
+            return replace(settings, scale=None, longest_side_px=sides[0])
     raise InputError(
         f"{where}, test_pipeline",
         f"Resize with scale={scale}, scale_factor={factor}, keep_ratio={step.get('keep_ratio')}",

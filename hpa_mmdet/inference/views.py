@@ -5,7 +5,7 @@ A view is one input of the network. H, W: image height and width in pixels; C: c
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
@@ -96,6 +96,9 @@ class ViewMaker(Protocol):
     @property
     def settings(self) -> InputSettings:
         """The pictures that the model takes."""
+
+    def with_settings(self, settings: InputSettings) -> Self:
+        """Give one with other settings."""
 
     def prepare(self, request: ImageRequest) -> PreparedImage:
         """Check an image and make its views.

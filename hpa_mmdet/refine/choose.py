@@ -56,17 +56,17 @@ def choose_cells(candidates: Candidates, number: int, by: str, seed: int = 0) ->
     Args:
         candidates: what to choose from.
         number: how many; fewer are given where there are fewer candidates.
-        by: one of `WAYS`.
+        by: one of `WAYS_OF_CHOOSING`.
         seed: of the random parts.
 
     Raises:
         InputError: another way, or one that needs features that are not given.
     """
-    if by not in WAYS:
-        raise InputError("--by", by, f"one of {', '.join(WAYS)}", "choose one of them")
+    if by not in WAYS_OF_CHOOSING:
+        raise InputError("--by", by, f"one of {', '.join(WAYS_OF_CHOOSING)}", "choose one of them")
     if not len(candidates.image_ids):
         return []
-    order = WAYS[by](candidates, np.random.default_rng(seed))
+    order = WAYS_OF_CHOOSING[by](candidates, np.random.default_rng(seed))
     chosen: list[Choice] = []
     for choice in order:
         if len(chosen) == number:
@@ -186,7 +186,7 @@ def _open_labels(candidates: Candidates) -> NDArray[np.bool_]:
     return labels
 
 
-WAYS: dict[str, Callable[[Candidates, np.random.Generator], Iterator[Choice]]] = {
+WAYS_OF_CHOOSING: dict[str, Callable[[Candidates, np.random.Generator], Iterator[Choice]]] = {
     "class": _class_in_need,
     "unsure": _least_sure,
     "different": _different,

@@ -107,12 +107,14 @@ def _planes(
                 "Send either one file with all channels or one file for each channel.",
             )
         return _planes_of_one(paths[ALL_CHANNELS], headers[ALL_CHANNELS], wanted)
-    missing = [name for name in wanted if name not in paths]
-    if missing and (missing != [OPTIONAL] or len(wanted) == 1):
+    several = len(wanted) > 1
+    missing = [name for name in wanted if name not in paths and not (name == OPTIONAL and several)]
+    if missing:
+        verb = "image is" if len(missing) == 1 else "images are"
         raise Refusal(
             422,
             "missing_channel",
-            f"The {' and '.join(missing)} image is missing. "
+            f"The {' and '.join(missing)} {verb} missing. "
             f"Send one image for each of {', '.join(wanted)} (yellow may be left out).",
         )
     return dict(paths)

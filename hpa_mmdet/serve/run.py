@@ -10,13 +10,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hpa_mmdet.errors import InputError
 
-_HEAD_S = 15.0
 _MOST_CONNECTIONS = 512
 
 
 class _ImpatientProtocol(H11Protocol):
     """Closes connections whose request does not arrive; uvicorn itself would wait for ever."""
 
+    patience_s = 15.0
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -35,7 +35,7 @@ class _ImpatientProtocol(H11Protocol):
     def _wait_for_request(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_later(_HEAD_S, self._close_if_silent)
+        self._timer = self.loop.call_later(self.patience_s, self._close_if_silent)
 
     def _close_if_silent(self) -> None:
         if self.cycle is None or self.cycle.response_complete:
@@ -63,11 +63,17 @@ def listen(host: str, port: int) -> socket.socket:
     return opened
 
 
-def make_server(app: ASGIApp) -> uvicorn.Server:
-    """Prepare a server; `run(sockets=[...])` serves until `should_exit` is set."""
+def make_server(app: ASGIApp, patience_s: float) -> uvicorn.Server:
+    """Prepare a server; `run(sockets=[...])` serves until `should_exit` is set.
+
+    Args:
+        app: the application.
+        patience_s: how long a connection may stay without a whole request head.
+    """
+    protocol = type("Protocol", (_ImpatientProtocol,), {"patience_s": patience_s})
     config = uvicorn.Config(
         app,
-        http=_ImpatientProtocol,
+        http=protocol,
         ws="none",
         lifespan="on",
         access_log=False,

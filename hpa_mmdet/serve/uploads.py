@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from hpa_mmdet.serve.limits import Refusal, ServerLimits, megabytes
 
@@ -78,6 +78,8 @@ class Body:
                 raise Refusal(
                     408, "too_slow", "The upload took too long. Check the connection and try again."
                 ) from None
+            except ClientDisconnect:
+                raise Refusal(499, "gone", "The client closed the connection.") from None
             if not chunk:
                 self.complete = True
                 return

@@ -16,6 +16,9 @@ from mmengine.structures import InstanceData
 from scipy import ndimage
 from torch import Tensor, nn
 
+from hpa_mmdet.inference.exported_config import KNOWN_TYPES
+
+KNOWN_TYPES.add("StandInCells")
 BRIGHT = 100
 SIDE = 28
 

@@ -120,3 +120,27 @@ def test_a_missing_config_is_named(tmp_path: Path) -> None:
 def test_an_option_changes_the_config(tmp_path: Path) -> None:
     loaded = load_model(write_config(tmp_path), None, options={"model.classes": 23})
     assert loaded.model.rates.numel() == 23
+
+
+@pytest.mark.parametrize(
+    ("meta", "remedy"),
+    [
+        pytest.param({"fitted": False, "epoch": 2}, "train to the end", id="says so"),
+        pytest.param({"epoch": 2}, "train to the end", id="older training"),
+    ],
+)
+def test_a_checkpoint_from_before_the_fit_is_refused(
+    tmp_path: Path, meta: dict, remedy: str
+) -> None:
+    config = write_config(tmp_path)
+    config.write_text(config.read_text() + 'train_cfg = dict(type="DetectThenFitLoop", fit={})\n')
+    state = StandInCells().state_dict()
+    torch.save({"state_dict": state, "meta": meta}, tmp_path / "epoch_2.pth")
+    with pytest.raises(InputError, match=rf"epoch_2.pth: is from before the fit.*; {remedy}"):
+        load_model(config, tmp_path / "epoch_2.pth")
+    torch.save({"state_dict": state, "meta": {**meta, "fitted": True}}, tmp_path / "fitted.pth")
+    with pytest.raises(InputError, match=r"; take .*fitted\.pth"):
+        load_model(config, tmp_path / "epoch_2.pth")
+    load_model(config, tmp_path / "fitted.pth")
+    torch.save(state, tmp_path / "bare.pth")  # tensors alone say nothing, and are believed
+    load_model(config, tmp_path / "bare.pth")

@@ -10,11 +10,10 @@ import pytest
 from hpa_mmdet.cli.choose_cells import main
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.store import MANIFEST, PredictionStore, StoredImage, line_of
-from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.localizations import NEGATIVE
 from hpa_mmdet.masks.runs import runs_of_crop
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
-from hpa_mmdet.refine.choose import WAYS, Candidates, choose_cells, uncertainty
+from hpa_mmdet.refine.choose import WAYS_OF_CHOOSING, Candidates, choose_cells, uncertainty
 
 K = 19
 
@@ -37,7 +36,7 @@ def make(images: int = 6, cells: int = 5, seed: int = 0) -> Candidates:
     )
 
 
-@pytest.mark.parametrize("by", WAYS)
+@pytest.mark.parametrize("by", WAYS_OF_CHOOSING)
 def test_every_cell_comes_once_and_the_seed_decides(by: str) -> None:
     candidates = make()
     chosen = choose_cells(candidates, 1000, by, seed=3)
@@ -47,7 +46,7 @@ def test_every_cell_comes_once_and_the_seed_decides(by: str) -> None:
     assert choose_cells(candidates, 4, by, seed=3) == chosen[:4]
 
 
-@pytest.mark.parametrize("by", WAYS)
+@pytest.mark.parametrize("by", WAYS_OF_CHOOSING)
 def test_no_candidates_give_no_choice(by: str) -> None:
     empty = Candidates([], [], np.zeros((0, K)), np.zeros((0, K), bool), [], np.zeros((0, 8)))
     assert choose_cells(empty, 5, by) == []
@@ -109,8 +108,7 @@ def test_bad_ways_are_refused() -> None:
 
 def write_run(folder: Path, with_ids: bool = True) -> None:
     """Predictions of two images of three cells each, as tools/infer.py stores them."""
-    files = OutputFiles("infer", root=folder)
-    store = PredictionStore(folder / "predictions", 2)
+    store = PredictionStore(folder / "predictions", {}, 2)
     lines = []
     rng = np.random.default_rng(1)
     for name in ("b", "a"):
@@ -124,9 +122,9 @@ def write_run(folder: Path, with_ids: bool = True) -> None:
             for place in range(3)
         ]
         lines.append(line_of(StoredImage(ImagePrediction(name, 30, 12, cells), {})))
-    store.begin(files, {}, resume=False)
+    store.begin(resume=False)
     assert (store.folder / MANIFEST).is_file()
-    store.write(files, 0, lines)
+    store.write(0, lines)
 
 
 def test_the_tool_writes_a_queue_without_reviewed_cells(

@@ -15,8 +15,8 @@ SHARED_LIMITS = ServerLimits(
     idle_s=1.0,
     upload_s=4.0,
     decode_s=10.0,
-    predict_s=3.0,
-    abandon_s=6.0,
+    predict_s=5.0,
+    abandon_s=30.0,
 )
 
 

@@ -133,7 +133,7 @@ def running_server(
     access = None if token is None else Access(token)
     app = create_app(queue, review, access=access, any_host=token is not None, limits=limits)
     opened = listen("127.0.0.1", 0)
-    server = make_server(app)
+    server = make_server(app, limits.idle_s)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
     thread.start()
     while not server.started:

@@ -142,7 +142,7 @@ def test_model_refuses_or_fails_and_the_next_image_is_served(server: str) -> Non
     assert "shows nothing" in error_of(refused, 422, "not_predicted")
     error_of(predict(server, upload(cell_planes((40, DEADLY_WIDTH)))), 500, "model_failed")
     late = predict(server, upload(cell_planes((40, ENDLESS_WIDTH))))
-    assert "more than 3 seconds" in error_of(late, 504, "too_slow")
+    assert "more than 5 seconds" in error_of(late, 504, "too_slow")
     assert len(predict(server, upload(cell_planes())).json()["cells"]) == 3
 
 
