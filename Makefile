@@ -22,8 +22,8 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3 python; do \
 		>/dev/null 2>&1; then echo $$name; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo crops serve test check constraints clean \
-	real-contest real-truth real-nuclei real-dictionary
+.PHONY: help install demo crops serve test fuzz check constraints clean \
+	real-contest real-truth real-cells real-nuclei real-dictionary
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -89,11 +89,11 @@ crops: install ## the rival after `make demo`: cells cut out, a tuned classifier
 	$(PY) tools/ensemble.py $(DEMO)/crops/prediction $(DEMO)/crops/detector \
 		--out $(DEMO)/crops/both.csv --overwrite
 	$(PY) tools/evaluate.py $(DEMO)/crops/prediction/submission.csv \
-		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores.json
+		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores.json --overwrite
 	$(PY) tools/evaluate.py $(DEMO)/crops/detector/submission.csv \
-		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores_detector.json
+		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores_detector.json --overwrite
 	$(PY) tools/evaluate.py $(DEMO)/crops/both.csv \
-		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores_both.json
+		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores_both.json --overwrite
 	$(PY) tools/explain.py $(CROPS) $(DEMO)/crops/train/fitted.pth $(DEMO)/data/train_crops \
 		--out $(DEMO)/crops/explained
 	$(PY) tools/report.py $(DEMO)/train --title "hpa-mmdet demo on synthetic cells" \
@@ -105,8 +105,27 @@ crops: install ## the rival after `make demo`: cells cut out, a tuned classifier
 		--mark "both, segmenter's masks=$(DEMO)/crops/scores_both.json" \
 		--facts $(DEMO)/facts.json --out $(DEMO)/report.html
 
+test-web: install ## test the web page in Chromium, installed by apt-get where that is allowed
+	@browser="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)"; \
+	if [ -z "$$browser" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium (apt-get)."; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+		browser="$$(command -v chromium)"; fi; \
+	if [ -z "$$browser" ]; then \
+		echo "No Chromium found: install it (Debian: apt-get install chromium) and try again." >&2; \
+		exit 2; fi; \
+	HPA_MMDET_BROWSER="$$browser" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/web
+
+screenshots: install ## the pictures of the web page in docs/images, from synthetic images
+	@browser="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)"; \
+	HPA_MMDET_BROWSER="$$browser" $(PY) benchmarks/screenshots.py --out docs/images
+
 test: install ## run the tests on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+FUZZ_SECONDS := 600
+fuzz: install ## damage files at random, FUZZ_SECONDS for each kind
+	HPA_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -q tests/fuzz
 
 check: install ## lint, formatting, types, import rules, spelling
 	$(BIN)/ruff check .
@@ -141,6 +160,9 @@ real-truth: real-data ## DATA=folder: every cell given its image's labels, score
 		--confidence $$confidence --out $(REAL)/truth/inherited_$$confidence.csv --overwrite && \
 		$(PY) tools/evaluate.py $(REAL)/truth/inherited_$$confidence.csv $(REAL)/truth/truth.json \
 		--json $(REAL)/truth/inherited_$$confidence.json --overwrite || exit 1; done
+
+real-cells: real-data ## DATA=folder: real cells with a label of each, one mosaic left out in turn
+	$(PY) benchmarks/bench_real_cells.py --data $(DATA)/hpa_cells --work-dir $(REAL)/cells --workers 2
 
 real-nuclei: real-data ## DATA=folder: train on 7 hand-drawn pictures of nuclei, score on 3 held out
 	mkdir -p $(REAL)/nuclei/train $(REAL)/nuclei/test $(REAL)/nuclei/masks_train $(REAL)/nuclei/masks_test

@@ -163,7 +163,10 @@ def time_of_parts(stream: Any, planned: Any) -> dict[str, float]:
     triples = list(zip(planned, requests, answers, strict=True))
     stored = timed("finish", lambda: [stream.finish(*triple) for triple in triples])
     lines = timed("lines", lambda: [line_of(one) for one in stored])
-    found = [one.prediction for one in timed("read back", lambda: [*map(parse_line, lines)])]
+    found = [
+        one.prediction
+        for one in timed("read back", lambda: [parse_line(line.encode(), "line") for line in lines])
+    ]
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("submission", "table", "coco"):
             timed(kind, lambda kind=kind: write_output(kind, Path(folder), found, CallRules()))

@@ -1,6 +1,5 @@
 """A folder of images to a folder of results: resumable, in shards, bad images kept apart."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,7 +9,6 @@ from typing import Any
 
 import torch
 
-import hpa_mmdet
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.cell_size import compare_sizes, training_diameter_px
 from hpa_mmdet.inference.outputs import OUTPUTS, Output, RunContext
@@ -20,11 +18,14 @@ from hpa_mmdet.inference.store import CHUNK_IMAGES, MANIFEST, PredictionStore
 from hpa_mmdet.inference.stream import ImageStream
 from hpa_mmdet.io.depth import measure_depth
 from hpa_mmdet.io.outputs import OutputFiles
-from hpa_mmdet.jobs import Failure, Report
+from hpa_mmdet.jobs import Report
 from hpa_mmdet.jobs.engines import ENGINES
+from hpa_mmdet.jobs.fingerprint import code_digest, fingerprint
+from hpa_mmdet.jobs.parts import PartSummary
 from hpa_mmdet.jobs.progress import progress
 from hpa_mmdet.predictions.call_rules import CallRules, check_probability, check_thresholds
 
+REPORT = "infer_report.json"
 _SIZED_IMAGES = 20
 
 
@@ -47,60 +48,71 @@ def run_inference(predictor: Predictor, images: Path, options: RunOptions) -> Re
     """
     check_options(options, predictor)
     plan = plan_run(images, predictor.channels, options)
-    store = PredictionStore(options.out / "predictions", len(plan.images))
     depth_note = choose_white_level(predictor, plan)
-    manifest = manifest_of(predictor, plan, options)
     rules = rules_of(predictor, options)
-    inputs = [images, options.masks, options.sample_submission]
+    manifest = manifest_of(predictor, plan, options)
+    store = PredictionStore(options.out / "predictions", manifest, len(plan.images))
     resume = options.resume or options.shard.count > 1
-    goes_on = resume and (store.folder / MANIFEST).is_file()
     files = OutputFiles(
         "infer",
-        inputs=inputs,
-        overwrite=options.overwrite or goes_on,
+        inputs=[images, options.masks, options.sample_submission],
+        overwrite=options.overwrite or (resume and (store.folder / MANIFEST).is_file()),
         # pictures drawn by other rules are drawn anew
-        fingerprint=_digest([manifest, rules.thresholds, rules.cell_score]),
+        fingerprint=fingerprint(sorted(manifest.items()), rules.thresholds, rules.cell_score),
         root=options.out,
     )
     outputs = make_outputs(predictor, images, options, rules, files)
-    image_ids = [image.image_id for image in plan.images]
-    report_path = options.out / "infer_report.json"
+    report_path = options.out / REPORT
     if options.shard.count > 1:
         report_path = options.shard.path_of(report_path)
     files.claim(report_path)
     for output in outputs:
-        output.claim(image_ids)
+        output.claim([image.image_id for image in plan.images])
     if options.overwrite:
         files.remove_owned()
-    store.begin(files, manifest, resume=resume)
+        store.parts.remove()
+    store.begin(resume=resume)
     report = Report("infer", notes=[*plan.notes, depth_note, rules.describe()])
-    shard = list(options.shard.take(store.chunks))
-    missing = set(store.missing())
-    todo = [chunk for chunk in shard if chunk in missing]
-    if len(todo) < len(shard):
-        report.notes.append(f"{len(shard) - len(todo)} of {len(shard)} chunks were there already")
-    stream = ImageStream(predictor, images, outputs, options.workers)
-    for chunk, lines in _predict(stream, plan, store, todo, options):
-        store.write(files, chunk, lines)
+    summaries = _predict_missing(ImageStream(predictor, images, outputs, options.workers),
+                                 plan, store, options, report)  # fmt: skip
     report.notes += predictor.notes
     left = len(store.missing())
-    if not left:
-        store.seal(files)
-        for output in outputs:
-            report.notes += output.finish(store.read)
-        if options.shard.count > 1:
-            everything = Report("infer", notes=list(report.notes))
-            _count(everything, store, store.chunks)
-            _write_report(everything, options.out / "infer_report.json", files)
-    else:
+    if left:
         report.notes.append(
             f"{left} of {len(store.chunks)} chunks are still missing: run the other shards; "
             "the last one writes the results"
         )
-    _count(report, store, shard)
-    report.notes += _notes_on_size(predictor, store, shard, rules)
+    else:
+        store.seal()
+        for output in outputs:
+            report.notes += output.finish(store.read)
+        if options.shard.count > 1:
+            everything = Report("infer", notes=list(report.notes))
+            _count(everything, [store.summary_of(chunk) for chunk in store.chunks])
+            _write_report(everything, options.out / REPORT, files)
+    _count(report, summaries)
+    report.notes += _notes_on_size(predictor, store, options.shard.take(store.chunks), rules)
     _write_report(report, report_path, files)
     return report
+
+
+def _predict_missing(
+    stream: ImageStream,
+    plan: InferencePlan,
+    store: PredictionStore,
+    options: RunOptions,
+    report: Report,
+) -> list[PartSummary]:
+    """Predict the chunks of this shard that are not there; give the summaries of all."""
+    shard = list(options.shard.take(store.chunks))
+    found = {chunk: store.summary_of(chunk) for chunk in shard}
+    summaries = {chunk: summary for chunk, summary in found.items() if summary is not None}
+    if summaries:
+        report.notes.append(f"{len(summaries)} of {len(shard)} chunks were there already")
+    todo = [chunk for chunk in shard if chunk not in summaries]
+    for chunk, lines in _predict(stream, plan, store, todo, options):
+        summaries[chunk] = store.write(chunk, lines)
+    return [summaries[chunk] for chunk in shard]
 
 
 def choose_white_level(predictor: Predictor, plan: InferencePlan) -> str:
@@ -160,9 +172,9 @@ def make_outputs(
 def manifest_of(predictor: Predictor, plan: InferencePlan, options: RunOptions) -> dict[str, Any]:
     """Say what makes a run another run: a difference in any of it changes the answers."""
     return {
-        "version": hpa_mmdet.__version__,
+        "code": code_digest(__name__),
         "torch": torch.__version__,
-        "model_sha256": _digest(predictor.loaded.config.get("model")),
+        "model": fingerprint(json.dumps(predictor.loaded.config.get("model"), default=str)),
         "weights_sha256": predictor.loaded.weights_sha256,
         "inputs_sha256": plan.fingerprint(),
         "instances": "masks" if options.masks else "model",
@@ -249,24 +261,18 @@ def _notes_on_size(
     return [] if note is None else [note]
 
 
-def _count(report: Report, store: PredictionStore, chunks: Sequence[int]) -> None:
-    """Fill the report from what is on disk, so that a resumed run tells the whole."""
-    noted = 0
-    for stored in store.read(chunks):
-        noted += bool(stored.prediction.notes)
-        if stored.error:
-            report.failures.append(Failure(stored.prediction.image_id, stored.error))
-        else:
-            report.done += 1
-    if noted:
-        report.notes.append(f"{noted} images had detections without a pixel, which were left out")
+def _count(report: Report, summaries: Sequence[PartSummary | None]) -> None:
+    """Fill the report from the chunks, so that a resumed run tells the whole."""
+    blank = 0
+    for summary in summaries:
+        if summary is not None:
+            report.done += summary.done
+            report.failures += summary.failures
+            blank += len(summary.notes)
+    if blank:
+        report.notes.append(f"{blank} images had detections without a pixel, which were left out")
 
 
 def _write_report(report: Report, path: Path, files: OutputFiles) -> None:
     with files.writing(path) as temporary:
         report.write(temporary)
-
-
-def _digest(content: object) -> str:
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,11 +1,12 @@
 """Predictions on disk: chunks of images as JSON lines, and a manifest of the run.
 
-    OUT/predictions/manifest.json       what the run was: model, options, inputs, versions
-    OUT/predictions/chunk-00000.jsonl   16 images, one line each, in the order of their ids
-    OUT/predictions/SHA256SUMS          of all chunks, once all are there
+    OUT/predictions/manifest.json        what the run was: model, options, inputs, versions
+    OUT/predictions/chunk-000000.jsonl   16 images, one line each, in the order of their ids
+    OUT/predictions/SHA256SUMS           of all chunks, once all are there
 
-A chunk appears whole or not at all, so a run that was killed goes on at the first chunk
-that is missing. All other outputs are made from the chunks.
+Chunks are the parts of a resumable job (`jobs.parts`): each appears whole or not at all, so a
+run that was killed goes on at the first chunk that is missing. All other outputs are made from
+the chunks.
 """
 
 import json
@@ -19,14 +20,19 @@ from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import ImageFiles
+from hpa_mmdet.io.json_files import parse_json, read_json_object, resolve_below, shorten
 from hpa_mmdet.io.output_records import file_sha256
-from hpa_mmdet.io.outputs import OutputFiles
+from hpa_mmdet.jobs import Failure
+from hpa_mmdet.jobs.fingerprint import fingerprint
+from hpa_mmdet.jobs.parts import PartFolder, PartSummary
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
 
 FORMAT = "hpa-mmdet-predictions/1"
 CHUNK_IMAGES = 16
 MANIFEST = "manifest.json"
 _DECIMALS = 6
+_MOST_IMAGES = 10**8
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,15 @@ class StoredImage:
     error: str = ""
 
     def image_files(self, images: Path) -> ImageFiles:
-        """Find the channel files again, below the folder of images."""
-        paths = {channel: images / name for channel, name in self.files.items()}
+        """Find the channel files again.
+
+        Raises:
+            InputError: a name leads out of the folder of images.
+        """
+        where = f"predictions, image {self.prediction.image_id}"
+        paths = {
+            channel: resolve_below(images, name, where) for channel, name in self.files.items()
+        }
         return ImageFiles(self.prediction.image_id, paths)
 
 
@@ -56,12 +69,20 @@ class PredictionStore:
 
     Args:
         folder: OUT/predictions.
+        manifest: what the run depends on; a chunk of another manifest is none of the run.
         count: images of the whole run, all shards together.
     """
 
-    def __init__(self, folder: Path, count: int) -> None:
-        self.folder = folder
-        self.count = count
+    def __init__(self, folder: Path, manifest: dict[str, Any], count: int) -> None:
+        self.folder, self.count = folder, count
+        self.manifest = {
+            "format": FORMAT,
+            **manifest,
+            "images": count,
+            "chunk_images": CHUNK_IMAGES,
+        }
+        self.parts = PartFolder(folder, "infer", name="chunk-", ending=".jsonl")
+        self._mark = fingerprint(sorted(self.manifest.items()))
 
     @property
     def chunks(self) -> range:
@@ -72,20 +93,22 @@ class PredictionStore:
         """Which images, by their place in the order of ids, a chunk holds."""
         return slice(chunk * CHUNK_IMAGES, min((chunk + 1) * CHUNK_IMAGES, self.count))
 
-    def path(self, chunk: int) -> Path:
-        """The file of a chunk."""
-        return self.folder / f"chunk-{chunk:05d}.jsonl"
-
     def missing(self) -> list[int]:
         """Chunks that are not there yet."""
-        return [chunk for chunk in self.chunks if not self.path(chunk).is_file()]
+        return [chunk for chunk in self.chunks if not self.parts.path_of(chunk).is_file()]
 
-    def begin(self, files: OutputFiles, manifest: dict[str, Any], *, resume: bool) -> None:
+    def summary_of(self, chunk: int) -> PartSummary | None:
+        """Give what a report says of a chunk; None where it is to be done.
+
+        Raises:
+            InputError: its file was changed since; the message says to remove it.
+        """
+        return self.parts.summary_of(chunk, self._mark)
+
+    def begin(self, *, resume: bool) -> None:
         """Write the manifest, or compare it with that of the run to go on with.
 
         Args:
-            files: of the run.
-            manifest: what the run depends on.
             resume: whether a run may be there already.
 
         Raises:
@@ -93,10 +116,9 @@ class PredictionStore:
                 one, or its manifest is damaged.
         """
         path = self.folder / MANIFEST
-        content = {"format": FORMAT, **manifest, "images": self.count, "chunk_images": CHUNK_IMAGES}
         if not path.is_file():
-            with files.writing(path) as temporary:
-                temporary.write_text(json.dumps(content, indent=1, sort_keys=True))
+            with self.parts.outputs.writing(path) as temporary:
+                temporary.write_text(json.dumps(self.manifest, indent=1, sort_keys=True))
             return
         if not resume:
             raise InputError(
@@ -105,25 +127,33 @@ class PredictionStore:
                 remedy="give --resume to go on with them, --overwrite to begin anew, or another "
                 "--out",
             )
-        _compare(_read_manifest(path), json.loads(json.dumps(content)), path)
+        _compare(_read_manifest(path), json.loads(json.dumps(self.manifest)), path)
 
-    def write(self, files: OutputFiles, chunk: int, lines: Sequence[str]) -> None:
+    def write(self, chunk: int, lines: Sequence[str]) -> PartSummary:
         """Write the lines of a chunk, whole or not at all."""
-        with files.writing(self.path(chunk)) as temporary:
+        summary = PartSummary()
+        for line in lines:
+            content = json.loads(line)
+            if "error" in content:
+                summary.failures.append(Failure(content["image_id"], content["error"]))
+            else:
+                summary.done += 1
+            summary.notes += content.get("notes", [])
+        with self.parts.writing(chunk, self._mark, summary) as temporary:
             temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        return summary
 
-    def seal(self, files: OutputFiles) -> None:
+    def seal(self) -> None:
         """Write the checksums of all chunks, as sha256sum reads them."""
-        lines = [
-            f"{file_sha256(self.path(chunk))}  {self.path(chunk).name}\n" for chunk in self.chunks
-        ]
-        with files.writing(self.folder / "SHA256SUMS") as temporary:
+        paths = [self.parts.path_of(chunk) for chunk in self.chunks]
+        lines = [f"{file_sha256(path)}  {path.name}\n" for path in paths]
+        with self.parts.outputs.writing(self.folder / "SHA256SUMS") as temporary:
             temporary.write_text("".join(lines), encoding="utf-8")
 
     def read(self, chunks: Iterable[int] | None = None) -> Iterator[StoredImage]:
         """Read the images of some or all chunks in the order of their ids, one at a time."""
         for chunk in self.chunks if chunks is None else chunks:
-            yield from read_chunk(self.path(chunk))
+            yield from read_chunk(self.parts.path_of(chunk))
 
 
 def read_chunk(path: Path) -> Iterator[StoredImage]:
@@ -133,47 +163,29 @@ def read_chunk(path: Path) -> Iterator[StoredImage]:
         InputError: the file is missing or is not a chunk.
     """
     try:
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                yield parse_line(line)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            path, f"no readable chunk ({error})", "lines that tools/infer.py wrote", "predict again"
-        ) from error
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield parse_line(line, f"{path}, line {number}")
+    except OSError as error:
+        raise InputError(path, problem=f"no readable chunk ({error})", remedy=_AGAIN) from error
 
 
 def read_folder(out: Path) -> Iterator[StoredImage]:
     """Read the predictions of a complete run, given its --out folder or `predictions`.
 
     Raises:
-        InputError: there is no run, or chunks of it are missing.
+        InputError: there is no run, or chunks of it are missing or damaged.
     """
     folder = out if out.name == "predictions" else out / "predictions"
-    store = PredictionStore(folder, _read_manifest(folder / MANIFEST)["images"])
-    missing = store.missing()
-    if missing:
+    manifest = _read_manifest(folder / MANIFEST)
+    store = PredictionStore(folder, manifest, manifest["images"])
+    paths = [store.parts.path_of(chunk) for chunk in store.chunks]
+    missing = next((path for path in paths if not path.is_file()), None)
+    if missing is not None:
         raise InputError(
-            folder,
-            f"no {store.path(missing[0]).name} ({len(missing)} chunks are missing)",
-            f"all {len(store.chunks)} chunks",
-            "finish the run with --resume",
+            folder, f"no {missing.name}", f"all {len(paths)} chunks", "finish the run with --resume"
         )
     yield from store.read()
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(manifest["images"], int) and manifest["images"] >= 0:
-            return dict(manifest)
-        problem = "images is no number"
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        problem = f"{type(error).__name__}: {error}"
-    raise InputError(
-        path,
-        problem=f"is no manifest of a run ({problem})",
-        remedy="check the path; if the run's manifest is damaged, run it again with --overwrite",
-    )
 
 
 def line_of(stored: StoredImage) -> str:
@@ -205,38 +217,82 @@ def line_of(stored: StoredImage) -> str:
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
 
-def parse_line(line: str) -> StoredImage:
+_AGAIN = "remove this file and run with --resume, which predicts its images again"
+
+
+def parse_line(line: bytes, where: object) -> StoredImage:
     """Read one image of a chunk; the inverse of `line_of`.
 
     Raises:
-        ValueError, KeyError, TypeError: the line is damaged.
+        InputError: the line is damaged.
     """
-    content = json.loads(line)
-    shape_hw = (content["height"], content["width"])
-    cells = [
-        CellPrediction(
-            counts=cell["counts"],
-            shape_hw=shape_hw,
-            bbox_xywh=tuple(cell["bbox"]),
-            area=cell["area"],
-            cell_score=cell["score"],
-            localization_scores=np.array(cell["localization_scores"], np.float32),
-            cell_id=cell["cell_id"],
+    content = parse_json(line, where)
+    try:
+        shape_hw = (_whole(content["height"]), _whole(content["width"]))
+        cells = [_parse_cell(cell, shape_hw) for cell in content["cells"]]
+        probs = content["image_probs"]
+        prediction = ImagePrediction(
+            str(content["image_id"]),
+            shape_hw[1],
+            shape_hw[0],
+            cells,
+            None if probs is None else _scores(probs),
+            tuple(content.get("notes", ())),
         )
-        for cell in content["cells"]
-    ]
-    probs = content["image_probs"]
-    prediction = ImagePrediction(
-        content["image_id"],
-        content["width"],
-        content["height"],
-        cells,
-        None if probs is None else np.array(probs, np.float32),
-        tuple(content.get("notes", ())),
+        files = {str(channel): str(name) for channel, name in content["files"].items()}
+        digest, error = content["pixels_sha256"], content.get("error", "")
+        return StoredImage(prediction, files, str(digest), str(error))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            where, problem=f"no line of a chunk ({shorten(str(error))})", remedy=_AGAIN
+        ) from error
+
+
+def _parse_cell(cell: dict[str, Any], shape_hw: tuple[int, int]) -> CellPrediction:
+    x, y, width, height = map(_whole, cell["bbox"])
+    score = float(cell["score"])
+    if not 0 <= score <= 1:
+        raise ValueError(f"score {score}")
+    return CellPrediction(
+        counts=str(cell["counts"]),
+        shape_hw=shape_hw,
+        bbox_xywh=(x, y, width, height),
+        area=_whole(cell["area"]),
+        cell_score=score,
+        localization_scores=_scores(cell["localization_scores"]),
+        cell_id=None if cell["cell_id"] is None else _whole(cell["cell_id"]),
     )
-    return StoredImage(
-        prediction, content["files"], content["pixels_sha256"], content.get("error", "")
-    )
+
+
+def _scores(values: Any) -> NDArray[np.float32]:
+    scores = np.array(values, np.float32)
+    if scores.shape != (NUM_LOCALIZATIONS,) or not ((scores >= 0) & (scores <= 1)).all():
+        raise ValueError(f"scores {values}")
+    return scores
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is no whole number")
+    return value
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    remedy = "remove it and run the same command again, which keeps the chunks of this run"
+    if not path.is_file():
+        remedy = "give the --out folder of a run of tools/infer.py"
+    try:
+        manifest = read_json_object(path)
+    except InputError as error:
+        raise InputError(
+            path, problem=f"is no manifest of a run ({error})", remedy=remedy
+        ) from error
+    images = manifest.get("images")
+    if not isinstance(images, int) or not 0 <= images <= _MOST_IMAGES:
+        raise InputError(
+            path, problem=f"is no manifest of a run (images is {shorten(images)})", remedy=remedy
+        )
+    return manifest
 
 
 def _rounded(values: NDArray[np.float32] | None) -> list[float] | None:
@@ -250,7 +306,7 @@ def _compare(old: dict[str, Any], new: dict[str, Any], path: Path) -> None:
         if old.get(key) != new.get(key):
             raise InputError(
                 path,
-                f"a run with {key} {old.get(key)}",
-                f"{new.get(key)} as in this one",
+                f"a run with {key} {shorten(old.get(key))}",
+                f"{shorten(new.get(key))} as in this one",
                 "resume with the same images, model, options and versions, or give another --out",
             )

@@ -1,5 +1,6 @@
 """tools/ensemble.py: submissions and prediction folders averaged, cell by cell."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from stand_in import StandInCells
 from hpa_mmdet.cli.ensemble import main
 from hpa_mmdet.cli.infer import main as infer
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.store import read_folder
+from hpa_mmdet.inference.store import StoredImage, line_of, parse_line, read_folder
 from hpa_mmdet.io.submission import SubmissionRow, encode_mask, read_submission, write_submission
+from hpa_mmdet.predictions.cells import ImagePrediction
 
 
 def mask_text(x: int, y: int, width: int, height: int) -> str:
@@ -100,10 +102,51 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         next(read_folder(tmp_path))
     (tmp_path / "predictions").mkdir()
     (tmp_path / "predictions/manifest.json").write_text('{"images": 20}')
-    (tmp_path / "predictions/chunk-00000.jsonl").write_text("")
-    with pytest.raises(InputError, match=r"found no chunk-00001.jsonl \(1 chunks are missing\)"):
+    (tmp_path / "predictions/chunk-000000.jsonl").write_text("")
+    with pytest.raises(InputError, match=r"found no chunk-000001.jsonl, expected all 2 chunks"):
         next(read_folder(tmp_path))
-    (tmp_path / "predictions/chunk-00000.jsonl").write_text("no json\n")
-    (tmp_path / "predictions/chunk-00001.jsonl").write_text("")
-    with pytest.raises(InputError, match=r"chunk-00000.jsonl: found no readable chunk"):
+    (tmp_path / "predictions/chunk-000000.jsonl").write_text("no json\n")
+    (tmp_path / "predictions/chunk-000001.jsonl").write_text("")
+    with pytest.raises(
+        InputError,
+        match=r"chunk-000000.jsonl, line 1: not JSON \(",
+    ):
         list(read_folder(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("cells", 3),
+        ("cells", [{"bbox": "a"}]),
+        ("width", -1),
+        ("files", None),
+        ("image_probs", [2]),
+    ],
+)
+def test_a_damaged_line_of_a_chunk_is_named(tmp_path: Path, key: str, value: object) -> None:
+    line = line_of(StoredImage(ImagePrediction("a", 7, 5), {}))
+    damaged = json.dumps({**json.loads(line), key: value})
+    with pytest.raises(InputError, match=r"here: no line of a chunk \(.*; remove this file"):
+        parse_line(damaged.encode(), "here")
+    assert parse_line(line.encode(), "here").prediction.shape_hw == (5, 7)
+
+
+def test_files_that_are_not_the_ensembles_stay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = submission(tmp_path / "a.csv", {"x": [(0, 0.5, ONE)]})
+    second = submission(tmp_path / "b.csv", {"x": [(0, 0.5, ONE)]})
+    before = Path(first).read_bytes()
+    assert main([first, second, "--out", first, "--overwrite"]) == 2
+    assert "a.csv: is an input of this run" in capsys.readouterr().err
+    assert Path(first).read_bytes() == before
+    out = tmp_path / "out.csv"
+    out.write_text("mine")
+    assert main([first, second, "--out", str(out), "--overwrite"]) == 2
+    assert "out.csv: was not written by ensemble" in capsys.readouterr().err
+    out.unlink()
+    assert main([first, second, "--out", str(out)]) == 0
+    assert main([first, second, "--out", str(out)]) == 2
+    assert "give --overwrite to replace it" in capsys.readouterr().err
+    assert main([first, second, "--out", str(out), "--overwrite"]) == 0

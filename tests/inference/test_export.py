@@ -96,3 +96,21 @@ def test_what_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(InputError, match="config: found a value that JSON cannot hold"):
         export_model(loaded, tmp_path / "out")
     assert not list(tmp_path.glob("out*"))
+
+
+def test_files_that_are_not_an_export_stay(
+    tmp_path: Path, exported: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = [str(tmp_path / "stand_in_config.py"), str(tmp_path / "model.pth"), "--out"]
+    mine = tmp_path / "mine.json"
+    mine.write_text("mine")
+    assert main([*job, str(tmp_path / "mine"), "--overwrite"]) == 2
+    assert "mine.json: was not written by export" in capsys.readouterr().err
+    assert mine.read_text() == "mine"
+    assert main([*job, str(exported / "cells-v1.2")]) == 2
+    assert "cells-v1.2.json: is there from an earlier run" in capsys.readouterr().err
+    assert main([*job, str(exported / "cells-v1.2"), "--overwrite"]) == 0
+    assert main([*job, str(mine / "below")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert main([*job, str(tmp_path / "x"), "--cell-diameter", "nan"]) == 2
+    assert "--cell-diameter: found nan" in capsys.readouterr().err

@@ -79,7 +79,7 @@ def test_same_run_same_bytes_whatever_the_threads(tmp_path: Path, job: list[str]
     assert digests(tmp_path / "out") == first
     assert {"submission.csv", "cells.csv", "cells.parquet", "cells.json"} <= set(first)
     sums = (tmp_path / "out/predictions/SHA256SUMS").read_text().split()
-    assert sums == [first["predictions/chunk-00000.jsonl"], "chunk-00000.jsonl"]
+    assert sums == [first["predictions/chunk-000000.jsonl"], "chunk-000000.jsonl"]
 
 
 def test_given_masks_come_back_as_they_were(tmp_path: Path, job: list[str]) -> None:
@@ -193,7 +193,7 @@ def test_killed_and_resumed_gives_the_bytes_of_one_run(tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    chunk = tmp_path / "killed/predictions/chunk-00000.jsonl"
+    chunk = tmp_path / "killed/predictions/chunk-000000.jsonl"
     deadline = time.monotonic() + 300
     while not chunk.exists() and time.monotonic() < deadline and run.poll() is None:
         time.sleep(0.01)
@@ -307,7 +307,7 @@ def test_a_batch_of_any_size_ends_with_its_chunk(tmp_path: Path) -> None:
     job = [*arguments(tmp_path), "--batch-size", "5", "--write", "coco"]
     assert main(job) == 0
     whole = digests(tmp_path / "out")
-    (tmp_path / "out/predictions/chunk-00000.jsonl").unlink()
+    (tmp_path / "out/predictions/chunk-000000.jsonl").unlink()
     sizes = []
     with pytest.MonkeyPatch.context() as patch:
         step = StandInCells.test_step

@@ -100,7 +100,7 @@ def test_in_parts_gives_the_bytes_of_the_whole(
     assert main([*arguments(tmp_path, "whole"), *options]) == 0
     monkeypatch.setattr(large_images, "LARGE_PIXELS", 1000)
     assert main([*arguments(tmp_path, "parts"), *options]) == 0
-    for name in ("submission.csv", "cells.csv", "predictions/chunk-00000.jsonl"):
+    for name in ("submission.csv", "cells.csv", "predictions/chunk-000000.jsonl"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 

@@ -10,7 +10,6 @@ import pytest
 from hpa_mmdet.cli.choose_cells import main
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.store import MANIFEST, PredictionStore, StoredImage, line_of
-from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.localizations import NEGATIVE
 from hpa_mmdet.masks.runs import runs_of_crop
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
@@ -109,8 +108,7 @@ def test_bad_ways_are_refused() -> None:
 
 def write_run(folder: Path, with_ids: bool = True) -> None:
     """Predictions of two images of three cells each, as tools/infer.py stores them."""
-    files = OutputFiles("infer", root=folder)
-    store = PredictionStore(folder / "predictions", 2)
+    store = PredictionStore(folder / "predictions", {}, 2)
     lines = []
     rng = np.random.default_rng(1)
     for name in ("b", "a"):
@@ -124,9 +122,9 @@ def write_run(folder: Path, with_ids: bool = True) -> None:
             for place in range(3)
         ]
         lines.append(line_of(StoredImage(ImagePrediction(name, 30, 12, cells), {})))
-    store.begin(files, {}, resume=False)
+    store.begin(resume=False)
     assert (store.folder / MANIFEST).is_file()
-    store.write(files, 0, lines)
+    store.write(0, lines)
 
 
 def test_the_tool_writes_a_queue_without_reviewed_cells(

@@ -7,7 +7,6 @@ from PIL import Image
 from serve_stand_in import THRESHOLDS, StandInFinder, cell_planes
 
 from hpa_mmdet.inference.store import PredictionStore, StoredImage, line_of
-from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.predictions.call_rules import CallRules
 from hpa_mmdet.predictions.cells import ImagePrediction
 from hpa_mmdet.serve.limits import ServerLimits
@@ -32,12 +31,11 @@ def write_predictions_of_stand_in(folder: Path, images: int = 3) -> tuple[Path, 
         probs = np.max([cell.localization_scores for cell in cells], axis=0)
         prediction = ImagePrediction(image_id, 200, 150, tuple(cells), probs)
         stored.append(StoredImage(prediction, {c: f"{image_id}_{c}.png" for c in planes}))
-    store = PredictionStore(folder / "out" / "predictions", images)
+    store = PredictionStore(folder / "out" / "predictions", {}, images)
     store.folder.mkdir(parents=True)
-    files = OutputFiles("infer")
-    store.begin(files, {}, resume=False)
+    store.begin(resume=False)
     if stored:
-        store.write(files, 0, [line_of(image) for image in stored])
+        store.write(0, [line_of(image) for image in stored])
     return folder / "out", picture_folder
 
 
