@@ -81,13 +81,13 @@ def run(tmp_path: Path) -> Path:
 def _write_scores(path: Path, contest_map: float) -> None:
     per_class = [
         {
-            "name": each.name,
-            "ap": contest_map if each.hpa_index == 2 else None,
-            "truths": int(each.hpa_index == 2),
+            "name": shown.name,
+            "ap": contest_map if shown.hpa_index == 2 else None,
+            "truths": int(shown.hpa_index == 2),
             "first_place": 0.5,
             "median_of_50": 0.4,
         }
-        for each in LOCALIZATIONS
+        for shown in LOCALIZATIONS
     ]
     scores = {
         "contest_map": contest_map,
