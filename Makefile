@@ -22,7 +22,7 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3 python; do \
 		>/dev/null 2>&1; then echo $$name; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo crops serve test check constraints clean \
+.PHONY: help install demo crops serve test fuzz check constraints clean \
 	real-contest real-truth real-nuclei real-dictionary
 
 help: ## list the targets
@@ -105,8 +105,27 @@ crops: install ## the rival after `make demo`: cells cut out, a tuned classifier
 		--mark "both, segmenter's masks=$(DEMO)/crops/scores_both.json" \
 		--facts $(DEMO)/facts.json --out $(DEMO)/report.html
 
+test-web: install ## test the web page in Chromium, installed by apt-get where that is allowed
+	@browser="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)"; \
+	if [ -z "$$browser" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium (apt-get)."; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+		browser="$$(command -v chromium)"; fi; \
+	if [ -z "$$browser" ]; then \
+		echo "No Chromium found: install it (Debian: apt-get install chromium) and try again." >&2; \
+		exit 2; fi; \
+	HPA_MMDET_BROWSER="$$browser" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/web
+
+screenshots: install ## the pictures of the web page in docs/images, from synthetic images
+	@browser="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)"; \
+	HPA_MMDET_BROWSER="$$browser" $(PY) benchmarks/screenshots.py --out docs/images
+
 test: install ## run the tests on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2
+
+FUZZ_SECONDS := 600
+fuzz: install ## damage files at random, FUZZ_SECONDS for each kind
+	HPA_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -q tests/fuzz
 
 check: install ## lint, formatting, types, import rules, spelling
 	$(BIN)/ruff check .

@@ -99,7 +99,6 @@ def plan_conversion(sources: Sources, options: ConvertOptions) -> ConversionPlan
     for scanned in (of_cells, of_images, nuclei, found, masks):
         problems |= {} if scanned is None else scanned.problems
     ids = sorted(masks.paths.keys() | files.keys())
-    problems |= _name_problems(ids, files)
     plan = ConversionPlan(
         [
             ImageTask(
@@ -118,6 +117,8 @@ def plan_conversion(sources: Sources, options: ConvertOptions) -> ConversionPlan
     for path, table in ((sources.labels, of_images), (sources.cell_labels, of_cells)):
         if path is not None and table is not None:
             _tell(plan, path, table, set(ids))
+    for source in (found, masks, nuclei):
+        plan.notes += [] if source is None else source.notes
     if unused := [name for name in masks.unused if not name.endswith(REPORT_NAME)]:
         plan.notes.append(
             f"{sources.masks}: {len(unused)} files are no label images by their names and "
@@ -137,15 +138,6 @@ def _check_sources(sources: Sources, options: ConvertOptions) -> None:
         )
     if sources.images is not None and not _is_text(str(sources.images.resolve())):
         raise _undecodable(str(sources.images))
-
-
-def _name_problems(ids: Sequence[str], files: Mapping[str, ImageFiles]) -> dict[str, InputError]:
-    problems = {}
-    for hpa_id in ids:
-        names = files[hpa_id].paths.values() if hpa_id in files else ()
-        if not _is_text(hpa_id, *map(str, names)):
-            problems[hpa_id] = _undecodable(f"image {hpa_id}")
-    return problems
 
 
 def describe_plan(plan: ConversionPlan, sources: Sources, options: ConvertOptions) -> Json:

@@ -15,7 +15,7 @@ from hpa_mmdet.crops.cleaning import clean_channel
 from hpa_mmdet.crops.masks import CellMask, clean_mask, grow_mask, restrict_cells
 from hpa_mmdet.crops.options import MASK, CropOptions
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.bit_depth import to_uint8
+from hpa_mmdet.io.depth import scale_to_uint8
 
 _Plane = NDArray[np.integer]
 
@@ -116,7 +116,9 @@ def _prepare_plane(
             "add its files, or name other channels",
         )
     plane = planes[name]
-    return to_uint8(clean_channel(plane) if name == "green" and options.clean_green else plane)
+    return scale_to_uint8(
+        clean_channel(plane) if name == "green" and options.clean_green else plane
+    )
 
 
 class _Window(NamedTuple):

@@ -13,7 +13,7 @@ _READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-_CHANNELS = 16  # more than that are rows
+_CHANNELS = 16  # more than that are columns
 _MOST_INFLATED = 1032  # deflate gives at most so many bytes for one
 _BLOCK_BYTES = 16 * 2**20
 
@@ -83,21 +83,15 @@ def _parse(handle: IO[bytes]) -> tuple[Header, np.dtype[Any], bool]:
         raise ValueError(f"an array of {dtype}, not of numbers"[:80])
     if len(shape) not in (2, 3):
         raise ValueError(f"an array of {len(shape)} axes, not 2")
-    axes = "YX" if len(shape) == 2 else _axes_of_three(shape)
+    if len(shape) == 3 and shape[2] > _CHANNELS:
+        raise ValueError(
+            f"an array of {'x'.join(map(str, shape))} values, of which the last axis is not that "
+            "of the channels; save it as rows, columns, channels"
+        )
+    axes = "YXS"[: len(shape)]
     if min(shape) < 1:
         raise ValueError(f"an array of {'x'.join(map(str, shape))} values, not a picture")
     return Header("npy", shape, axes, dtype.itemsize * 8, dtype.kind), dtype, by_columns
-
-
-def _axes_of_three(shape: tuple[int, ...]) -> str:
-    """Tell channels first from channels last: they are few, rows and columns are not."""
-    first, last = (shape[place] <= _CHANNELS for place in (0, 2))
-    if first == last:
-        raise ValueError(
-            f"an array of {'x'.join(map(str, shape))} values, of which it is not clear whether "
-            "channels come first or last; save each channel alone"
-        )
-    return "CYX" if first else "YXS"
 
 
 def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:

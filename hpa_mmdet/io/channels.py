@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.header import MAX_PIXELS, Header, check_pixels
-from hpa_mmdet.io.naming import Template, parse_channels, split_plane, with_plane
+from hpa_mmdet.io.naming import (
+    DECOMPOSED,
+    Template,
+    is_composed,
+    parse_channels,
+    split_plane,
+    with_plane,
+)
 from hpa_mmdet.io.pictures import (
     Picture,
     check_complete,
@@ -40,10 +47,14 @@ class ImageFiles(NamedTuple):
 
 
 class FoundImages(NamedTuple):
-    """Images by rising id, and ids of which a channel has two files."""
+    """Images by rising id, the problems of ids, and what a report should say of the names.
+
+    An id is a problem where a channel has two files, or a name that cannot be used.
+    """
 
     images: list[ImageFiles]
     problems: dict[str, InputError]
+    notes: tuple[str, ...] = ()
 
 
 def find_images(
@@ -84,8 +95,13 @@ def scan_images(
     planes = {name: at for at, name in enumerate(channels) if name != "_"}
     paths: dict[str, dict[str, Path]] = {}
     problems: dict[str, InputError] = {}
+    decomposed = 0
     for found in sorted(template.find(folder), key=lambda file: str(file.path)):
         of_image = paths.setdefault(found.image_id, {})
+        decomposed += not is_composed(found.path.name)
+        if found.problem is not None:
+            problems[found.image_id] = found.problem
+            continue
         if found.channel in of_image or (not template.has_channel and of_image):
             problems[found.image_id] = InputError(
                 found.path,
@@ -111,7 +127,8 @@ def scan_images(
         )
     named = 0 if template.has_channel or len(channels) == 1 else len(channels)
     images = [ImageFiles(image_id, paths[image_id], named) for image_id in sorted(paths)]
-    return FoundImages(images, problems)
+    notes = (f"{folder}: {decomposed} x {DECOMPOSED}",) if decomposed else ()
+    return FoundImages(images, problems, notes)
 
 
 def read_channels(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.label_tables import LabelSet, parse_label_set
+from hpa_mmdet.io.label_tables import LabelSet, is_cell_id, parse_label_set
 from hpa_mmdet.io.naming import check_image_id
 
 DECISION_COLUMNS = ("ID", "cell_id", "cell_labels", "reviewer", "time")
@@ -79,9 +79,14 @@ def parse_decisions(lines: Iterable[str], where: object, first_line: int = 2) ->
         InputError: a row is not of this form.
     """
     decisions = []
-    for number, row in enumerate(csv.reader(lines), start=first_line):
-        if row:
-            decisions.append(_parse_row(row, f"{where}, row {number}"))
+    try:
+        for number, row in enumerate(csv.reader(lines), start=first_line):
+            if row:
+                decisions.append(_parse_row(row, f"{where}, row {number}"))
+    except csv.Error as error:
+        raise InputError(
+            where, problem=f"is no CSV table ({error})", remedy="correct or remove the row"
+        ) from error
     return decisions
 
 
@@ -178,8 +183,8 @@ def _parse_row(row: list[str], where: str) -> Decision:
             remedy="correct or remove the row",
         )
     image_id, cell_text, labels, reviewer, time = (value.strip() for value in row)
-    if not (cell_text.isascii() and cell_text.isdecimal()) or int(cell_text[:10]) < 1:
-        raise InputError(where, f"cell_id {cell_text!r}", "a whole number > 0", "correct it")
+    if not is_cell_id(cell_text):
+        raise InputError(where, f"cell_id {cell_text[:40]!r}", "a whole number > 0", "correct it")
     word = labels if labels in (BAD_MASK, UNDONE) else ""
     return Decision(
         check_image_id(image_id, where),

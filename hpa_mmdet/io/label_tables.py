@@ -4,18 +4,20 @@ A row that cannot be used is kept as a problem of its image, so that one bad row
 stop a run.
 """
 
-import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.naming import check_image_id
-from hpa_mmdet.localizations import NAMES, localization_labelled
+from hpa_mmdet.io.naming import DECOMPOSED, check_image_id, is_composed
+from hpa_mmdet.io.table_rows import read_column_names, read_rows
+from hpa_mmdet.localizations import HPA28_NAMES, NAMES, localization_labelled
 
 LabelSet = tuple[int, ...]
+LARGEST_CELL_ID = 2**32 - 1
+_LONGEST_LABEL = 200
 ID_COLUMNS = ("ID", "Id", "id", "image_id", "Image")
 LABEL_COLUMNS = ("Label", "Target", "Labels", "labels", "label")
 INDEX_COLUMNS = ("Label_idx", *LABEL_COLUMNS)  # public tables hold names and numbers
@@ -37,11 +39,22 @@ class ImageTable(NamedTuple):
 
 
 class CellTable(NamedTuple):
-    """Label sets by image id and cell id; else as `ImageTable`."""
+    """Label sets by image id and cell id; else as `ImageTable`.
+
+    `is_review` says that the table was written by reviewers, who look at some cells only.
+    """
 
     sets: dict[str, dict[int, LabelSet]]
     problems: dict[str, InputError]
     doubts: Counter[str]
+    is_review: bool = False
+
+
+class NativeTable(NamedTuple):
+    """The names of K classes, and the rising indices into them of each image id."""
+
+    names: tuple[str, ...]
+    sets: dict[str, tuple[int, ...]]
 
 
 def read_image_labels(path: Path, scheme: str = "hpa19") -> dict[str, LabelSet]:
@@ -79,10 +92,10 @@ def scan_image_labels(
     usual = LABEL_COLUMNS if scheme == "names" else INDEX_COLUMNS
     names = (_choice(columns.image_id, ID_COLUMNS), _choice(columns.labels, usual))
     first_seen: dict[str, str] = {}
-    for where, (id_text, text) in read_rows(path, *names):
-        image_id = id_text
+    for where, (id_text, text), problem in read_rows(path, *names):
+        image_id = id_text or where
         try:
-            image_id = check_image_id(id_text, where)
+            image_id = _image_id(id_text, where, problem, table.doubts)
             if image_id in first_seen:
                 raise InputError(
                     where,
@@ -92,9 +105,9 @@ def scan_image_labels(
                 )
             first_seen[image_id] = where.rsplit(", ", 1)[-1]
             table.sets[image_id] = parse_label_set(text, where, scheme, table.doubts)
-        except InputError as problem:
+        except InputError as error:
             table.sets.pop(image_id, None)
-            table.problems[image_id] = problem
+            table.problems[image_id] = error
     return table
 
 
@@ -117,30 +130,35 @@ def read_cell_labels(path: Path, scheme: str = "hpa19") -> dict[str, dict[int, L
 def scan_cell_labels(path: Path, scheme: str = "hpa19") -> CellTable:
     """Read cell labels, keeping the images of unusable rows as problems.
 
-    A table of the review page may say several things of a cell; what its reviewers agree on
-    counts, and `doubts` says how many cells were left out.
+    In a table with the columns `reviewer` and `time`, as the review page writes it, what the
+    reviewers of a cell agree on counts, and `doubts` says how many cells were left out. In one
+    with either of these columns a later row of a cell replaces the earlier one. In any other
+    table a cell that stands twice is a problem of its image.
 
     Raises:
         InputError: the table cannot be read or lacks a column.
     """
-    table = CellTable({}, {}, Counter())
-    if _has_reviewers(path):
+    by_reviewers = {"reviewer", "time"} & {*read_column_names(path)}
+    table = CellTable({}, {}, Counter(), bool(by_reviewers))
+    if len(by_reviewers) == 2:
         from hpa_mmdet.io.decisions import settled_cells  # it is built on this module
 
         settled_cells(path, table.sets, table.doubts)
         return table
-    for where, (id_text, cell_text, text) in read_rows(
-        path, ID_COLUMNS, ("cell_id",), ("cell_labels",)
-    ):
-        image_id = id_text
+    wanted = (ID_COLUMNS, ("cell_id",), ("cell_labels",))
+    for where, (id_text, cell_text, text), problem in read_rows(path, *wanted):
+        image_id = id_text or where
         try:
-            image_id = check_image_id(id_text, where)
-            if not (cell_text.isascii() and cell_text.isdecimal()) or int(cell_text) < 1:
+            image_id = _image_id(id_text, where, problem, table.doubts)
+            if not is_cell_id(cell_text):
                 raise InputError(
-                    where, f"cell_id {cell_text!r}", "a whole number > 0", "correct it"
+                    where,
+                    f"cell_id {cell_text[:40]!r}",
+                    f"a whole number > 0 and at most {LARGEST_CELL_ID}",
+                    "correct it",
                 )
             cells = table.sets.setdefault(image_id, {})
-            if int(cell_text) in cells:
+            if int(cell_text) in cells and not table.is_review:
                 raise InputError(
                     where,
                     f"cell {cell_text} of {image_id} again",
@@ -148,9 +166,57 @@ def scan_cell_labels(path: Path, scheme: str = "hpa19") -> CellTable:
                     "merge the rows",
                 )
             cells[int(cell_text)] = parse_label_set(text, where, scheme, table.doubts)
-        except InputError as problem:
-            table.problems.setdefault(image_id, problem)
+        except InputError as error:
+            table.problems.setdefault(image_id, error)
     return table
+
+
+def is_cell_id(text: str) -> bool:
+    """Whether a text is a whole number from 1 to `LARGEST_CELL_ID`.
+
+    Examples:
+        >>> is_cell_id("12"), is_cell_id("0"), is_cell_id("1e3")
+        (True, False, False)
+    """
+    is_number = text.isascii() and text.isdecimal() and len(text) <= 10
+    return is_number and 1 <= int(text) <= LARGEST_CELL_ID
+
+
+def read_native_labels(path: Path, scheme: str = "hpa19", *, to_19: bool = False) -> NativeTable:
+    """Read a label table in the classes it was written in.
+
+    Args:
+        path: CSV with columns ID,Label or Id,Target.
+        scheme: `hpa19`, `hpa28` or `names`.
+        to_19: give the 19 classes that the labels are mapped to instead.
+
+    Returns:
+        The K class names, and for each image id its rising indices into them.
+
+    Raises:
+        InputError: a column is missing, an id stands twice, or a label is not of the scheme.
+    """
+    mapped = read_image_labels(path, scheme)  # checks ids and labels, whatever is returned
+    if not mapped:
+        raise InputError(path, "no rows", "one row per image", "check the table")
+    if to_19 or scheme == "hpa19":
+        return NativeTable(NAMES, mapped)
+    rows = read_rows(path, ID_COLUMNS, LABEL_COLUMNS if scheme == "names" else INDEX_COLUMNS)
+    words = {
+        check_image_id(id_text, where): set(_words(text, scheme))
+        for where, (id_text, text), _ in rows
+    }
+    names = HPA28_NAMES if scheme == "hpa28" else tuple(sorted(set().union(*words.values())))
+    index = {str(place) if scheme == "hpa28" else name: place for place, name in enumerate(names)}
+    return NativeTable(
+        names,
+        {
+            image_id: tuple(sorted({index[word.lstrip("0") or "0"] for word in of_image}))
+            if scheme == "hpa28"
+            else tuple(sorted(index[word] for word in of_image))
+            for image_id, of_image in words.items()
+        },
+    )
 
 
 def parse_label_set(
@@ -176,12 +242,15 @@ def parse_label_set(
         >>> parse_label_set("23 8", scheme="hpa28")
         (14, 17)
     """
-    parts = re.split(r"[|;,]" if scheme == "names" else r"[|;,\s]", text)
-    words = [word.strip() for word in parts if word.strip()]
+    words = _words(text, scheme)
     if not words:
         raise InputError(where, "no label", "at least one", "give 18 (Negative) or drop the row")
     indices = set()
     for word in words:
+        if len(word) > _LONGEST_LABEL:
+            raise InputError(
+                where, f"a label of {len(word)} characters", "a class", "correct the row"
+            )
         found = localization_labelled(word, scheme, where)
         indices.add(found.hpa_index)
         if found.doubt and doubts is not None:
@@ -195,51 +264,27 @@ def read_column(path: Path, column: str, image_id: str | None = None) -> dict[st
     Raises:
         InputError: the table cannot be read or lacks a column.
     """
-    rows = read_rows(path, _choice(image_id, ID_COLUMNS), (column,))
-    return {check_image_id(id_text, where): text for where, (id_text, text) in rows}
-
-
-def read_rows(path: Path, *columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Give each row's place and the texts of some columns, each the first name present.
-
-    The separator is the comma, tab or semicolon that parts the header.
-
-    Raises:
-        InputError: the table cannot be read or lacks a column.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            header = handle.readline()
-            handle.seek(0)
-            separator = max(",\t;", key=header.count)
-            reader = csv.DictReader(handle, delimiter=separator)
-            fields = reader.fieldnames or []
-            names = [next((name for name in choice if name in fields), "") for choice in columns]
-            if "" in names:
-                wanted = ",".join(" or ".join(choice[:2]) for choice in columns)
-                found = f"columns {','.join(fields)}" if fields else "an empty file"
-                raise InputError(path, found, wanted, "rename the columns")
-            for row in reader:
-                yield (
-                    f"{path}, row {reader.line_num}",
-                    [(row[name] or "").strip() for name in names],
-                )
-    except FileNotFoundError as error:
-        raise InputError(path, "no file", "a CSV table", "check the path") from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(path, reason, "a CSV table that can be read", "check the path") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(path, str(error), "a CSV table in UTF-8", "export it again") from error
-
-
-def _has_reviewers(path: Path) -> bool:
-    try:
-        with path.open(encoding="utf-8-sig") as handle:
-            return handle.readline().strip().split(",")[-2:] == ["reviewer", "time"]
-    except (OSError, UnicodeDecodeError):
-        return False  # read_rows says what is wrong with it
+    texts: dict[str, str] = {}
+    for where, (id_text, text), problem in read_rows(
+        path, _choice(image_id, ID_COLUMNS), (column,)
+    ):
+        texts[_image_id(id_text, where, problem, Counter())] = text
+    return texts
 
 
 def _choice(name: str | None, usual: Sequence[str]) -> Sequence[str]:
     return usual if name is None else (name,)
+
+
+def _words(text: str, scheme: str) -> list[str]:
+    parts = re.split(r"[|;,]" if scheme == "names" else r"[|;,\s]", text)
+    return [word.strip() for word in parts if word.strip()]
+
+
+def _image_id(text: str, where: str, problem: InputError | None, doubts: Counter[str]) -> str:
+    image_id = check_image_id(text, where)
+    if not is_composed(text):
+        doubts[DECOMPOSED] += 1
+    if problem is not None:
+        raise problem
+    return image_id

@@ -2,7 +2,9 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -15,21 +17,28 @@ CHANNELS_ENDING = re.compile(rf"_(?:{_COLOURS})(?:_(?:{_COLOURS}))*(\.\w+)$")
 """How an address ends that names one channel or several, with the file's ending."""
 _CROP_MARK = re.compile(r"_cr[0-9a-f]+$")
 _PLANE = re.compile(r"#(\d+)$")
-_LONGEST_ID = 200  # file systems stop at 255 bytes, and the endings need some
+_LONGEST_ID = 200  # bytes: file systems stop at 255, and the endings need some
+DECOMPOSED = "id in decomposed Unicode (as macOS writes names), matched in composed form"
+"""What a report says of ids that are not `is_composed`."""
 
 
-class Found(NamedTuple):
-    """One file that fits a template; `channel` is empty where the template has none."""
+class FoundFile(NamedTuple):
+    """One file that fits a template; `channel` is empty where the template has none.
+
+    The id is in composed Unicode (NFC). A `problem` says that no output can have this id.
+    """
 
     image_id: str
     channel: str
     path: Path
+    problem: InputError | None = None
 
 
 class Template:
     """A name such as `{id}_{channel}.png`, read from files and written for them.
 
-    `*` stands for anything that is neither id nor channel, `/` for folders.
+    `*` stands for anything that is neither id nor channel, `/` for folders. The ending counts
+    in upper and lower case alike (`.PNG`).
 
     Args:
         pattern: holds {id} once and {channel} at most once.
@@ -64,8 +73,10 @@ class Template:
         self._channel_of = {token: channel for channel, token in tokens.items()}
         words = "|".join(re.escape(word) for word in self._channel_of) or r"[^/]+"
         parts = {"{id}": r"(?P<id>[^/]+)", "{channel}": f"(?P<channel>{words})", "*": "[^/]*"}
+        stem, ending = _split_ending(pattern)
         self._regex = re.compile(
-            "".join(parts.get(piece, re.escape(piece)) for piece in _FIELD.split(pattern))
+            "".join(parts.get(piece, re.escape(piece)) for piece in _FIELD.split(stem))
+            + f"(?i:{re.escape(ending)})"
         )
 
     def match(self, name: str) -> tuple[str, str] | None:
@@ -80,7 +91,7 @@ class Template:
         name = self.pattern.replace("{id}", image_id).replace("*", "")
         return name.replace("{channel}", self._tokens.get(channel, channel))
 
-    def find(self, folder: Path) -> Iterator[Found]:
+    def find(self, folder: Path) -> Iterator[FoundFile]:
         """Give the files below `folder` that fit, in no particular order.
 
         Folders are entered only as deep as the pattern goes, so a loop of links ends.
@@ -91,7 +102,33 @@ class Template:
         for name in _names_below(folder, self.depth):
             fit = self.match(name)
             if fit is not None:
-                yield Found(*fit, folder / name)
+                yield _found(folder, name, *fit)
+
+
+def _found(folder: Path, name: str, image_id: str, channel: str) -> FoundFile:
+    shown = _encodable(name)
+    image_id, path = unicodedata.normalize("NFC", _encodable(image_id)), folder / shown
+    if shown != name:
+        problem = InputError(
+            path,
+            problem="has a file name that is not UTF-8",
+            remedy="rename the files to UTF-8",
+        )
+    elif len(image_id.encode()) > _LONGEST_ID:
+        problem = InputError(
+            path,
+            f"an id of {len(image_id.encode())} bytes",
+            f"at most {_LONGEST_ID}",
+            "shorten the name of the file",
+        )
+        image_id = f"{image_id[:40]}...{image_id[-20:]}"
+    else:
+        return FoundFile(image_id, channel, path)
+    return FoundFile(image_id, channel, path, problem)
+
+
+def _encodable(text: str) -> str:
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def _names_below(folder: Path, depth: int, prefix: str = "") -> Iterator[str]:
@@ -110,6 +147,18 @@ def _names_below(folder: Path, depth: int, prefix: str = "") -> Iterator[str]:
             yield from _names_below(folder / name, depth - 1, f"{prefix}{name}/")
         else:
             yield prefix + name
+
+
+def _split_ending(pattern: str) -> tuple[str, str]:
+    """Split off what follows the last field, from its first dot."""
+    last = [field.end() for field in _FIELD.finditer(pattern)][-1]
+    dot = pattern.find(".", last)
+    return (pattern, "") if dot < 0 or "/" in pattern[dot:] else (pattern[:dot], pattern[dot:])
+
+
+def is_composed(text: str) -> bool:
+    """Whether a text is in composed Unicode (NFC), as keyboards and most systems write it."""
+    return unicodedata.is_normalized("NFC", text)
 
 
 def parse_channels(words: Sequence[str]) -> dict[str, str]:
@@ -151,7 +200,9 @@ def image_id_of_address(address: str) -> str:
 
 
 def check_image_id(text: str, where: object) -> str:
-    """Give the image id of a table's cell; one that is an address stands for the image there.
+    """Give the image id of a table's cell, in composed Unicode (NFC).
+
+    An address stands for the image there.
 
     Raises:
         InputError: the id is empty, too long, or would lead out of a folder.
@@ -160,9 +211,10 @@ def check_image_id(text: str, where: object) -> str:
         >>> check_image_id("https://images.proteinatlas.org/10005/921_B9_1_", "row 2")
         '921_B9_1'
     """
-    image_id = text.strip()
+    image_id = unicodedata.normalize("NFC", text.strip())
     if "://" in image_id:
-        image_id = image_id_of_address(image_id)
+        with suppress(ValueError):  # no address after all: refused below for its slashes
+            image_id = image_id_of_address(image_id)
     unsafe = set(image_id) & {"/", "\\", ":"} or not image_id.isprintable()
     if unsafe or image_id in ("", ".", "..") or len(image_id.encode()) > _LONGEST_ID:
         raise InputError(

@@ -61,7 +61,7 @@ def decode_png(content: bytes, header: Header) -> NDArray[np.generic]:
             return np.array(picture).astype(np.uint8) // steps
         if header.bits == 8:
             return np.array(picture)
-    return np.asarray(imagecodecs.spng_decode(content))  # Pillow cuts 16-bit bands to 8 bits
+    raise ValueError("16-bit grey with transparency; save it without")  # Pillow cuts it to 8 bits
 
 
 def decode_places(content: bytes, header: Header) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -1,10 +1,9 @@
 """TIFF files: their structure is checked before tifffile reads them, and their reading bounded.
 
-tifffile follows what a file says: chains of directories through garbage, counts of any size,
-names of other files. So the directories are walked here first; what is needed for decoding must
-be there, of its type, and inside the file. tifffile then reads through a handle that counts, so
-that a picture which takes too many reads or too long fails alone. Other files that an OME-TIFF
-names are never opened.
+tifffile follows whatever a file says. So its directories are walked here first: what decoding
+needs must be there, of its type, and inside the file. tifffile then reads through a handle that
+counts, so that a picture which takes too many reads or too long fails alone. Other files that an
+OME-TIFF names are never opened.
 """
 
 import io
@@ -23,7 +22,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from hpa_mmdet.io.header import Header
+from hpa_mmdet.io.header import Header, check_ratio
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters is raised below
 
@@ -33,6 +32,7 @@ _MOST_PAGES = 10_000
 _MOST_TAGS = 1_000
 _MOST_SEGMENTS = 2**20
 _READS_PER_PAGE = 100
+_MOST_EXPANDED = 20_000  # decoded bytes for one of the file; unwritten tiles take none
 _SMALL_SEGMENT = 64 * 2**20
 _MOST_PLANES = 6  # digits of a number of planes in metadata
 
@@ -58,8 +58,18 @@ _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTO, _OFFSETS, _SAMPLES, _ROWS, _COUNTS = (
     256, 257, 258, 259, 262, 273, 277, 278, 279,
 )  # fmt: skip
-_TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_COUNTS = 322, 323, 324, 325
-_SINGLE = {_WIDTH, _LENGTH, _COMPRESSION, _PHOTO, _SAMPLES, _ROWS, 284, _TILE_WIDTH, _TILE_LENGTH}
+_PLANAR, _TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_COUNTS = 284, 322, 323, 324, 325
+_SINGLE = {
+    _WIDTH,
+    _LENGTH,
+    _COMPRESSION,
+    _PHOTO,
+    _SAMPLES,
+    _ROWS,
+    _PLANAR,
+    _TILE_WIDTH,
+    _TILE_LENGTH,
+}
 _LISTS = {_BITS, _OFFSETS, _COUNTS, _TILE_OFFSETS, _TILE_COUNTS}
 _PER_SAMPLE = {317, 338, 339}
 
@@ -103,15 +113,19 @@ def open_tiff(path: Path, *, kept_open: bool = False) -> Iterator[OpenTiff]:
 
 
 def read_tiff(opened: OpenTiff) -> NDArray[np.generic]:
-    """Decode the first series of an open file, as stored."""
+    """Decode the first series of an open file, as stored.
+
+    Raises:
+        ValueError: the file announces far more than it holds.
+    """
+    check_ratio(opened.header, opened.file.filehandle.size, _MOST_EXPANDED)
     return np.asarray(opened.series.asarray())
 
 
 def check_structure(handle: IO[bytes], size: int) -> int:
     """Walk the directories of a TIFF.
 
-    Every directory must say size, kind and place of its pixels, in numbers, and all of these
-    must lie in the file.
+    Each must say size, kind and place of its pixels, in numbers, and these must be in the file.
 
     Returns:
         How many directories (pages) there are.
@@ -179,18 +193,14 @@ class _Layout:
 
 
 def _check_page(tags: dict[int, Sequence[int]], size: int) -> None:
-    def single(tag: int, default: int) -> int:
-        return tags.get(tag, (default,))[0]
-
-    width, length = single(_WIDTH, 0), single(_LENGTH, 0)
+    width, length = _single(tags, _WIDTH, 0), _single(tags, _LENGTH, 0)
     if not width * length:
         raise ValueError("a page without width and length")
-    if single(_COMPRESSION, 1) not in _COMPRESSIONS:
-        raise ValueError(
-            f"compression {single(_COMPRESSION, 1)}; save it with deflate, LZW or none"
-        )
-    if single(_PHOTO, 1) not in _PHOTOMETRIC:
-        raise ValueError(f"colours of kind {single(_PHOTO, 1)}; save it in grey or RGB")
+    compression, colours = _single(tags, _COMPRESSION, 1), _single(tags, _PHOTO, 1)
+    if compression not in _COMPRESSIONS:
+        raise ValueError(f"compression {compression}; save it with deflate, LZW or none")
+    if colours not in _PHOTOMETRIC:
+        raise ValueError(f"colours of kind {colours}; save it in grey or RGB")
     offsets = tags.get(_OFFSETS) or tags.get(_TILE_OFFSETS) or ()
     counts = tags.get(_COUNTS) or tags.get(_TILE_COUNTS) or ()
     if not offsets or (counts and len(counts) != len(offsets)):
@@ -199,9 +209,25 @@ def _check_page(tags: dict[int, Sequence[int]], size: int) -> None:
         raise ValueError("truncated: pixels outside the file")
     if sum(counts) > 2 * size:
         raise ValueError("pixels that are stored once and named many times")
-    tile = single(_TILE_WIDTH, 1) * single(_TILE_LENGTH, 1)
-    if tile > max(_SMALL_SEGMENT, 4 * width * length) or (_TILE_WIDTH in tags and not tile):
+    expected = _expected_segments(tags, width, length)
+    if len(offsets) < expected:
+        raise ValueError(f"truncated: {len(offsets)} of {expected} strips or tiles")
+
+
+def _expected_segments(tags: dict[int, Sequence[int]], width: int, length: int) -> int:
+    apart = _single(tags, _SAMPLES, 1) if _single(tags, _PLANAR, 1) == 2 else 1
+    if _TILE_WIDTH not in tags or _TILE_LENGTH not in tags:
+        rows = max(1, min(_single(tags, _ROWS, length), length))
+        return -(-length // rows) * apart
+    tile_width, tile_length = _single(tags, _TILE_WIDTH, 1), _single(tags, _TILE_LENGTH, 1)
+    tile = tile_width * tile_length
+    if not tile or tile > max(_SMALL_SEGMENT, 4 * width * length):
         raise ValueError("tiles larger than the picture")
+    return -(-width // tile_width) * -(-length // tile_length) * apart
+
+
+def _single(tags: dict[int, Sequence[int]], tag: int, default: int) -> int:
+    return tags.get(tag, (default,))[0]
 
 
 def _parse(handle: IO[bytes], name: str) -> tifffile.TiffFile:
@@ -241,7 +267,7 @@ def _first_series(file: tifffile.TiffFile, size: int) -> OpenTiff:
 
 
 class _GaveUp(BaseException):
-    """Passes the `except Exception` of tifffile's parsers."""
+    """Passes through the `except Exception` of tifffile's parsers."""
 
 
 class _CountingHandle(io.RawIOBase):

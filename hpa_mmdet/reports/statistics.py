@@ -16,8 +16,8 @@ from hpa_mmdet.coco.statistics import (
 )
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS, DEFAULT_PATTERN, ImageFiles, find_images
+from hpa_mmdet.io.label_tables import read_native_labels
 from hpa_mmdet.io.naming import split_plane
-from hpa_mmdet.io.native_labels import read_native_labels
 from hpa_mmdet.jobs import Failure, Report, run_items
 from hpa_mmdet.localizations import NAMES
 from hpa_mmdet.pages.compose import compose_picture

@@ -261,7 +261,7 @@ class JobQueue:
         }
 
     def _fail(self, job: Job, refusal: Refusal) -> None:
-        job.refusal, job.image = refusal, None
+        job.refusal = refusal
         job.enter("failed")
 
     def _typical_s(self) -> float:

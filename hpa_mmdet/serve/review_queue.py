@@ -6,7 +6,8 @@ from pathlib import Path
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.decisions import BAD_MASK, CellKey, Decision, settle_cell
-from hpa_mmdet.io.label_tables import ID_COLUMNS, read_rows
+from hpa_mmdet.io.label_tables import ID_COLUMNS, is_cell_id
+from hpa_mmdet.io.table_rows import read_rows
 from hpa_mmdet.serve.review_cells import ReviewCell
 from hpa_mmdet.serve.schema import ReviewProgress
 
@@ -20,8 +21,10 @@ def read_queue_file(path: Path, known: Mapping[CellKey, ReviewCell]) -> list[Cel
         InputError: the table cannot be read, or names a cell that was not predicted.
     """
     keys = []
-    for where, (image_id, cell_text) in read_rows(path, ID_COLUMNS, ("cell_id",)):
-        key = (image_id, int(cell_text) if cell_text.isdecimal() else 0)
+    for where, (image_id, cell_text), problem in read_rows(path, ID_COLUMNS, ("cell_id",)):
+        if problem is not None:
+            raise problem
+        key = (image_id, int(cell_text) if is_cell_id(cell_text) else 0)
         if key not in known:
             raise InputError(
                 where,

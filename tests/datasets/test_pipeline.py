@@ -16,7 +16,7 @@ from hpa_mmdet.datasets import (
     PackCells,
 )
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.bit_depth import to_uint8
+from hpa_mmdet.io.depth import scale_to_uint8
 from hpa_mmdet.testing import write_discs
 
 SHAPE_HW = (96, 128)
@@ -151,12 +151,12 @@ def test_prediction_needs_no_cells(discs: Path) -> None:
     ],
 )
 def test_depths_become_8_bit(image: np.ndarray, expected: list[list[int]]) -> None:
-    assert to_uint8(image).tolist() == expected
+    assert scale_to_uint8(image).tolist() == expected
 
 
 def test_other_depths_are_refused() -> None:
     with pytest.raises(InputError, match="found int32 pixels, expected 8 or 16 bit"):
-        to_uint8(np.zeros((2, 3), np.int32))
+        scale_to_uint8(np.zeros((2, 3), np.int32))
 
 
 def test_an_image_that_is_not_as_large_as_annotated_is_named(discs: Path) -> None:

@@ -1,5 +1,6 @@
 """The table of reviewers' decisions: what is written is read, and the last word counts."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,9 @@ SAID = Decision("a b,c", 7, (0, 16), "", "Anna", "2026-11-26T14:20:00Z")
 @given(
     cell_id=st.integers(1, 2**31 - 1),
     labels=st.sets(st.integers(0, 18), min_size=1),
-    image_id=st.from_regex(r"[\w.,;'\" -]*\w", fullmatch=True).map(str.strip),
+    image_id=st.from_regex(r"[\w.,;'\" -]*\w", fullmatch=True).map(
+        lambda text: unicodedata.normalize("NFC", text.strip())
+    ),
 )
 def test_rows_are_read_as_they_were_written(cell_id: int, labels: set[int], image_id: str) -> None:
     said = Decision(image_id, cell_id, tuple(sorted(labels)), "", "Ben 2", "2026")

@@ -43,13 +43,13 @@ def palette_png(path: Path, colours: list[int], places: np.ndarray = LABELS) -> 
         pytest.param("a.png", np.dstack([LABELS] * 3 + [np.full_like(LABELS, 255)]), id="opaque"),
         pytest.param("a.npy", LABELS.astype(np.int64), id="npy"),
         pytest.param("a.npy", LABELS[..., None], id="one band"),
-        pytest.param("a.tif", LABELS > 0, id="1 bit"),
+        pytest.param("a.tif", LABELS == 4, id="1 bit"),
     ],
 )
 def test_ids_come_back(tmp_path: Path, name: str, stored: np.ndarray) -> None:
     read = read_label_image(save(tmp_path / name, stored))
     assert read.dtype.kind in "ui"
-    assert (read == (LABELS > 0 if stored.dtype == bool else LABELS)).all()
+    assert (read == (LABELS == 4 if stored.dtype == bool else LABELS)).all()
 
 
 def test_a_palette_of_colours_holds_ids_in_its_places(tmp_path: Path) -> None:
@@ -154,3 +154,58 @@ def test_ids_past_16_bits_need_a_tiff(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     write_label_image(tmp_path / "a.tif", labels)
     assert (read_label_image(tmp_path / "a.tif") == labels).all()
+
+
+def grid(count: int) -> np.ndarray:
+    """So many cells of 4 x 5 pixels, numbered row by row, (rows, 300)."""
+    across = 50
+    ids = np.zeros((6 * -(-count // across), 6 * across), np.uint16)
+    for place in range(count):
+        y, x = 6 * (place // across), 6 * (place % across)
+        ids[y : y + 4, x : x + 5] = place + 1
+    return ids
+
+
+def test_many_cells_are_told_apart(tmp_path: Path) -> None:
+    for count in (1, 2, 254, 255, 256, 300):
+        path = save(tmp_path / "a.png", grid(count))
+        assert read_label_image(path).max() == count
+
+
+def test_one_cell_may_have_small_parts_beside_a_large_one(tmp_path: Path) -> None:
+    picture = np.where(LABELS == 4, 7, 0).astype(np.uint8)
+    picture[15, 20:24] = 7  # a crumb
+    assert (read_label_image(save(tmp_path / "a.png", picture)) == picture).all()
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
+    [
+        pytest.param((LABELS > 0).astype(np.uint8), "one id, 1, has 2 separate", id="binary"),
+        pytest.param((grid(60) > 0) * np.uint8(255), "one id, 255, has 60", id="binary 255"),
+        pytest.param(np.minimum(grid(300), 255), "id 255 has 46 .* cut at 255", id="saturated"),
+        pytest.param(grid(300).astype(np.uint8), "44 ids have separate.*modulo 256", id="wrapped"),
+        pytest.param(LABELS + 1, r"no pixel is background \(0\), and id 1 touches", id="from 1"),
+        pytest.param(
+            np.full((23, 40), 2**32, np.int64), "a.npy: found id 4294967296", id="past 32 bits"
+        ),
+    ],
+)
+def test_ids_that_do_not_tell_cells_apart_are_refused(
+    tmp_path: Path, stored: np.ndarray, message: str
+) -> None:
+    path = save(tmp_path / ("a.npy" if stored.dtype == np.int64 else "a.png"), stored)
+    with pytest.raises(InputError, match=message):
+        read_label_image(path)
+
+
+def test_places_of_one_grey_are_refused(tmp_path: Path) -> None:
+    greys = [0, 0, 0, *[90, 90, 90] * 255]
+    with pytest.raises(InputError, match="places of its palette share one grey"):
+        read_label_image(palette_png(tmp_path / "a.png", greys))
+
+
+def test_an_id_that_no_file_can_hold_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found cell id 4294967296, expected at most 4294967295"):
+        write_label_image(tmp_path / "a.tif", np.full((3, 4), 2**32))
+    assert not list(tmp_path.iterdir())

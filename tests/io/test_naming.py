@@ -1,5 +1,6 @@
 """Templates and ids: what fits, and what would lead astray."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,39 @@ def test_a_file_whose_name_ends_like_a_plane_is_itself(tmp_path: Path) -> None:
     (tmp_path / "well#3").touch()
     assert split_plane(tmp_path / "well#3") == (tmp_path / "well#3", None)
     assert split_plane(tmp_path / "a.tif#3") == (tmp_path / "a.tif", 3)
+
+
+@pytest.mark.parametrize("name", ["a_red.PNG", "a_red.Png"])
+def test_the_ending_counts_in_upper_case_too(name: str) -> None:
+    assert Template("{id}_{channel}.png", {"red": "red"}).match(name) == ("a", "red")
+    assert Template("{id}_{channel}.png", {"red": "red"}).match("a_RED.png") is None
+    assert Template("{id}.d/*.png", {}).match("a.D/x.png") is None
+
+
+def test_names_in_decomposed_unicode_give_composed_ids(tmp_path: Path) -> None:
+    (tmp_path / "cafe\u0301.png").touch()
+    [found] = Template("{id}.png", {}).find(tmp_path)
+    assert (found.image_id, found.problem) == ("caf\u00e9", None)
+    assert found.path.exists()
+    assert check_image_id("cafe\u0301", "row 2") == "caf\u00e9"
+
+
+def test_names_that_no_output_can_have_are_problems(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.png")).touch()
+    (tmp_path / ("\u00fc" * 101 + ".png")).touch()
+    latin, long = sorted(Template("{id}.png", {}).find(tmp_path), key=lambda file: file.image_id)
+    assert latin.image_id == "caf\\xe9"
+    with pytest.raises(InputError, match=r"caf\\xe9.png: has a file name that is not UTF-8"):
+        raise latin.problem or AssertionError
+    with pytest.raises(InputError, match="found an id of 202 bytes, expected at most 200"):
+        raise long.problem or AssertionError
+
+
+def test_what_only_looks_like_an_address_is_refused() -> None:
+    with pytest.raises(InputError, match="found image id"):
+        check_image_id("http://[1/x", "row 2")
+
+
+def test_a_bar_in_a_folders_name_is_no_plane(tmp_path: Path) -> None:
+    assert split_plane(tmp_path / "plate#7" / "a.tif") == (tmp_path / "plate#7" / "a.tif", None)
+    assert split_plane(tmp_path / "plate#7" / "a.tif#2") == (tmp_path / "plate#7" / "a.tif", 2)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hpa_mmdet.cli.convert_coco import main as convert
 from hpa_mmdet.cli.stats import main
-from hpa_mmdet.io.native_labels import read_native_labels
+from hpa_mmdet.io.label_tables import read_native_labels
 from hpa_mmdet.localizations import HPA28_NAMES, NAMES
 
 SHAPE_HW = (40, 64)

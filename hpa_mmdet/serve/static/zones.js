@@ -145,7 +145,7 @@ export class Zones {
 
 // Draws a small tinted picture; browsers cannot decode TIFF, which gets its name instead.
 async function thumbnail(canvas, file, channel) {
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   context.clearRect(0, 0, canvas.width, canvas.height);
   if (!file) return;
   let bitmap;
