@@ -63,7 +63,9 @@ def test_a_folder_of_predictions_and_its_submission_agree(tmp_path: Path) -> Non
         key = sorted((text, k, score) for k, score, text in mine.predictions)
         want = sorted((text, k, score) for k, score, text in theirs.predictions)
         assert [triple[:2] for triple in key] == [triple[:2] for triple in want]
-        assert [score for _, _, score in key] == pytest.approx([score for _, _, score in want], abs=2e-6)
+        assert [score for _, _, score in key] == pytest.approx(
+            [score for _, _, score in want], abs=2e-6
+        )
 
 
 @pytest.mark.parametrize(
