@@ -23,7 +23,7 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3 python; do \
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo crops serve test fuzz check constraints clean \
-	real-contest real-truth real-nuclei real-dictionary
+	real-contest real-truth real-cells real-nuclei real-dictionary
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -89,11 +89,11 @@ crops: install ## the rival after `make demo`: cells cut out, a tuned classifier
 	$(PY) tools/ensemble.py $(DEMO)/crops/prediction $(DEMO)/crops/detector \
 		--out $(DEMO)/crops/both.csv --overwrite
 	$(PY) tools/evaluate.py $(DEMO)/crops/prediction/submission.csv \
-		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores.json
+		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores.json --overwrite
 	$(PY) tools/evaluate.py $(DEMO)/crops/detector/submission.csv \
-		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores_detector.json
+		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores_detector.json --overwrite
 	$(PY) tools/evaluate.py $(DEMO)/crops/both.csv \
-		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores_both.json
+		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores_both.json --overwrite
 	$(PY) tools/explain.py $(CROPS) $(DEMO)/crops/train/fitted.pth $(DEMO)/data/train_crops \
 		--out $(DEMO)/crops/explained
 	$(PY) tools/report.py $(DEMO)/train --title "hpa-mmdet demo on synthetic cells" \
@@ -160,6 +160,9 @@ real-truth: real-data ## DATA=folder: every cell given its image's labels, score
 		--confidence $$confidence --out $(REAL)/truth/inherited_$$confidence.csv --overwrite && \
 		$(PY) tools/evaluate.py $(REAL)/truth/inherited_$$confidence.csv $(REAL)/truth/truth.json \
 		--json $(REAL)/truth/inherited_$$confidence.json --overwrite || exit 1; done
+
+real-cells: real-data ## DATA=folder: real cells with a label of each, one mosaic left out in turn
+	$(PY) benchmarks/bench_real_cells.py --data $(DATA)/hpa_cells --work-dir $(REAL)/cells --workers 2
 
 real-nuclei: real-data ## DATA=folder: train on 7 hand-drawn pictures of nuclei, score on 3 held out
 	mkdir -p $(REAL)/nuclei/train $(REAL)/nuclei/test $(REAL)/nuclei/masks_train $(REAL)/nuclei/masks_test

@@ -27,6 +27,7 @@ FINDING_KINDS: Mapping[str, tuple[bool, str]] = {
     "border flag": (True, "touches_border is wrong; convert again"),
     "crowd": (True, "iscrowd is not 0; mmdet takes it out of training"),
     "duplicate cell": (True, "one cell has two annotations with one label; leave one out"),
+    "refused": (True, "other tools of this package do not read it; correct the entry"),
     "missing file": (True, "an image file is not in the images' folder; check --images"),
     "file size": (True, "an image file has another size than the entry; convert again"),
     "duplicate mask": (False, "two cells of an image have the same mask"),

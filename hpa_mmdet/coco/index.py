@@ -124,16 +124,20 @@ class CocoIndex(Sequence[CocoImage]):
                     remedy="start again",
                 )
             handle.seek(image_at)
-            entry = self._entry(handle)
+            entry = self._entry(handle, f"image at place {at}")
             handle.seek(cells_at)
-            annotations = [self._entry(handle) for _ in range(count if with_cells else 0)]
+            annotations = [
+                self._entry(handle, f"annotation of the image at place {at}")
+                for _ in range(count if with_cells else 0)
+            ]
         image = self._parser.read_image(entry, at)
         for annotation in annotations:
             self._parser.image_id_of(annotation, at, {image.image_id: image})
         return image._replace(cells=self._parser.read_cells(image.shape_hw, annotations))
 
-    def _entry(self, handle: IO[bytes]) -> dict[str, Any]:
-        return as_object(parse_json(handle.readline().rstrip(b",\n"), self.path), self.path)
+    def _entry(self, handle: IO[bytes], what: str) -> dict[str, Any]:
+        where = f"{self.path}, {what}"
+        return as_object(parse_json(handle.readline().rstrip(b",\n"), where), where)
 
 
 def _find_lines(path: Path) -> NDArray[np.int64]:

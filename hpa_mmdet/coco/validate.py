@@ -1,5 +1,6 @@
 """Checks of a COCO JSON: its schema, its meaning, and what readers would silently drop."""
 
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hpa_mmdet.coco.check_annotations import (
     is_rising,
 )
 from hpa_mmdet.coco.findings import Findings
+from hpa_mmdet.coco.index import open_coco
 from hpa_mmdet.coco.lines import CocoLines
 from hpa_mmdet.coco.read import find_images_root
 from hpa_mmdet.coco.schema import build_categories
@@ -54,6 +56,11 @@ def validate(path: Path, images_root: Path | None = None, *, check_files: bool =
     ids = [category.get("id") for category in lines.categories]
     known = {category_id for category_id in ids if isinstance(category_id, int)}
     check_annotations(lines, images, known, findings)
+    if not findings.errors:  # then every tool must be able to read it
+        try:
+            deque(open_coco(path).images, maxlen=0)
+        except InputError as error:
+            findings.add("refused", str(error))
     return findings
 
 

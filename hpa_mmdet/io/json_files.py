@@ -34,7 +34,10 @@ def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
     try:
         if path.stat().st_size > max_bytes:
             raise InputError(
-                path, f"{path.stat().st_size} bytes", f"at most {max_bytes}", "part the file"
+                path,
+                f"{path.stat().st_size} bytes",
+                f"at most {max_bytes}",
+                "part it into several files",
             )
         data = path.read_bytes()
     except OSError as error:

@@ -52,6 +52,8 @@ FAULTS = {
     "border flag": lambda c: first(c).update(touches_border=False),
     "crowd": lambda c: first(c).update(iscrowd=1),
     "duplicate cell": lambda c: c["annotations"][1].update(cell_id=1),
+    "refused": lambda c: c["annotations"][1].update(cell_id=1, category_id=2, category_ids=[2]),
+    "path that leads out": lambda c: c["images"][0].update(file_name="../a_green.png"),
     "duplicate mask": lambda c: c["annotations"][1].update(
         {key: first(c)[key] for key in ("segmentation", "bbox", "area", "touches_border")}
     ),
@@ -61,12 +63,14 @@ FAULTS = {
 }
 # the kind of a fault that shares it with another, and what cannot but come with it
 KIND = {
+    "path that leads out": "refused",
     "key of an image": "key",
     "bbox of three": "key",
     "size of an image": "size",
     "duplicate id of an image": "duplicate id",
 }
 ALSO = {
+    "refused": {"stray label"},
     "box outside": {"box"},
     "key of an image": {"orphan annotation"},
     "size of an image": {"box outside"},

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -225,3 +226,58 @@ def test_an_image_is_written_once(tmp_path: Path) -> None:
     rows = [SubmissionRow("a", 40, 23, [])] * 2
     with pytest.raises(InputError, match="image a: found a second row"):
         write_submission(tmp_path / "submission.csv", rows)
+
+
+def test_empty_lines_and_rows_of_separators_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + f"{HEADER}a,40,23,0 1 {GOOD}\n\n,,,\nb,40,23,\n\n".encode())
+    assert [row.image_id for row in read_submission(path)] == ["a", "b"]
+
+
+def packed_zeros(count: int) -> str:
+    """A mask of `count` runs of no pixels and one of all: a small text that unpacks large."""
+    counts = (
+        b"0" * count + coco_mask.frPyObjects({"size": [23, 40], "counts": [920]}, 23, 40)["counts"]
+    )
+    return base64.b64encode(zlib.compress(counts)).decode()
+
+
+def test_masks_that_unpack_to_too_much_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text(f"{HEADER}a,40,23,0 1 {packed_zeros(64 * 2**20)}\n")
+    with pytest.raises(InputError, match=r"row 2 \(a\): the masks unpack to too many bytes; give"):
+        list(read_submission(path))
+    many = " ".join(f"0 1 {packed_zeros(2**22 - 4 - number)}" for number in range(20))
+    path.write_text(f"{HEADER}a,40,23,{many}\n")
+    with pytest.raises(InputError, match=r"row 2 \(a\): the masks unpack to too many bytes; give"):
+        list(read_submission(path))
+
+
+def test_reading_a_bomb_takes_little_memory(tmp_path: Path) -> None:
+    texts = [packed_zeros(2**22 - 5 - 2 * number) for number in range(12)]  # 48 MiB of counts
+    path = tmp_path / "s.csv"
+    path.write_text(HEADER + "a,40,23," + " ".join(f"0 1 {text}" for text in texts) + "\n")
+    tracemalloc.start()
+    (row,) = read_submission(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(row.masks()) == 12
+    assert peak < 350 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        pytest.param(f"a,\u0664\u0660,23,0 1 {GOOD}", "size '\u0664\u0660'", id="other digits"),
+        pytest.param(f"a,{'9' * 5000},23,", "size '9999", id="5000 digits"),
+        pytest.param("a,65536,65536,", "found 65536x65536 pixels, expected up to", id="too large"),
+        pytest.param(f"a,40,23,\u0661 1 {GOOD}", "class '\u0661'", id="other digit of a class"),
+        pytest.param(f"a,40,23,{'0' * 5000}1 1 {GOOD}", "class '0000", id="long class"),
+        pytest.param("a,40,23,0 1 \u00e9\u00e9\u00e9=", "a mask is not base64", id="not ASCII"),
+    ],
+)
+def test_numbers_are_plain_and_bounded(tmp_path: Path, row: str, message: str) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text(f"{HEADER}{row}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        list(read_submission(path))

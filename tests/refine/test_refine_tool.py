@@ -152,7 +152,7 @@ def test_what_cannot_be_refined_is_said_in_a_line(
     assert main([CONFIG, str(discs / "none.json"), "--out", str(out)]) == 2
     assert "none.json: found no file" in capsys.readouterr().err
     assert main([CONFIG, str(source), "--out", str(source)]) == 2
-    assert "train.json: found a file, expected none; say --overwrite" in capsys.readouterr().err
+    assert "train.json: is an input of this run" in capsys.readouterr().err
     (discs / "groups.csv").write_text("ID,antibody\na,1\nb,1\nc,2\n")
     features = discs / "features.npz"
     command = [CONFIG, str(source), "--out", str(out), "--features", str(features), "--folds", "2"]
@@ -177,3 +177,37 @@ def test_several_annotations_of_a_cell_are_refused(discs: Path) -> None:
     (discs / "train.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match="annotation 999: its id or its cell stands in another"):
         rewrite_labels(discs / "train.json", discs / "out.json", {}, soft=False)
+
+
+def test_cells_without_ids_are_relabelled_in_every_image(discs: Path) -> None:
+    """In numbers of its own categories, as another tool may have written the file."""
+    source, out = discs / "train.json", discs / "out.json"
+    content = json.loads(source.read_text())
+    content["categories"] = [
+        {"id": 100 - category["id"], "name": category["name"]} for category in content["categories"]
+    ]
+    for annotation in content["annotations"]:
+        del annotation["cell_id"]
+        annotation["category_id"] = 100 - annotation["category_id"]
+        annotation["category_ids"] = [100 - k for k in annotation["category_ids"]]
+    source.write_text(json.dumps(content))
+    data = read_coco(source)
+    cells = [cell for image in data.images for cell in image.cells]
+    assert len({image.image_id for image in data.images if image.cells}) > 1
+    labels = np.zeros(19)
+    labels[[2, 7]] = 1
+    rewrite_labels(source, out, {cell.annotation_id: labels for cell in cells[1:]}, soft=False)
+    written = [cell for image in read_coco(out).images for cell in image.cells]
+    assert written[0].hpa_indices == cells[0].hpa_indices
+    assert {cell.hpa_indices for cell in written[1:]} == {(2, 7)}
+
+
+def test_a_missing_table_is_said_before_the_model_is_built(
+    discs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [CONFIG, str(discs / "train.json"), "--out", str(discs / "out.json")]
+    for option in ("--groups", "--truth"):
+        assert main([*command, option, "none.csv", *tiny()]) == 2
+        output = capsys.readouterr()
+        assert "none.csv" in output.err
+        assert "init" not in output.out
