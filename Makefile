@@ -73,7 +73,7 @@ demo: install ## the whole way on embedded synthetic data, to a report: work_dir
 		--images $(DEMO)/data/test --truth $(DEMO)/data/truth/test/cells.json \
 		--submission $(DEMO)/submission.csv --evaluation $(DEMO)/scores.json \
 		--mark "given masks=$(DEMO)/scores_given_masks.json" --facts $(DEMO)/facts.json \
-		--out $(DEMO)/report.html
+		--out $(DEMO)/report.html --overwrite
 	@echo "open $(DEMO)/report.html"
 
 crops: install ## the rival after `make demo`: cells cut out, a tuned classifier, both together
@@ -103,7 +103,7 @@ crops: install ## the rival after `make demo`: cells cut out, a tuned classifier
 		--mark "detector, segmenter's masks=$(DEMO)/crops/scores_detector.json" \
 		--mark "crops, segmenter's masks=$(DEMO)/crops/scores.json" \
 		--mark "both, segmenter's masks=$(DEMO)/crops/scores_both.json" \
-		--facts $(DEMO)/facts.json --out $(DEMO)/report.html
+		--facts $(DEMO)/facts.json --out $(DEMO)/report.html --overwrite
 
 test-web: install ## test the web page in Chromium, installed by apt-get where that is allowed
 	@browser="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)"; \
