@@ -22,8 +22,8 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3 python; do \
 		>/dev/null 2>&1; then echo $$name; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo crops serve test fuzz check constraints clean \
-	real-contest real-truth real-nuclei real-dictionary
+.PHONY: help install demo crops serve test fuzz check mutants constraints clean \
+	real-contest real-truth real-cells real-nuclei real-dictionary
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -73,7 +73,7 @@ demo: install ## the whole way on embedded synthetic data, to a report: work_dir
 		--images $(DEMO)/data/test --truth $(DEMO)/data/truth/test/cells.json \
 		--submission $(DEMO)/submission.csv --evaluation $(DEMO)/scores.json \
 		--mark "given masks=$(DEMO)/scores_given_masks.json" --facts $(DEMO)/facts.json \
-		--out $(DEMO)/report.html
+		--out $(DEMO)/report.html --overwrite
 	@echo "open $(DEMO)/report.html"
 
 crops: install ## the rival after `make demo`: cells cut out, a tuned classifier, both together
@@ -89,11 +89,11 @@ crops: install ## the rival after `make demo`: cells cut out, a tuned classifier
 	$(PY) tools/ensemble.py $(DEMO)/crops/prediction $(DEMO)/crops/detector \
 		--out $(DEMO)/crops/both.csv --overwrite
 	$(PY) tools/evaluate.py $(DEMO)/crops/prediction/submission.csv \
-		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores.json
+		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores.json --overwrite
 	$(PY) tools/evaluate.py $(DEMO)/crops/detector/submission.csv \
-		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores_detector.json
+		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores_detector.json --overwrite
 	$(PY) tools/evaluate.py $(DEMO)/crops/both.csv \
-		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores_both.json
+		$(DEMO)/data/truth/test/cells.json --json $(DEMO)/crops/scores_both.json --overwrite
 	$(PY) tools/explain.py $(CROPS) $(DEMO)/crops/train/fitted.pth $(DEMO)/data/train_crops \
 		--out $(DEMO)/crops/explained
 	$(PY) tools/report.py $(DEMO)/train --title "hpa-mmdet demo on synthetic cells" \
@@ -103,7 +103,7 @@ crops: install ## the rival after `make demo`: cells cut out, a tuned classifier
 		--mark "detector, segmenter's masks=$(DEMO)/crops/scores_detector.json" \
 		--mark "crops, segmenter's masks=$(DEMO)/crops/scores.json" \
 		--mark "both, segmenter's masks=$(DEMO)/crops/scores_both.json" \
-		--facts $(DEMO)/facts.json --out $(DEMO)/report.html
+		--facts $(DEMO)/facts.json --out $(DEMO)/report.html --overwrite
 
 test-web: install ## test the web page in Chromium, installed by apt-get where that is allowed
 	@browser="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)"; \
@@ -126,6 +126,9 @@ test: install ## run the tests on two cores
 FUZZ_SECONDS := 600
 fuzz: install ## damage files at random, FUZZ_SECONDS for each kind
 	HPA_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -q tests/fuzz
+
+mutants: install ## change the code in small ways, see whether the tests notice (long)
+	$(BIN)/python benchmarks/mutants.py masks segment scoring io --sample 100
 
 check: install ## lint, formatting, types, import rules, spelling
 	$(BIN)/ruff check .
@@ -160,6 +163,9 @@ real-truth: real-data ## DATA=folder: every cell given its image's labels, score
 		--confidence $$confidence --out $(REAL)/truth/inherited_$$confidence.csv --overwrite && \
 		$(PY) tools/evaluate.py $(REAL)/truth/inherited_$$confidence.csv $(REAL)/truth/truth.json \
 		--json $(REAL)/truth/inherited_$$confidence.json --overwrite || exit 1; done
+
+real-cells: real-data ## DATA=folder: real cells with a label of each, one mosaic left out in turn
+	$(PY) benchmarks/bench_real_cells.py --data $(DATA)/hpa_cells --work-dir $(REAL)/cells --workers 2
 
 real-nuclei: real-data ## DATA=folder: train on 7 hand-drawn pictures of nuclei, score on 3 held out
 	mkdir -p $(REAL)/nuclei/train $(REAL)/nuclei/test $(REAL)/nuclei/masks_train $(REAL)/nuclei/masks_test

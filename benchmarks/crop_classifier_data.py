@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from numpy.typing import NDArray
 
 from hpa_mmdet.crops.extract import extract_crops
@@ -55,34 +54,37 @@ def make_store(data: Path, split: str, size_px: int) -> Path:
     return store
 
 
-def predict_store(
-    config: Path | Config, checkpoint: Path, store: Path, turns: bool = False
-) -> Scored:
-    """Name all cells of a store.
+def predict_store(config: Path, checkpoint: Path, store: Path, turns: bool = False) -> Scored:
+    """Name all cells of a store; see `predict_cells`."""
+    model = load_model(config, checkpoint).model
+    return score_store(predict_cells(model, CropBagDataset(str(store)), turns), store)
+
+
+def predict_cells(model: Any, dataset: CropBagDataset, turns: bool = False) -> NDArray[np.float64]:
+    """Name all cells of a data set.
 
     Args:
-        config: of the classifier.
-        checkpoint: its weights.
-        store: whose crops fit the config.
+        model: a `CropClassifier`.
+        dataset: of bags whose crops fit it.
         turns: average over four turns.
+
+    Returns:
+        (N, K) scores.
     """
-    model: Any = load_model(config, checkpoint).model
-    dataset = CropBagDataset(str(store))
     scores = []
     with torch.inference_mode():
         for index in range(len(dataset)):
             item = dataset[index]
-            pixels = item["inputs"]
-            views = [pixels]
+            views = [item["inputs"]]
             if turns:
-                views += [pixels.flip(1), pixels.flip(2), pixels.transpose(1, 2)]
+                views += [views[0].flip(1), views[0].flip(2), views[0].transpose(1, 2)]
             answers = []
             for view in views:
                 batch = {"inputs": [view], "data_samples": [item["data_samples"].clone()]}
                 (sample,) = model.test_step(batch)
                 answers.append(sample.pred_instances.localization_scores)
             scores.append(torch.stack(answers).mean(0))
-    return score_store(torch.cat(scores).double().numpy(), store)
+    return torch.cat(scores).double().numpy()
 
 
 def score_store(scores: NDArray[np.float64], store: Path) -> Scored:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from hpa_mmdet.coco.folds import part_in_folds
+from hpa_mmdet.crops.checks import check_sources, read_store_labels
 from hpa_mmdet.crops.options import CropOptions
 from hpa_mmdet.crops.store import CropStore
 from hpa_mmdet.datasets.channel_substitution import SOURCES
@@ -37,6 +38,8 @@ class CropBagDataset(Dataset[dict[str, Any]]):
     Args:
         store: folder of a `CropStore`.
         crop: options that the store must have been cut with; None takes any.
+        labels: COCO JSON whose labels of images and cells, such as refined ones, stand in for
+            the store's; None for the store's own.
         unit: "bag", an item is an image with all of its cells; "cell", it is one cell, a bag
             by itself, labelled by its image.
         max_cells: of a bag, drawn at random each time; None for all.
@@ -50,14 +53,16 @@ class CropBagDataset(Dataset[dict[str, Any]]):
     Random choices follow numpy's global generator, which the loader seeds in each worker.
 
     Raises:
-        InputError: the store was cut in another way, has no crops, lacks the channel of a
-            source, or a fold is out of range.
+        InputError: the store was cut in another way or from images that have changed since,
+            has no crops, lacks the channel of a source, the JSON lacks one of its cells, or a
+            fold is out of range.
     """
 
     def __init__(
         self,
         store: str,
         crop: Mapping[str, Any] | None = None,
+        labels: str | None = None,
         unit: str = "bag",
         max_cells: int | None = None,
         substitute_prob: float = 0.0,
@@ -70,6 +75,12 @@ class CropBagDataset(Dataset[dict[str, Any]]):
         self.ann_file = str(store)  # what messages name
         if crop is not None:
             self.store.check_options(CropOptions.from_dict(dict(crop)))
+        if (self.store.path / self.store.header["source"]).is_dir():
+            check_sources(self.store)  # a store can also be used where its images are not
+        self.localizations = self.store.cells.localizations
+        self.image_labels = self.store.images.image_labels
+        if labels is not None:
+            self.localizations, self.image_labels = read_store_labels(self.store, Path(labels))
         if unit not in UNITS:
             raise InputError("CropBagDataset, unit", repr(unit), ", ".join(UNITS), "correct it")
         self.unit, self.max_cells = unit, max_cells
@@ -103,7 +114,7 @@ class CropBagDataset(Dataset[dict[str, Any]]):
         known = self.store.images
         return {
             "hpa_id": known.hpa_ids[image],
-            "image_labels": np.flatnonzero(known.image_labels[image] > 0).tolist(),
+            "image_labels": np.flatnonzero(self.image_labels[image] > 0).tolist(),
             "group": known.groups[image],
             "channel_paths": {},
         }
@@ -115,8 +126,8 @@ class CropBagDataset(Dataset[dict[str, Any]]):
         chosen = self._crops_of(index, image)
         begin = self.store.slice_of(image).start
         pixels = np.array(self.store.bag(image)[chosen - begin])
-        localizations = self.store.cells.localizations[chosen]
-        image_labels = np.flatnonzero(self.store.images.image_labels[image] > 0).tolist()
+        localizations = self.localizations[chosen]
+        image_labels = np.flatnonzero(self.image_labels[image] > 0).tolist()
         exact = np.random.random() < self.substitute_prob  # noqa: NPY002
         if exact:
             shown = self._substitute(pixels)

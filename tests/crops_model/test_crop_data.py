@@ -1,5 +1,8 @@
 """Bags from the store, and that whole images give the model the pixels of the store."""
 
+import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +95,37 @@ def test_folds_keep_groups_together(discs: Path) -> None:
     assert {kept.get_image_info(i)["hpa_id"] for i in range(4)} == set("abcdef") - names[0]
     with pytest.raises(InputError, match="2 to 3"):
         bags(discs, folds=4)
+
+
+def test_labels_of_a_json_stand_in_for_the_stores(discs: Path, tmp_path: Path) -> None:
+    content = json.loads((discs / "train.json").read_text())
+    first = content["annotations"][0]
+    first["category_ids"], first["category_id"] = [4], 4
+    content["images"][0]["labels"] = [3]
+    other = tmp_path / "refined.json"
+    other.write_text(json.dumps(content))
+    category = {row["id"]: row["hpa_index"] for row in content["categories"]}
+    sample = bags(discs, labels=str(other))[0]["data_samples"]
+    assert np.flatnonzero(sample.image_labels).tolist() == [3]
+    shown = sample.gt_instances.localizations
+    place = sample.gt_instances.cell_ids.tolist().index(first["cell_id"])
+    assert np.flatnonzero(shown[place]).tolist() == [category[4]]
+    assert shown.sum(1).tolist().count(2.0) == len(shown) - 1
+    del content["annotations"][0]
+    other.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="lacks cell"):
+        bags(discs, labels=str(other))
+
+
+def test_a_store_whose_images_have_changed_is_refused(discs: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(discs, moved)
+    assert len(CropBagDataset(str(moved / "train_crops"))) == 6
+    os.utime(moved / "train" / "d_green.png", ns=(1, 1))
+    with pytest.raises(InputError, match=r"d_green\.png: has changed since the crops"):
+        CropBagDataset(str(moved / "train_crops"))
+    shutil.rmtree(moved / "train")
+    assert len(CropBagDataset(str(moved / "train_crops"))) == 6  # a store without its images
 
 
 def test_stores_that_do_not_fit_are_refused(discs: Path) -> None:
