@@ -23,8 +23,16 @@ from pathlib import Path
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.coco.convert import convert
 from hpa_mmdet.coco.plan import Sources
+from hpa_mmdet.io.outputs import claim_output
 from hpa_mmdet.jobs import Report
-from hpa_mmdet.synth.dataset import SPLITS, check_target, plan_items, render_item, write_dataset
+from hpa_mmdet.synth.dataset import (
+    SPLITS,
+    TOOL,
+    claim_target,
+    plan_items,
+    render_item,
+    write_dataset,
+)
 from hpa_mmdet.synth.image import check_size
 from hpa_mmdet.synth.layout import (
     plan_layout_items,
@@ -59,10 +67,11 @@ def run(args: argparse.Namespace) -> int:
     """Do the work of the tool; returns its exit status."""
     report = Report("synthesize")
     if args.contact_sheet:
-        write_class_sheet(args.contact_sheet, args.seed)
+        sheet = claim_output(args.contact_sheet, TOOL, overwrite=args.overwrite)
+        with sheet.writing(args.contact_sheet) as temporary:
+            write_class_sheet(temporary, args.seed)
         print(f"synthetic cells in {args.contact_sheet}")
         return 0
-    check_target(args.out, args.images, args.test_images, overwrite=args.overwrite)
     _write(args, report, args.command_line)
     print(report.summary())
     print(f"synthetic images in {args.out}")
@@ -77,20 +86,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _write(args: argparse.Namespace, report: Report, command: str) -> None:
     shape_hw = (args.size[0], args.size[1])
     labels = LabelModel(share=args.share, evenness=args.evenness)
+    counts = (args.images, args.test_images)
     if args.layout:
-        items = plan_layout_items(
-            read_layout(args.layout), args.seed, args.images, args.test_images
-        )
+        items = plan_layout_items(read_layout(args.layout), args.seed, *counts)
+        files = claim_target(args.out, *counts, overwrite=args.overwrite)
         drawing = partial(render_layout_item, seed=args.seed, shape_hw=shape_hw)
-        write_dataset(args.out, items, drawing, report, args.workers, command)
-        write_groups(args.out / "train_groups.csv", items)
+        write_dataset(args.out, files, items, drawing, report, args.workers, command)
+        write_groups(args.out / "train_groups.csv", files, items)
     else:
         check_size(shape_hw, args.pixel_um)
+        files = claim_target(args.out, *counts, overwrite=args.overwrite)
         drawing = partial(
             render_item, seed=args.seed, shape_hw=shape_hw, pixel_um=args.pixel_um, labels=labels
         )
-        plan = plan_items(args.seed, args.images, args.test_images)
-        write_dataset(args.out, plan, drawing, report, args.workers, command)
+        plan = plan_items(args.seed, *counts)
+        write_dataset(args.out, files, plan, drawing, report, args.workers, command)
     for split in SPLITS:
         truth = args.out / "truth" / split
         if (truth / "masks").is_dir():

@@ -9,7 +9,6 @@ Per-cell truth is written under OUT/truth alone.
 """
 
 import csv
-import shutil
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,15 +20,17 @@ import cv2
 import numpy as np
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.io.channels import CHANNELS
 from hpa_mmdet.io.label_images import write_label_image
+from hpa_mmdet.io.output_records import RECORDS
+from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.io.submission import SubmissionRow, write_submission
 from hpa_mmdet.jobs import Report, run_items
 from hpa_mmdet.localizations import NEGATIVE
 from hpa_mmdet.synth.image import SyntheticImage, render_image
 from hpa_mmdet.synth.shares import LabelModel, LocalizationSet
 
+TOOL = "synthesize"
 SPLITS = ("train", "test")
 # run-length matching only: on noise twice as fast as zlib level 1, and smaller
 _PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
@@ -65,15 +66,19 @@ class Made:
 ItemT = TypeVar("ItemT", bound=SyntheticItem)
 
 
-def check_target(out: Path | None, images: int, test_images: int, *, overwrite: bool) -> None:
+def claim_target(
+    out: Path | None, images: int, test_images: int, *, overwrite: bool
+) -> OutputFiles:
     """Check what is asked for before anything is drawn; clear away an older data set.
 
     Args:
         out: folder to write to.
         images: training images.
         test_images: test images.
-        overwrite: whether an older synthetic data set there may go. It is known by its
-            notice; files of other origin are never removed.
+        overwrite: whether files of an older synthetic data set may go; others never do.
+
+    Returns:
+        The files of the run, for `write_dataset`.
 
     Raises:
         InputError: no folder, one with files that may not go, or no images.
@@ -84,18 +89,23 @@ def check_target(out: Path | None, images: int, test_images: int, *, overwrite: 
         raise InputError(
             "--images, --test-images", f"{images}, {test_images}", "one at least", "raise one"
         )
+    files = OutputFiles(TOOL, overwrite=overwrite, root=out)
+    files.claim_folder(out)
     if not out.is_dir() or not any(out.iterdir()):
-        return
+        return files
     if not overwrite:
-        raise InputError(out, "files", "an empty folder", "remove it or say --overwrite")
-    if not (out / NOTICE).is_file():
-        raise InputError(
-            out, f"files without {NOTICE}", "an older synthetic data set", "name another folder"
-        )
-    for folder in ("train", "test", "truth"):
-        shutil.rmtree(out / folder, ignore_errors=True)
-    for table in ("train.csv", "sample_submission.csv", "train_groups.csv"):
-        (out / table).unlink(missing_ok=True)
+        raise InputError(out, "files", "an empty folder", "name another one or give --overwrite")
+    converted = OutputFiles("convert_coco")  # the truth as COCO JSON
+    for path in sorted(out.rglob("*")):
+        listed = RECORDS not in path.parts and path.is_file()
+        if listed and not files.owns(path) and not converted.owns(path):
+            raise InputError(
+                path,
+                problem=f"was not written by {TOOL}, so the folder is left as it is",
+                remedy="move the file away or name another folder",
+            )
+    files.remove_owned()
+    return files
 
 
 def plan_items(seed: int, images: int, test_images: int) -> list[SyntheticItem]:
@@ -116,6 +126,7 @@ def render_item(
 
 def write_dataset(
     out: Path,
+    files: OutputFiles,
     items: Sequence[ItemT],
     render: Callable[[ItemT], SyntheticImage],
     report: Report,
@@ -126,6 +137,7 @@ def write_dataset(
 
     Args:
         out: folder to write to.
+        files: of `claim_target`.
         items: what to make.
         render: draws an item; picklable.
         report: filled as the run goes on.
@@ -134,7 +146,7 @@ def write_dataset(
     """
     made = list(
         run_items(
-            partial(_make, out=out, render=render),
+            partial(_make, out=out, files=files, render=render),
             items,
             report,
             item_id=lambda item: item.image_id,
@@ -151,15 +163,18 @@ def write_dataset(
             for image_id, written in part
             for cell_id, shown in sorted(written.localizations.items())
         ]
-        _write_csv(out / "truth" / split / "cells.csv", ("ID", "cell_id", "cell_labels"), rows)
+        write_table(
+            files, out / "truth" / split / "cells.csv", ("ID", "cell_id", "cell_labels"), rows
+        )
         labels = [(image_id, bars(written.image_labels)) for image_id, written in part]
-        _write_csv(out / "truth" / split / "images.csv", ("ID", "Label"), labels)
+        write_table(files, out / "truth" / split / "images.csv", ("ID", "Label"), labels)
         if split == "train":
-            _write_csv(out / "train.csv", ("ID", "Label"), labels)
+            write_table(files, out / "train.csv", ("ID", "Label"), labels)
         if split == "test":
             empty = [SubmissionRow(image_id, *written.size_wh, []) for image_id, written in part]
-            write_submission(out / "sample_submission.csv", empty)
-    with atomic_path(out / NOTICE) as temporary:
+            with files.writing(out / "sample_submission.csv") as temporary:
+                write_submission(temporary, empty)
+    with files.writing(out / NOTICE) as temporary:
         temporary.write_text(_NOTICE.format(command=command), encoding="utf-8")
 
 
@@ -173,22 +188,31 @@ def bars(labels: Iterable[int]) -> str:
     return "|".join(map(str, sorted(labels or {NEGATIVE})))
 
 
-def _make(item: ItemT, out: Path, render: Callable[[ItemT], SyntheticImage]) -> Made:
+def _make(
+    item: ItemT, out: Path, files: OutputFiles, render: Callable[[ItemT], SyntheticImage]
+) -> Made:
     image = render(item)
     for number, channel in enumerate(CHANNELS):
         path = out / item.split / f"{item.image_id}_{channel}.png"
         plane = np.ascontiguousarray(image.channels[..., number])
-        with atomic_path(path) as temporary:
+        with files.writing(path) as temporary:
             temporary.write_bytes(cv2.imencode(".png", plane, _PNG)[1].tobytes())
     truth = out / "truth" / item.split
-    write_label_image(truth / "masks" / f"{item.image_id}_mask.png", image.cells)
-    write_label_image(truth / "nuclei" / f"{item.image_id}_mask.png", image.nuclei)
+    for folder, label_image in (("masks", image.cells), ("nuclei", image.nuclei)):
+        with files.writing(truth / folder / f"{item.image_id}_mask.png") as temporary:
+            write_label_image(temporary, label_image)
     height, width = image.cells.shape
     return Made((width, height), image.image_labels, dict(image.localizations))
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+def write_table(
+    files: OutputFiles, path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Write a CSV table of the data set."""
+    with (
+        files.writing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         table = csv.writer(file, lineterminator="\n")
         table.writerow(header)
         table.writerows(rows)

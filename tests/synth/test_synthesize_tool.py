@@ -12,6 +12,8 @@ from hpa_mmdet.cli.synthesize import main
 from hpa_mmdet.io.channels import CHANNELS, find_images, read_channels
 from hpa_mmdet.io.label_images import read_label_image
 from hpa_mmdet.io.label_tables import read_cell_labels, read_image_labels
+from hpa_mmdet.io.output_records import RECORDS
+from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.io.submission import read_submission
 
 ARGUMENTS = [
@@ -33,7 +35,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and RECORDS not in path.parts  # they hold times
     }
 
 
@@ -186,8 +188,17 @@ def test_overwrite_leaves_no_image_of_the_older_data_set(tmp_path: Path) -> None
 def test_overwrite_never_removes_files_of_other_origin(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "train").mkdir()
+    assert main([str(tmp_path), *ARGUMENTS, "--workers", "1"]) == 0
+    before = tree(tmp_path)
     (tmp_path / "train" / "mine.png").write_bytes(b"precious")
-    assert main([str(tmp_path), *ARGUMENTS, "--overwrite"]) == 2
-    assert "found files without README-SYNTHETIC.txt" in capsys.readouterr().err
-    assert (tmp_path / "train" / "mine.png").read_bytes() == b"precious"
+    assert main([str(tmp_path), *ARGUMENTS, "--workers", "1", "--overwrite"]) == 2
+    assert "mine.png: was not written by synthesize" in capsys.readouterr().err
+    assert tree(tmp_path) == {**before, "train/mine.png": b"precious"}
+
+
+def test_overwrite_replaces_a_data_set_that_was_cut_short(tmp_path: Path) -> None:
+    files = OutputFiles("synthesize", root=tmp_path)
+    with files.writing(tmp_path / "train" / "cut_red.png") as temporary:
+        temporary.write_bytes(b"its tables were never written")
+    assert main([str(tmp_path), *ARGUMENTS, "--workers", "1", "--overwrite"]) == 0
+    assert "train/cut_red.png" not in tree(tmp_path)
