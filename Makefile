@@ -22,7 +22,7 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3 python; do \
 		>/dev/null 2>&1; then echo $$name; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo crops serve test fuzz check constraints clean \
+.PHONY: help install demo crops serve test fuzz check mutants constraints clean \
 	real-contest real-truth real-cells real-nuclei real-dictionary
 
 help: ## list the targets
@@ -126,6 +126,9 @@ test: install ## run the tests on two cores
 FUZZ_SECONDS := 600
 fuzz: install ## damage files at random, FUZZ_SECONDS for each kind
 	HPA_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -q tests/fuzz
+
+mutants: install ## change the code in small ways, see whether the tests notice (long)
+	$(BIN)/python benchmarks/mutants.py masks segment scoring io --sample 100
 
 check: install ## lint, formatting, types, import rules, spelling
 	$(BIN)/ruff check .
