@@ -23,12 +23,13 @@ from pathlib import Path
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.coco.convert import convert
 from hpa_mmdet.coco.plan import Sources
-from hpa_mmdet.io.outputs import claim_output
+from hpa_mmdet.io.outputs import OutputFiles, claim_output
 from hpa_mmdet.jobs import Report
+from hpa_mmdet.jobs.fingerprint import code_digest, fingerprint
 from hpa_mmdet.synth.dataset import (
     SPLITS,
-    TOOL,
-    claim_target,
+    check_counts,
+    claim_data_set,
     plan_items,
     render_item,
     write_dataset,
@@ -67,11 +68,12 @@ def run(args: argparse.Namespace) -> int:
     """Do the work of the tool; returns its exit status."""
     report = Report("synthesize")
     if args.contact_sheet:
-        sheet = claim_output(args.contact_sheet, TOOL, overwrite=args.overwrite)
-        with sheet.writing(args.contact_sheet) as temporary:
+        outputs = claim_output(args.contact_sheet, "synthesize", overwrite=args.overwrite)
+        with outputs.writing(args.contact_sheet) as temporary:
             write_class_sheet(temporary, args.seed)
         print(f"synthetic cells in {args.contact_sheet}")
         return 0
+    check_counts(args.out, args.images, args.test_images)
     _write(args, report, args.command_line)
     print(report.summary())
     print(f"synthetic images in {args.out}")
@@ -86,21 +88,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _write(args: argparse.Namespace, report: Report, command: str) -> None:
     shape_hw = (args.size[0], args.size[1])
     labels = LabelModel(share=args.share, evenness=args.evenness)
-    counts = (args.images, args.test_images)
     if args.layout:
-        items = plan_layout_items(read_layout(args.layout), args.seed, *counts)
-        files = claim_target(args.out, *counts, overwrite=args.overwrite)
+        layout = read_layout(args.layout)
+        items = plan_layout_items(layout, args.seed, args.images, args.test_images)
         drawing = partial(render_layout_item, seed=args.seed, shape_hw=shape_hw)
-        write_dataset(args.out, files, items, drawing, report, args.workers, command)
-        write_groups(args.out / "train_groups.csv", files, items)
+        outputs = _claim(args, items)
+        write_dataset(args.out, outputs, items, drawing, report, args.workers, command)
+        with outputs.writing(args.out / "train_groups.csv") as temporary:
+            write_groups(temporary, items)
     else:
         check_size(shape_hw, args.pixel_um)
-        files = claim_target(args.out, *counts, overwrite=args.overwrite)
         drawing = partial(
             render_item, seed=args.seed, shape_hw=shape_hw, pixel_um=args.pixel_um, labels=labels
         )
-        plan = plan_items(args.seed, *counts)
-        write_dataset(args.out, files, plan, drawing, report, args.workers, command)
+        plan = plan_items(args.seed, args.images, args.test_images)
+        write_dataset(args.out, _claim(args, plan), plan, drawing, report, args.workers, command)
     for split in SPLITS:
         truth = args.out / "truth" / split
         if (truth / "masks").is_dir():
@@ -110,3 +112,11 @@ def _write(args: argparse.Namespace, report: Report, command: str) -> None:
             truth_json = truth / "cells.json"
             converted = convert(sources, truth_json, workers=args.workers, overwrite=True)
             report.failures.extend(converted.failures)
+
+
+def _claim(args: argparse.Namespace, items: Sequence[object]) -> OutputFiles:
+    """Claim the folder, under a fingerprint of all that the images depend on."""
+    code = code_digest("hpa_mmdet.synth.dataset", "hpa_mmdet.synth.layout")
+    options = (args.seed, *args.size, args.pixel_um, args.share, args.evenness, args.layout)
+    mark = fingerprint(code, options, list(items))
+    return claim_data_set(args.out, mark, overwrite=args.overwrite)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ import numpy as np
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS
 from hpa_mmdet.io.label_images import write_label_image
-from hpa_mmdet.io.output_records import RECORDS
+from hpa_mmdet.io.output_records import RECORDS, read_records
 from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.io.submission import SubmissionRow, write_submission
 from hpa_mmdet.jobs import Report, run_items
@@ -62,26 +62,28 @@ class Made:
     image_labels: LocalizationSet
     localizations: dict[int, LocalizationSet]
 
+    def to_note(self) -> dict[str, Any]:
+        """Give it as plain values, to be remembered with the image's mask."""
+        sets = [[cell_id, sorted(shown)] for cell_id, shown in self.localizations.items()]
+        labels = sorted(self.image_labels)
+        return {"size_wh": self.size_wh, "image_labels": labels, "localizations": sets}
+
+    @classmethod
+    def from_note(cls, note: dict[str, Any]) -> "Made":
+        """Undo `to_note`."""
+        width, height = note["size_wh"]
+        sets = {cell_id: frozenset(shown) for cell_id, shown in note["localizations"]}
+        return cls((width, height), frozenset(note["image_labels"]), sets)
+
 
 ItemT = TypeVar("ItemT", bound=SyntheticItem)
 
 
-def claim_target(
-    out: Path | None, images: int, test_images: int, *, overwrite: bool
-) -> OutputFiles:
-    """Check what is asked for before anything is drawn; clear away an older data set.
-
-    Args:
-        out: folder to write to.
-        images: training images.
-        test_images: test images.
-        overwrite: whether files of an older synthetic data set may go; others never do.
-
-    Returns:
-        The files of the run, for `write_dataset`.
+def check_counts(out: Path | None, images: int, test_images: int) -> Path:
+    """Check what is asked for before anything is drawn; gives the folder.
 
     Raises:
-        InputError: no folder, one with files that may not go, or no images.
+        InputError: no folder, or no images.
     """
     if out is None:
         raise InputError("OUT", "nothing", "a folder to write to", "name it")
@@ -89,23 +91,42 @@ def claim_target(
         raise InputError(
             "--images, --test-images", f"{images}, {test_images}", "one at least", "raise one"
         )
-    files = OutputFiles(TOOL, overwrite=overwrite, root=out)
-    files.claim_folder(out)
+    return out
+
+
+def claim_data_set(out: Path, mark: str, *, overwrite: bool) -> OutputFiles:
+    """Claim the folder of a data set; clear away an older one where `overwrite` is set.
+
+    Args:
+        out: folder to write to.
+        mark: fingerprint of the data set. One that was begun is gone on with.
+        overwrite: whether an older synthetic data set there may go. Files of other origin
+            are never removed.
+
+    Raises:
+        InputError: there are files that may not go, or the folder cannot be written.
+    """
+    # records lie in the folder of each file, so that those of the truth lie in the truth's
+    outputs = OutputFiles(TOOL, fingerprint=mark)
+    outputs.claim_folder(out)
     if not out.is_dir() or not any(out.iterdir()):
-        return files
-    if not overwrite:
-        raise InputError(out, "files", "an empty folder", "name another one or give --overwrite")
-    converted = OutputFiles("convert_coco")  # the truth as COCO JSON
-    for path in sorted(out.rglob("*")):
-        listed = RECORDS not in path.parts and path.is_file()
-        if listed and not files.owns(path) and not converted.owns(path):
+        return outputs
+    folders = [out, *(path for path in out.rglob("*") if path.is_dir() and path.name != RECORDS)]
+    written = [
+        file for folder in folders for files in read_records(folder).values() for file in files
+    ]
+    if overwrite:
+        if not any(file.tool == TOOL for file in written):
             raise InputError(
-                path,
-                problem=f"was not written by {TOOL}, so the folder is left as it is",
-                remedy="move the file away or name another folder",
+                out, f"no file that {TOOL} wrote", "an older synthetic data set", "name another"
             )
-    files.remove_owned()
-    return files
+        for folder in folders:
+            outputs.remove_owned(folder)
+        for split in SPLITS:  # what `convert` made of the truth
+            OutputFiles("convert_coco").remove_owned(out / "truth" / split)
+    elif not any(file.fingerprint == mark for file in written):
+        raise InputError(out, "files", "an empty folder", "remove it or say --overwrite")
+    return outputs
 
 
 def plan_items(seed: int, images: int, test_images: int) -> list[SyntheticItem]:
@@ -126,7 +147,7 @@ def render_item(
 
 def write_dataset(
     out: Path,
-    files: OutputFiles,
+    outputs: OutputFiles,
     items: Sequence[ItemT],
     render: Callable[[ItemT], SyntheticImage],
     report: Report,
@@ -137,7 +158,8 @@ def write_dataset(
 
     Args:
         out: folder to write to.
-        files: of `claim_target`.
+        outputs: of the folder, as `claim_data_set` gives them; images that are there are
+            not drawn again.
         items: what to make.
         render: draws an item; picklable.
         report: filled as the run goes on.
@@ -146,7 +168,7 @@ def write_dataset(
     """
     made = list(
         run_items(
-            partial(_make, out=out, files=files, render=render),
+            partial(_make, out=out, outputs=outputs, render=render),
             items,
             report,
             item_id=lambda item: item.image_id,
@@ -163,18 +185,18 @@ def write_dataset(
             for image_id, written in part
             for cell_id, shown in sorted(written.localizations.items())
         ]
-        write_table(
-            files, out / "truth" / split / "cells.csv", ("ID", "cell_id", "cell_labels"), rows
+        _write_csv(
+            outputs, out / "truth" / split / "cells.csv", ("ID", "cell_id", "cell_labels"), rows
         )
         labels = [(image_id, bars(written.image_labels)) for image_id, written in part]
-        write_table(files, out / "truth" / split / "images.csv", ("ID", "Label"), labels)
+        _write_csv(outputs, out / "truth" / split / "images.csv", ("ID", "Label"), labels)
         if split == "train":
-            write_table(files, out / "train.csv", ("ID", "Label"), labels)
+            _write_csv(outputs, out / "train.csv", ("ID", "Label"), labels)
         if split == "test":
             empty = [SubmissionRow(image_id, *written.size_wh, []) for image_id, written in part]
-            with files.writing(out / "sample_submission.csv") as temporary:
+            with outputs.writing(out / "sample_submission.csv") as temporary:
                 write_submission(temporary, empty)
-    with files.writing(out / NOTICE) as temporary:
+    with outputs.writing(out / NOTICE) as temporary:
         temporary.write_text(_NOTICE.format(command=command), encoding="utf-8")
 
 
@@ -189,33 +211,37 @@ def bars(labels: Iterable[int]) -> str:
 
 
 def _make(
-    item: ItemT, out: Path, files: OutputFiles, render: Callable[[ItemT], SyntheticImage]
+    item: ItemT, out: Path, outputs: OutputFiles, render: Callable[[ItemT], SyntheticImage]
 ) -> Made:
+    truth, name = out / "truth" / item.split, f"{item.image_id}_mask.png"
+    channels = [out / item.split / f"{item.image_id}_{channel}.png" for channel in CHANNELS]
+    last = truth / "masks" / name
+    if all(outputs.is_current(path) for path in (*channels, truth / "nuclei" / name, last)):
+        record = outputs.record_of(last)
+        assert record is not None
+        return Made.from_note(record.note)
     image = render(item)
-    for number, channel in enumerate(CHANNELS):
-        path = out / item.split / f"{item.image_id}_{channel}.png"
+    for number, path in enumerate(channels):
         plane = np.ascontiguousarray(image.channels[..., number])
-        with files.writing(path) as temporary:
+        with outputs.writing(path) as temporary:
             temporary.write_bytes(cv2.imencode(".png", plane, _PNG)[1].tobytes())
-    truth = out / "truth" / item.split
-    for folder, label_image in (("masks", image.cells), ("nuclei", image.nuclei)):
-        with files.writing(truth / folder / f"{item.image_id}_mask.png") as temporary:
-            write_label_image(temporary, label_image)
     height, width = image.cells.shape
-    return Made((width, height), image.image_labels, dict(image.localizations))
+    made = Made((width, height), image.image_labels, dict(image.localizations))
+    with outputs.writing(truth / "nuclei" / name) as temporary:
+        write_label_image(temporary, image.nuclei)
+    with outputs.writing(last, made.to_note()) as temporary:
+        write_label_image(temporary, image.cells)
+    return made
 
 
-def write_table(
-    files: OutputFiles, path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]
+def _write_csv(
+    outputs: OutputFiles, path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> None:
-    """Write a CSV table of the data set."""
     with (
-        files.writing(path) as temporary,
+        outputs.writing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(header)
-        table.writerows(rows)
+        csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
 def make_image_id(seed: int, split: int, index: int) -> str:

@@ -6,6 +6,7 @@ antibody. First every image is drawn once as it is; more come from drawing one i
 label sets into another's outlines, both of the same half.
 """
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.io.label_images import find_masks, read_label_image
 from hpa_mmdet.io.label_tables import read_cell_labels, read_column, read_image_labels
-from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.synth.cell_line import draw_cell_line
-from hpa_mmdet.synth.dataset import SPLITS, SyntheticItem, make_image_id, write_table
+from hpa_mmdet.synth.dataset import SPLITS, SyntheticItem, make_image_id
 from hpa_mmdet.synth.image import SyntheticImage, render_cells
 from hpa_mmdet.synth.invented_nuclei import invent_nuclei
 from hpa_mmdet.synth.shares import LocalizationSet
@@ -162,14 +163,15 @@ def render_layout_item(item: LayoutItem, seed: int, shape_hw: tuple[int, int]) -
     return SyntheticImage(channels, cells, nuclei, localizations, item.labels.image_labels)
 
 
-def write_groups(path: Path, files: OutputFiles, items: Sequence[LayoutItem]) -> None:
+def write_groups(path: Path, items: Sequence[LayoutItem]) -> None:
     """Write which antibody each training image has, so that folds can keep them together."""
-    rows = [
-        (item.image_id, item.labels.antibody, item.labels.image_id, item.outlines.image_id)
-        for item in items
-        if item.split == "train"
-    ]
-    write_table(files, path, ("ID", "antibody", "labels_of", "outlines_of"), rows)
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("ID", "antibody", "labels_of", "outlines_of"))
+        for item in items:
+            if item.split == "train":
+                names = (item.labels.image_id, item.outlines.image_id)
+                table.writerow((item.image_id, item.labels.antibody, *names))
 
 
 def _read_scaled(path: Path, shape_hw: tuple[int, int]) -> tuple[NDArray[np.uint16], float]:

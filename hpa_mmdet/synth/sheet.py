@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hpa_mmdet.io.atomic import save_image
+from hpa_mmdet.io.atomic import atomic_path, save_image
 from hpa_mmdet.localizations import LOCALIZATIONS
 from hpa_mmdet.synth.image import render_image
 from hpa_mmdet.synth.shares import LabelModel
@@ -26,7 +26,8 @@ def write_class_sheet(path: Path, seed: int) -> None:
     ]
     blocks.append(_title(blocks[0].shape))
     rows = [np.hstack(blocks[at : at + _COLUMNS]) for at in range(0, len(blocks), _COLUMNS)]
-    save_image(Image.fromarray(np.vstack(rows)), path, quality=78)
+    with atomic_path(path) as temporary:
+        save_image(Image.fromarray(np.vstack(rows)), temporary, quality=78)
 
 
 def _block(hpa_index: int, name: str, seed: int) -> NDArray[np.uint8]:
