@@ -169,7 +169,7 @@ def main() -> None:
             f"{args.side} x {args.side}: model {alone:.2f} s, upload to picture {whole:.2f} s, "
             f"{100 * (whole / alone - 1):+.0f} %"
         )
-        small = encoded(picture(256, predictor.channels, 2), predictor.channels)
+        small = encoded(picture(160, predictor.channels, 2), predictor.channels)
         statuses, health = crowd(address, small)
         print(
             f"{CLIENTS} clients: {dict(statuses)}; health of {len(health)} calls: median "
