@@ -62,7 +62,7 @@ def retrieve(pictures: torch.Tensor, truth: NDArray[np.bool_], fold_of: NDArray[
     for fold in np.unique(fold_of):
         inside = fold_of == fold
         scale = Standardize(pictures.shape[1])
-        scale.fit(pictures[torch.from_numpy(~inside)])
+        scale.fit([pictures[torch.from_numpy(~inside)]])
         unit = torch.nn.functional.normalize(scale(pictures), dim=1).double().numpy()
         likeness = unit[inside] @ unit[~inside].T
         for k in range(truth.shape[1]):

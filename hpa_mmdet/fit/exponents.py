@@ -52,13 +52,13 @@ def choose_exponents(
             branch.cell_head.probabilities(cells.to(device)),
             branch.image_head.probabilities(image[None].to(device))[0],
         )
-        for cells, image in zip(cache.cells.split(cache.counts.tolist()), cache.images, strict=True)
+        for cells, image in cache.bags()
     ]
     best = (-1.0, 0.0, 0.0)
     for a, b in product(sorted(image_exponents), sorted(cells_exponents)):
-        scores = [branch.weigh(*each, a, b).cpu() for each in probs]
+        scores = [branch.weigh(*bag, a, b).cpu() for bag in probs]
         if truth is None:
-            rows = torch.stack([each.amax(0) for each in scores if len(each)]).double().numpy()
+            rows = torch.stack([bag.amax(0) for bag in scores if len(bag)]).double().numpy()
             shown = cache.image_labels[cache.counts > 0].numpy() > 0
         else:
             rows, shown = torch.cat(scores).double().numpy(), truth
@@ -73,7 +73,7 @@ def _cells_told_apart(cache: FeatureCache) -> np.ndarray | None:
     """(N, K) what each cell shows, or None where all cells have their image's labels."""
     if cache.cell_targets is None:
         return None
-    image_of = torch.repeat_interleave(torch.arange(len(cache.images)), cache.counts)
+    image_of = torch.repeat_interleave(torch.arange(len(cache.counts)), cache.counts)
     if torch.equal(cache.cell_targets > 0.5, cache.image_labels[image_of] > 0.5):
         return None
     return (cache.cell_targets > 0.5).numpy()

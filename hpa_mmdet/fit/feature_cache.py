@@ -1,19 +1,22 @@
-"""Features of a whole data set, computed once and kept in memory or on disk.
+"""Features of a whole data set, computed once, in memory or in mapped files.
 
 N: cells of the data set; B: its images; D: length of a feature vector; K: classes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
+
+Rows: TypeAlias = Any
+"""(rows, width) float32: a Tensor, or `MappedRows`, which is indexed like one."""
+_AT_ONCE = 64  # images whose rows are read together
 
 
 class FeatureCache(NamedTuple):
@@ -23,28 +26,27 @@ class FeatureCache(NamedTuple):
     (B, D); `image_labels` (B, K) of 0 and 1. Optional: `cell_targets` (N, K) in 0..1, what
     the data set says of each cell; `exact` (B,) bool, images whose labels hold for each of
     their cells (a channel stands in for the protein); `cell_ids` (N,), their values in the
-    label images; `hpa_ids`, the images' names.
+    label images; `hpa_ids`, the images' names; `reviewed` (N,) bool, cells whose targets were
+    given by a person who looked at them.
     """
 
-    cells: Tensor
+    cells: Rows
     counts: Tensor
-    images: Tensor
+    images: Rows
     image_labels: Tensor
     cell_targets: Tensor | None = None
     exact: Tensor | None = None
     cell_ids: Tensor | None = None
     hpa_ids: tuple[str, ...] = ()
+    reviewed: Tensor | None = None
 
     def select(self, chosen: Tensor) -> "FeatureCache":
-        """Keep some images.
+        """Keep some images, and load them.
 
         Args:
             chosen: numbers of images, in the order that they shall have.
         """
-        counts = self.counts[chosen]
-        first = (self.counts.cumsum(0) - self.counts)[chosen]  # row of each image's first cell
-        place = torch.arange(int(counts.sum()))
-        rows = torch.repeat_interleave(first - (counts.cumsum(0) - counts), counts) + place
+        rows = self.rows_of(chosen)
         return FeatureCache(
             self.cells[rows],
             self.counts[chosen],
@@ -53,65 +55,118 @@ class FeatureCache(NamedTuple):
             None if self.cell_targets is None else self.cell_targets[rows],
             None if self.exact is None else self.exact[chosen],
             None if self.cell_ids is None else self.cell_ids[rows],
-            tuple(self.hpa_ids[each] for each in chosen.tolist()) if self.hpa_ids else (),
+            tuple(self.hpa_ids[image] for image in chosen.tolist()) if self.hpa_ids else (),
+            None if self.reviewed is None else self.reviewed[rows],
         )
 
+    def rows_of(self, chosen: Tensor) -> Tensor:
+        """Give the rows of the cells of some images, image by image."""
+        counts = self.counts[chosen]
+        first = (self.counts.cumsum(0) - self.counts)[chosen]  # row of each image's first cell
+        place = torch.arange(int(counts.sum()))
+        return torch.repeat_interleave(first - (counts.cumsum(0) - counts), counts) + place
 
-def cache_features(model: Any, loader: Iterable[Any]) -> FeatureCache:
-    """Compute the features of every annotated cell once.
+    def weak_images(self) -> Tensor:
+        """Number the images whose labels say nothing certain of their single cells."""
+        if self.exact is None:
+            return torch.arange(len(self.counts))
+        return (~self.exact).nonzero()[:, 0]
+
+    def chunks(self, chosen: Tensor) -> Iterator["FeatureCache"]:
+        """Load some images, a few dozen at a time."""
+        for part in chosen.split(_AT_ONCE):
+            yield self.select(part)
+
+    def bags(self, chosen: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Load some images, or all, one by one: the (n, D) cells and the (D,) image."""
+        wanted = torch.arange(len(self.counts)) if chosen is None else chosen
+        for part in self.chunks(wanted):
+            yield from zip(part.cells.split(part.counts.tolist()), part.images, strict=True)
+
+
+class ImageFeatures(NamedTuple):
+    """One image of a `FeatureCache`, and how many of its annotated cells cannot be seen."""
+
+    cells: Tensor
+    image: Tensor
+    image_labels: Tensor
+    cell_targets: Tensor
+    exact: bool
+    cell_ids: Tensor
+    hpa_id: str
+    reviewed: Tensor
+    left_out: int
+
+
+def describe_images(model: Any, loader: Iterable[Any]) -> Iterator[ImageFeatures]:
+    """Compute the features of annotated cells, image by image.
 
     Args:
         model: with `data_preprocessor` and `describe_cells` (see `HpaMaskRCNN`).
         loader: batches of mmdet's form, not augmented.
     """
     model.eval()
-    cells: list[Tensor] = []
-    images: list[Tensor] = []
-    labels: list[Tensor] = []
-    targets: list[Tensor] = []
-    exact: list[bool] = []
-    cell_ids: list[Tensor] = []
-    names: list[str] = []
-    for batch in track(loader, description="features"):
+    for batch in loader:
         data = model.data_preprocessor(batch, training=False)
-        found = model.describe_cells(data["inputs"], data["data_samples"])
-        cells.extend(each.cpu() for each in found[0])
-        images.append(found[1].cpu())
-        labels.append(found[2].cpu())
-        for sample in data["data_samples"]:
-            targets.append(torch.as_tensor(sample.gt_instances.localizations).cpu())
-            cell_ids.append(torch.as_tensor(sample.gt_instances.cell_ids).cpu())
-            exact.append(bool(sample.get("labels_are_exact", False)))
-            names.append(str(sample.hpa_id))
+        samples = data["data_samples"]
+        found = model.describe_cells(data["inputs"], samples)
+        for cells, image, labels, sample in zip(*found, samples, strict=True):
+            known = sample.gt_instances
+            reviewed = known.get("reviewed", torch.zeros(len(cells), dtype=torch.bool))
+            yield ImageFeatures(
+                cells.cpu(),
+                image.cpu(),
+                labels.cpu(),
+                torch.as_tensor(known.localizations).cpu(),
+                bool(sample.get("labels_are_exact", False)),
+                torch.as_tensor(known.cell_ids).cpu(),
+                str(sample.hpa_id),
+                torch.as_tensor(reviewed).cpu(),
+                int(sample.get("cells_left_out", 0)),
+            )
+
+
+def stack_features(images: Sequence[ImageFeatures]) -> FeatureCache:
+    """Put the features of images together; there is one at least."""
     return FeatureCache(
-        torch.cat(cells),
-        torch.tensor([len(each) for each in cells]),
-        torch.cat(images),
-        torch.cat(labels),
-        torch.cat(targets),
-        torch.tensor(exact),
-        torch.cat(cell_ids),
-        tuple(names),
+        torch.cat([image.cells for image in images]),
+        torch.tensor([len(image.cells) for image in images]),
+        torch.stack([image.image for image in images]),
+        torch.stack([image.image_labels for image in images]),
+        torch.cat([image.cell_targets for image in images]),
+        torch.tensor([image.exact for image in images]),
+        torch.cat([image.cell_ids for image in images]),
+        tuple(image.hpa_id for image in images),
+        torch.cat([image.reviewed for image in images]),
     )
 
 
+def cache_features(model: Any, loader: Iterable[Any]) -> FeatureCache:
+    """Compute the features of every annotated cell, in memory; see `describe_images`."""
+    return stack_features(list(describe_images(model, loader)))
+
+
 def join_caches(caches: Sequence[FeatureCache]) -> FeatureCache:
-    """Put several caches one after the other; what one lacks is filled in where it can be."""
+    """Put several caches in memory one after the other; what one lacks is filled in."""
     exact = [
-        torch.zeros(len(each.images), dtype=torch.bool) if each.exact is None else each.exact
-        for each in caches
+        torch.zeros(len(cache.counts), dtype=torch.bool) if cache.exact is None else cache.exact
+        for cache in caches
     ]
-    targets = [each.cell_targets for each in caches if each.cell_targets is not None]
-    cell_ids = [each.cell_ids for each in caches if each.cell_ids is not None]
+
+    def whole(name: str) -> Tensor | None:
+        parts = [getattr(cache, name) for cache in caches]
+        return None if any(part is None for part in parts) else torch.cat(parts)
+
     return FeatureCache(
-        torch.cat([each.cells for each in caches]),
-        torch.cat([each.counts for each in caches]),
-        torch.cat([each.images for each in caches]),
-        torch.cat([each.image_labels for each in caches]),
-        torch.cat(targets) if len(targets) == len(caches) else None,
+        torch.cat([cache.cells for cache in caches]),
+        torch.cat([cache.counts for cache in caches]),
+        torch.cat([cache.images for cache in caches]),
+        torch.cat([cache.image_labels for cache in caches]),
+        whole("cell_targets"),
         torch.cat(exact),
-        torch.cat(cell_ids) if len(cell_ids) == len(caches) else None,
-        tuple(name for each in caches for name in each.hpa_ids),
+        whole("cell_ids"),
+        tuple(name for cache in caches for name in cache.hpa_ids),
+        whole("reviewed"),
     )
 
 
@@ -135,11 +190,13 @@ def load_cache(path: Path) -> FeatureCache:
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-        names = tuple(str(each) for each in arrays.pop("hpa_ids"))
+        names = tuple(str(name) for name in arrays.pop("hpa_ids"))
         tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
         tensors["cells"], tensors["images"] = tensors["cells"].float(), tensors["images"].float()
         return FeatureCache(**tensors, hpa_ids=names)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            path, f"no features ({error})", "a cache of features", "remove it; it is made again"
+            path,
+            problem=f"is no cache of features ({error})",
+            remedy="remove it; it is made again",
         ) from error

@@ -39,18 +39,18 @@ def fit_heads(
     """
     branch = model.localization
     device = next(branch.cell_head.parameters()).device
-    weak = cache if cache.exact is None else cache.select((~cache.exact).nonzero()[:, 0])
-    branch.cell_head.standardize.fit(weak.cells.to(device))
-    branch.image_head.standardize.fit(weak.images.to(device))
-    branch.loss_localization.measure_classes(weak.image_labels.sum(0))
+    weak = cache.weak_images()
+    branch.cell_head.standardize.fit(part.cells for part in cache.chunks(weak))
+    branch.image_head.standardize.fit(part.images for part in cache.chunks(weak))
+    branch.loss_localization.measure_classes(cache.image_labels[weak].sum(0))
     linear = [*branch.cell_head.linear_parameters(), *branch.image_head.linear_parameters()]
-    known = {id(each) for each in linear}
+    known = {id(weight) for weight in linear}
     modules = (branch.cell_head, branch.image_head, branch.loss_localization)
-    others = [each for part in modules for each in part.parameters() if id(each) not in known]
-    rated = [(each, rate) for each, rate in ((linear, linear_lr), (others, lr)) if each]
-    groups = [{"params": each, "lr": rate} for each, rate in rated]
+    others = [w for part in modules for w in part.parameters() if id(w) not in known]
+    rated = [(weights, rate) for weights, rate in ((linear, linear_lr), (others, lr)) if weights]
+    groups = [{"params": weights, "lr": rate} for weights, rate in rated]
     optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay)
-    steps = -(-len(cache.images) // batch_images)
+    steps = -(-len(cache.counts) // batch_images)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, [rate for _, rate in rated], total_steps=epochs * steps
     )
@@ -62,7 +62,7 @@ def fit_heads(
         torch.manual_seed(seed)
         for epoch in range(1, epochs + 1):
             sums: dict[str, float] = {}
-            order = torch.randperm(len(cache.images), generator=generator)
+            order = torch.randperm(len(cache.counts), generator=generator)
             for chosen in order.split(batch_images):
                 losses = branch.loss(**_batch(cache, chosen, device))
                 optimizer.zero_grad()
@@ -88,4 +88,4 @@ def _batch(cache: FeatureCache, chosen: Tensor, device: torch.device) -> dict[st
         "cell_targets": part.cell_targets,
         "exact": part.exact if has_exact else None,
     }
-    return {name: None if each is None else each.to(device) for name, each in arguments.items()}
+    return {name: None if value is None else value.to(device) for name, value in arguments.items()}

@@ -9,6 +9,7 @@ Source:
 
 import math
 import time
+from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ from hpa_mmdet.fit.detector_weights import (
     take_best_weights,
 )
 from hpa_mmdet.fit.exponents import choose_exponents
-from hpa_mmdet.fit.feature_cache import FeatureCache, cache_features, join_caches
-from hpa_mmdet.fit.gather import gather_cache
+from hpa_mmdet.fit.feature_cache import FeatureCache
+from hpa_mmdet.fit.feature_store import FeatureStore, open_features, weights_digest
 from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.fit.thresholds import choose_thresholds
 from hpa_mmdet.io.atomic import atomic_path
@@ -55,8 +56,9 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
 
     The heads are fitted beside the detector's best weights (see `take_best_weights`). The
     fitted model is saved as fitted.pth, with thresholds for calling its classes, and becomes
-    the run's last checkpoint, so a resumed run repeats at most the fit. Of several processes
-    each caches its share of the images, the main one fits, and the others take its heads.
+    the run's last checkpoint, so a resumed run repeats at most the fit. Features are kept in the
+    work dir until then (see `FeatureStore`). Of several processes each computes its share of
+    them, the main one fits, and the others take its heads.
     """
 
     def __init__(
@@ -68,8 +70,10 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         more = self.fit_options.pop("more_dataloaders", ())
         exponents = self.fit_options.pop("exponents_dataloader", None)
         # built now, so that a mistake in one of them does not cost the detector's epochs
-        self.fit_dataloaders = [self._build(config) for config in (first, *more)]
-        self.exponents_dataloader = self._build(exponents) if exponents else None
+        self.fit_data = [
+            _FitData(runner, f"fit-{at}", one) for at, one in enumerate([first, *more])
+        ]
+        self.exponents_data = _FitData(runner, "exponents", exponents) if exponents else None
         signature(fit_heads).bind(None, None, **self.fit_options)
         self.is_fitted = False
 
@@ -84,9 +88,6 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         if self.runner.cfg.get("white_level"):
             about["white_level"] = int(self.runner.cfg.white_level)
         return about
-
-    def _build(self, config: dict[str, Any]) -> Any:
-        return self.runner.build_dataloader(config, seed=self.runner.seed)
 
     def run(self) -> nn.Module:
         """Train both stages."""
@@ -131,9 +132,7 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         Returns:
             The features, in the main process; None in the others.
         """
-        caches = [self._cache(loader) for loader in self.fit_dataloaders]
-        found = [cache for cache in caches if cache is not None]
-        known = join_caches(found) if found else None
+        known = self._features(self.fit_data)
         if known is not None:
             self._fit_on(known)
         return known
@@ -145,9 +144,9 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             refit: False leaves the heads as they are.
         """
         runner = self.runner
-        known = self.fit_heads_once() if refit else self._cache(self.fit_dataloaders[0])
-        if self.exponents_dataloader is not None:
-            known = self._cache(self.exponents_dataloader)
+        known = self.fit_heads_once() if refit else self._features(self.fit_data[:1])
+        if self.exponents_data is not None:
+            known = self._features([self.exponents_data])
             if known is not None:
                 self._choose_exponents(known)
         share_weights(runner)
@@ -160,6 +159,9 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             if name is not None:
                 runner.save_checkpoint(runner.work_dir, name, save_optimizer=False, meta=dict(meta))
         self._point_to_fitted()
+        if is_main_process():
+            for data in (*self.fit_data, *filter(None, [self.exponents_data])):
+                data.store_of(runner).parts.remove()
 
     def _point_to_fitted(self) -> None:
         if is_main_process():
@@ -167,14 +169,22 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             with atomic_path(folder / "last_checkpoint") as temporary:
                 temporary.write_text(str(folder / FITTED_CHECKPOINT), encoding="utf-8")
 
-    def _cache(self, loader: Any) -> FeatureCache | None:
+    def _features(self, data: Sequence["_FitData"]) -> FeatureCache | None:
+        """Compute what is lacking of some data sets' features, and open them all."""
         runner, start = self.runner, time.monotonic()
-        part = cache_features(bare_model(runner), loader)
-        cache = gather_cache(part, len(loader.dataset), Path(runner.work_dir) / ".features")
-        if cache is not None:
-            runner.logger.info(
-                f"cached {len(cache.cells)} cells of {len(cache.images)} images, "
-                f"{cache.cells.shape[1]} features each, in {time.monotonic() - start:.1f} s"
+        stores = [one.store_of(runner) for one in data]
+        for one, store in zip(data, stores, strict=True):
+            store.compute(bare_model(runner), one.build_loader)
+        if not is_main_process():
+            return None
+        cache = open_features([path for store in stores for path in store.paths()])
+        runner.logger.info(
+            f"cached {len(cache.cells)} cells of {len(cache.counts)} images, "
+            f"{cache.cells.shape[1]} features each, in {time.monotonic() - start:.1f} s"
+        )
+        if left_out := sum(store.left_out() for store in stores):
+            runner.logger.warning(
+                f"{left_out} annotated cells are left out: hidden under others, or too small"
             )
         return cache
 
@@ -191,7 +201,7 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
 
     def _choose_exponents(self, cache: FeatureCache) -> None:
         image, cells, score = choose_exponents(bare_model(self.runner), cache)
-        how = f"chosen on {len(cache.images)} validation images (mean AP {score:.4f})"
+        how = f"chosen on {len(cache.counts)} validation images (mean AP {score:.4f})"
         if math.isnan(score):
             how = "the defaults, since the validation set has no per-cell labels"
         self.runner.logger.info(
@@ -206,3 +216,29 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             and self._epoch % self.val_interval == 0
             and self._epoch < self._max_epochs
         )
+
+
+class _FitData:
+    """A data set whose features are wanted, built before any work."""
+
+    def __init__(self, runner: Any, name: str, config: dict[str, Any]) -> None:
+        self.runner, self.name, self.config = runner, name, config
+        self.dataset = runner.build_dataloader(config, seed=runner.seed).dataset
+
+    def store_of(self, runner: Any) -> FeatureStore:
+        """Give the features' store, for the weights that the model has now."""
+        model: Any = bare_model(runner)
+        settings = runner.cfg.get("model", {})
+        depends_on = (
+            weights_digest(model.localization.backbone or model.backbone),
+            repr(self.config["dataset"]),
+            repr(settings.get("data_preprocessor")),
+            model.localization.pooling,
+        )
+        folder = Path(runner.work_dir) / "features"
+        return FeatureStore(folder, self.name, self.dataset, depends_on, runner.seed)
+
+    def build_loader(self, dataset: Any, places: list[int]) -> Any:
+        """Build a loader of some items, with the config's workers and batches."""
+        config = {**self.config, "dataset": dataset, "sampler": places}
+        return self.runner.build_dataloader(config, seed=self.runner.seed)

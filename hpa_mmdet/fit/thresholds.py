@@ -35,18 +35,17 @@ def choose_thresholds(model: Any, cache: FeatureCache) -> NDArray[np.float64]:
     """
     branch = model.localization
     device = branch.chosen_exponents.device
-    weak = cache if cache.exact is None else cache.select((~cache.exact).nonzero()[:, 0])
+    weak = cache.weak_images()
     scores, shown = [], []
-    bags = zip(weak.cells.split(weak.counts.tolist()), weak.images, strict=True)
-    for (cells, image), labels in zip(bags, weak.image_labels, strict=True):
+    for (cells, image), labels in zip(cache.bags(weak), cache.image_labels[weak], strict=True):
         if len(cells):
             probs = branch.cell_head.probabilities(cells.to(device)).cpu()
             scores.append(branch.predict(cells.to(device), image.to(device))[0].cpu())
             shown.append(_taken_to_show(probs, labels > 0.5))
     if not scores:
-        return np.full(weak.image_labels.shape[1], UNKNOWN)
+        return np.full(cache.image_labels.shape[1], UNKNOWN)
     columns = zip(torch.cat(shown).numpy().T, torch.cat(scores).double().numpy().T, strict=True)
-    chosen = np.array([best_threshold(*each) for each in columns])
+    chosen = np.array([best_threshold(*column) for column in columns])
     return np.where(np.isfinite(chosen), chosen, UNKNOWN).clip(0, 1)
 
 

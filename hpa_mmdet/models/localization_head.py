@@ -3,7 +3,7 @@
 rows: cells or images; D: length of a feature vector; K = 19 localizations; P: parts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +29,27 @@ class Standardize(nn.Module):
         self.register_buffer("mean", torch.zeros(length))
         self.register_buffer("std", torch.ones(length))
 
-    def fit(self, features: Tensor) -> None:
-        """Measure (rows, D) features; a feature that never varies is left at scale 1."""
-        self.mean.copy_(features.mean(0))
-        spread = features.std(0, correction=0)
-        self.std.copy_(torch.where(spread > 1e-6, spread, torch.ones_like(spread)))
+    def fit(self, chunks: Iterable[Tensor]) -> None:
+        """Measure features by running sums; one that never varies is left at scale 1.
+
+        Args:
+            chunks: (rows, D) each, of any number of rows; without any row nothing changes.
+        """
+        count = 0
+        total, squares = (torch.zeros_like(self.mean, dtype=torch.float64) for _ in range(2))
+        for chunk in chunks:
+            rows = chunk.to(total)
+            count += len(rows)
+            total += rows.sum(0)
+            squares += rows.square().sum(0)
+        if not count:
+            return
+        mean = total / count
+        spread = (squares / count - mean.square()).clamp(min=0).sqrt()
+        self.mean.copy_(mean)
+        # sums of squares leave a rounding error of about 1e-8 of the mean
+        varies = spread > torch.clamp(1e-6 * mean.abs(), min=1e-6)
+        self.std.copy_(torch.where(varies, spread, torch.ones_like(spread)))
 
     def forward(self, features: Tensor) -> Tensor:
         """Standardize (rows, D) features; outliers are cut at 10 deviations."""

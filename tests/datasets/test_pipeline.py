@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from hpa_mmdet.cli.convert_coco import main as convert
@@ -160,11 +161,11 @@ def test_other_depths_are_refused() -> None:
 
 
 def test_an_image_that_is_not_as_large_as_annotated_is_named(discs: Path) -> None:
-    content = json.loads((discs / "train.json").read_text())
-    content["images"][0]["width"] += 1
-    (discs / "train.json").write_text(json.dumps(content))
+    for path in (discs / "images").glob("a_*.png"):
+        with Image.open(path) as picture:
+            picture.crop((0, 0, 127, 96)).save(path)
     data = dataset(discs, [{"type": "LoadHpaChannels"}], lazy_init=False)
-    with pytest.raises(InputError, match=r"image a: found 128x96 pixels, expected 129x96"):
+    with pytest.raises(InputError, match=r"image a: found 127x96 pixels, expected 128x96"):
         data.pipeline(data.get_data_info(0))
 
 
@@ -175,7 +176,7 @@ def test_other_classes_in_the_config_are_named(discs: Path) -> None:
 
 def test_other_classes_in_the_json_are_named(discs: Path) -> None:
     content = json.loads((discs / "train.json").read_text())
-    content["categories"][3]["name"] = "Ribosome"
+    content["categories"][3] = {"id": 4, "name": "Ribosome", "supercategory": "localization"}
     (discs / "train.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"train.json, category 4: found name 'Ribosome'"):
         dataset(discs, LOAD)

@@ -193,7 +193,7 @@ def test_the_tool_trains_says_what_is_next_and_repeats_by_seed(
     ("change", "message"),
     [
         pytest.param(lambda path: path.unlink(), "train.json: found", id="no JSON"),
-        pytest.param(lambda path: path.write_text("{"), "found no JSON", id="not JSON"),
+        pytest.param(lambda path: path.write_text("{"), "train.json: not JSON", id="not JSON"),
     ],
 )
 def test_what_is_missing_is_said_in_a_line(

@@ -13,8 +13,6 @@ from torch import nn
 
 from hpa_mmdet.compat.processes import wrapper_config
 from hpa_mmdet.fit.detector_weights import share_weights, take_best_weights
-from hpa_mmdet.fit.feature_cache import FeatureCache, join_caches
-from hpa_mmdet.fit.gather import gather_cache, split_cache
 from hpa_mmdet.hooks.class_counts import MeasureClasses, count_classes
 from hpa_mmdet.models import BagLoss
 
@@ -121,29 +119,6 @@ def test_without_names_or_training_nothing_is_counted() -> None:
     model = SimpleNamespace(localization=SimpleNamespace(loss_localization=loss))
     hook.before_run(SimpleNamespace(model=model, _train_loop={"type": "a config"}))
     assert loss.class_weight is None
-
-
-def test_a_cache_is_parted_by_images_and_joined_again(tmp_path: Path) -> None:
-    whole = FeatureCache(
-        cells=torch.arange(12.0).reshape(4, 3),
-        counts=torch.tensor([3, 0, 1]),
-        images=torch.rand(3, 3),
-        image_labels=torch.eye(3),
-        cell_targets=torch.rand(4, 2),
-        exact=torch.tensor([False, True, False]),
-        cell_ids=torch.tensor([3, 6, 9, 3]),
-        hpa_ids=("a", "b", "c"),
-    )
-    parts = split_cache(whole)
-    assert [len(each.cells) for each in parts] == [3, 0, 1]
-    again = join_caches(parts)
-    for name, value in whole._asdict().items():
-        found = getattr(again, name)
-        assert torch.equal(found, value) if isinstance(value, torch.Tensor) else found == value
-    bare = FeatureCache(whole.cells, whole.counts, whole.images, whole.image_labels)
-    assert join_caches(split_cache(bare)).cell_targets is None
-    assert gather_cache(whole, 3, tmp_path / "unused") is whole  # one process has it all
-    assert not (tmp_path / "unused").exists()
 
 
 def test_what_a_config_says_of_the_wrapper_stands() -> None:

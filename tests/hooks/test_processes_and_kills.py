@@ -31,8 +31,6 @@ optim_wrapper = dict(
 )
 param_scheduler = None
 _base_.custom_hooks = [each for each in _base_.custom_hooks if each.type != "EMAHook"]
-# which channel stands in for the protein is drawn by each process for itself
-_base_.train_cfg.fit.more_dataloaders = []
 """
 # every process leaves its weights behind
 KEEP_WEIGHTS = """
@@ -108,7 +106,7 @@ def test_two_processes_give_the_training_of_one(data: Path, tmp_path: Path) -> N
     assert first["localization.cell_head.standardize.mean"].any()
     # the main process saw the first image of the order; one process sees it first as well
     assert losses(tmp_path / "two")[0] == pytest.approx(losses(tmp_path / "one")[0], rel=1e-4)
-    assert not (tmp_path / "two" / ".features").exists()
+    assert not (tmp_path / "two" / "features").exists()
 
 
 def test_a_killed_run_goes_on_with_the_curve_of_the_unbroken_one(

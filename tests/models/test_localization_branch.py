@@ -101,7 +101,7 @@ def test_no_cells_give_no_scores() -> None:
 def test_standardize_brings_features_to_mean_0_and_deviation_1() -> None:
     rows = torch.tensor([[1.0, 5.0], [3.0, 5.0], [5.0, 5.0]])
     module = Standardize(2)
-    module.fit(rows)
+    module.fit(rows.split(2))
     done = module(rows)
     torch.testing.assert_close(done.mean(0), torch.zeros(2))
     torch.testing.assert_close(done[:, 0].std(correction=0), torch.tensor(1.0))
