@@ -27,7 +27,7 @@ from hpa_mmdet.coco.fields import (
     take_whole,
 )
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.json_files import as_object, resolve_below, shorten
+from hpa_mmdet.io.json_files import as_object, check_below, shorten
 from hpa_mmdet.localizations import NAMES, NUM_LOCALIZATIONS
 from hpa_mmdet.masks.border import boxes_touch_border
 from hpa_mmdet.masks.foreign import compress_segmentation
@@ -140,7 +140,7 @@ class CocoParser:
         files = image.get("channel_files")
         files = {} if files is None else as_object(files, where)
         for name in (file_name, *files.values()):
-            resolve_below(_IMAGES_FOLDER, name, where)
+            check_below(_IMAGES_FOLDER, name, where)
         labels = take_list(image, "labels", where)
         if not all(type(label) is int and 0 <= label < NUM_LOCALIZATIONS for label in labels):
             raise InputError(
@@ -194,7 +194,7 @@ class CocoParser:
             InputError: a value is missing or does not fit, a mask is damaged, has no pixels
                 or is of another size, or two masks have one `cell_id`.
         """
-        wheres = [self._where(annotation) for annotation in annotations]
+        wheres = [_Where(self._name, annotation) for annotation in annotations]
         texts = [
             compress_segmentation(annotation.get("segmentation"), shape_hw, where)
             for annotation, where in zip(annotations, wheres, strict=True)
@@ -220,7 +220,7 @@ class CocoParser:
             InputError: there is none, a category is not the file's, or probabilities do not
                 fit.
         """
-        where = self._where(annotation)
+        where = _Where(self._name, annotation)
         category_ids = take_list(annotation, "category_ids", where)
         if not category_ids:
             category_ids = [take_whole(annotation, "category_id", where, 0, _LARGEST_ID)]
@@ -235,15 +235,12 @@ class CocoParser:
                     _VALIDATE,
                 )
             prob_of.setdefault(self.hpa_index_of[category_id], probs[place] if probs else 1.0)
-        return dict(sorted(prob_of.items()))
-
-    def _where(self, annotation: Mapping[str, Any]) -> str:
-        return f"{self._name}, annotation {shorten(annotation.get('id'))}"
+        return dict(sorted(prob_of.items())) if len(prob_of) > 1 else prob_of
 
     def _cell(
         self,
         annotation: Mapping[str, Any],
-        where: str,
+        where: "_Where",
         text: bytes,
         area: int,
         shape_hw: tuple[int, int],
@@ -272,7 +269,19 @@ class CocoParser:
         )
 
 
-def _join(cell: CocoCell, more: CocoCell, where: str) -> CocoCell:
+class _Where:
+    """An annotation as an error names it; put into words only where there is an error."""
+
+    __slots__ = ("annotation", "file")
+
+    def __init__(self, file: str, annotation: Mapping[str, Any]) -> None:
+        self.file, self.annotation = file, annotation
+
+    def __str__(self) -> str:
+        return f"{self.file}, annotation {shorten(self.annotation.get('id'))}"
+
+
+def _join(cell: CocoCell, more: CocoCell, where: _Where) -> CocoCell:
     """Add the set of another annotation of the same cell."""
     if cell.counts != more.counts:
         raise InputError(

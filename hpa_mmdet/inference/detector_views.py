@@ -23,6 +23,7 @@ from hpa_mmdet.io.depth import scale_to_uint8, white_level_of
 from hpa_mmdet.io.large_images import LargeImage
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.encode import encode_cells
+from hpa_mmdet.masks.label_image import number_cells
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.predictions.instances import read_instances, to_numpy
 
@@ -187,10 +188,7 @@ def _given_instances(
     labels: NDArray[np.integer], size_wh: tuple[int, int], symmetry: Symmetry
 ) -> InstanceData:
     """Ids, boxes and masks of the cells in the network's input; rising by id."""
-    ids = np.unique(labels)
-    ids = ids[ids > 0]
-    dense = np.searchsorted(ids, labels).astype(np.int32) + 1
-    dense[labels == 0] = 0
+    dense, ids = number_cells(labels)
     if size_wh != (labels.shape[1], labels.shape[0]):
         small = cv2.resize(dense.astype(np.float32), size_wh, interpolation=cv2.INTER_NEAREST)
         dense = _keep_small_cells(small.astype(np.int32), dense)
