@@ -9,6 +9,7 @@ run that was killed goes on at the first chunk that is missing. All other output
 the chunks.
 """
 
+import base64
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -211,10 +212,26 @@ def line_of(stored: StoredImage) -> str:
             "score": round(cell.cell_score, _DECIMALS),
             "localization_scores": _rounded(cell.localization_scores),
             "counts": cell.counts,
+            **_embedding_entry(cell),
         }
         for cell in prediction.cells
     ]
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
+
+
+def _embedding_entry(cell: CellPrediction) -> dict[str, str]:
+    if cell.embedding is None:
+        return {}
+    return {"embedding": base64.b64encode(cell.embedding.astype("<f4").tobytes()).decode("ascii")}
+
+
+def _parse_embedding(text: str | None) -> NDArray[np.float32] | None:
+    if text is None:
+        return None
+    embedding = np.frombuffer(base64.b64decode(text, validate=True), "<f4")
+    if not np.isfinite(embedding).all():
+        raise ValueError("an embedding with numbers that are not finite")
+    return embedding.astype(np.float32)
 
 
 _AGAIN = "remove this file and run with --resume, which predicts its images again"
@@ -261,6 +278,7 @@ def _parse_cell(cell: dict[str, Any], shape_hw: tuple[int, int]) -> CellPredicti
         cell_score=score,
         localization_scores=_scores(cell["localization_scores"]),
         cell_id=None if cell["cell_id"] is None else _whole(cell["cell_id"]),
+        embedding=_parse_embedding(cell.get("embedding")),
     )
 
 
