@@ -16,6 +16,7 @@ from typing import Any
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.mask_cleaning import CLEANINGS, DEFAULT_CLEANING
 from hpa_mmdet.inference.plan import DEFAULT_OUTPUTS, OUTPUT_NAMES, RunOptions
 from hpa_mmdet.io.channels import DEFAULT_PATTERN
 from hpa_mmdet.jobs.engines import ENGINES
@@ -80,6 +81,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="what tiles share; more than a cell's diameter (default: 128)",
     )
     add("--min-cell-score", type=float, default=0.0, metavar="P", help="leave weaker cells out")
+    add(
+        "--clean",
+        choices=CLEANINGS,
+        default=DEFAULT_CLEANING,
+        help="suppress: drop cells found twice; separate: also give each pixel to one cell and "
+        "each cell one piece without holes; none: leave masks as found (default: %(default)s)",
+    )
     add("--cfg-options", nargs="+", action=DictAction, help="key=value, override the config")
     return parser
 
@@ -166,6 +174,7 @@ def run(args: argparse.Namespace) -> int:
         input_scale=args.input_scale,
         white_level=args.white_level,
         min_cell_score=args.min_cell_score,
+        clean=args.clean,
         options=_config_options(args),
     )
     report = run_inference(predictor, args.images, options)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hpa_mmdet.compat import prepare
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.geometry import Symmetry, Tile, cut_tiles
+from hpa_mmdet.inference.mask_cleaning import check_cleaning, clean_cells
 from hpa_mmdet.inference.merge import merge_sources
 from hpa_mmdet.inference.seams import EDGE_PX, merge_tiles
 from hpa_mmdet.inference.settings import InputSettings
@@ -50,6 +51,7 @@ class DetectorViews:
         tile_px: side of the tiles; None for none.
         overlap_px: what neighbouring tiles share.
         min_cell_score: found cells with a lower p(cell) are left out; given ones stay.
+        clean: what is done to the masks of found cells; see `mask_cleaning`.
 
     Raises:
         InputError: the overlap leaves no step between tiles.
@@ -60,9 +62,11 @@ class DetectorViews:
     tile_px: int | None
     overlap_px: int
     min_cell_score: float
+    clean: str = "none"
 
     def __post_init__(self) -> None:
         cut_tiles((1, 1), self.tile_px, self.overlap_px)
+        check_cleaning(self.clean)
 
     def with_settings(self, settings: InputSettings) -> "DetectorViews":
         """Give one with other settings."""
@@ -76,6 +80,7 @@ class DetectorViews:
             "tile_px": self.tile_px,
             "overlap_px": self.overlap_px if self.tile_px else None,
             "min_cell_score": self.min_cell_score,
+            "clean": self.clean,
         }
 
     def prepare(self, request: ImageRequest) -> PreparedImage:
@@ -127,6 +132,7 @@ class DetectorViews:
         merged = merge_tiles(tiles, found, edge_px) if len(tiles) > 1 else found[0]
         kept = [cell for cell in merged if cell.area and cell.cell_score >= self.min_cell_score]
         kept.sort(key=lambda cell: -cell.cell_score)
+        kept = clean_cells(kept, self.clean)
         blank = sum(1 for cells in found for cell in cells if not cell.area)
         notes = (f"{blank} detections without a pixel left out",) if blank else ()
         return ImagePrediction(request.image_id, width, height, kept, image_probs, notes)
