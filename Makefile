@@ -22,7 +22,7 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3 python; do \
 		>/dev/null 2>&1; then echo $$name; break; fi; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo crops serve test fuzz check constraints clean \
+.PHONY: help install demo crops serve test fuzz check mutants constraints clean \
 	real-contest real-truth real-cells real-nuclei real-dictionary
 
 help: ## list the targets
@@ -73,7 +73,7 @@ demo: install ## the whole way on embedded synthetic data, to a report: work_dir
 		--images $(DEMO)/data/test --truth $(DEMO)/data/truth/test/cells.json \
 		--submission $(DEMO)/submission.csv --evaluation $(DEMO)/scores.json \
 		--mark "given masks=$(DEMO)/scores_given_masks.json" --facts $(DEMO)/facts.json \
-		--out $(DEMO)/report.html
+		--out $(DEMO)/report.html --overwrite
 	@echo "open $(DEMO)/report.html"
 
 crops: install ## the rival after `make demo`: cells cut out, a tuned classifier, both together
@@ -103,7 +103,7 @@ crops: install ## the rival after `make demo`: cells cut out, a tuned classifier
 		--mark "detector, segmenter's masks=$(DEMO)/crops/scores_detector.json" \
 		--mark "crops, segmenter's masks=$(DEMO)/crops/scores.json" \
 		--mark "both, segmenter's masks=$(DEMO)/crops/scores_both.json" \
-		--facts $(DEMO)/facts.json --out $(DEMO)/report.html
+		--facts $(DEMO)/facts.json --out $(DEMO)/report.html --overwrite
 
 test-web: install ## test the web page in Chromium, installed by apt-get where that is allowed
 	@browser="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)"; \
@@ -126,6 +126,9 @@ test: install ## run the tests on two cores
 FUZZ_SECONDS := 600
 fuzz: install ## damage files at random, FUZZ_SECONDS for each kind
 	HPA_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -q tests/fuzz
+
+mutants: install ## change the code in small ways, see whether the tests notice (long)
+	$(BIN)/python benchmarks/mutants.py masks segment scoring io --sample 100
 
 check: install ## lint, formatting, types, import rules, spelling
 	$(BIN)/ruff check .

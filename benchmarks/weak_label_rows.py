@@ -17,7 +17,7 @@ from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.fit.predictions import predict_bags
 from hpa_mmdet.models.localization_branch import LocalizationBranch
 from hpa_mmdet.refine.out_of_fold import predict_out_of_fold
-from hpa_mmdet.refine.relabel import EXPECTED_SHARE, deal_labels
+from hpa_mmdet.refine.relabel import EXPECTED_SHARE, assign_labels
 from hpa_mmdet.scoring.resampling import class_average_precisions
 
 BASE, BOUND, BEST = "inherited", "true labels of cells", "best combination"
@@ -115,7 +115,7 @@ def fit_and_score(
         model = _model(row, loss, cache, seed)
         folds = part_in_folds(train.groups, 5, seed * 10 + turn)
         probs = predict_out_of_fold(model, cache, folds, {}, seed * 100 + turn * 10)
-        cache = cache._replace(cell_targets=_dealt(cache, probs, row))
+        cache = cache._replace(cell_targets=_assigned(cache, probs, row))
         loss = CELLS
     if row.choose:
         row, note["exponents"] = _choose(row, loss, cache, train, seed)
@@ -164,13 +164,13 @@ def _model(row: Row, loss: dict[str, Any], cache: FeatureCache, seed: int) -> An
     return SimpleNamespace(localization=branch.eval())
 
 
-def _dealt(cache: FeatureCache, probs: NDArray[np.float64], row: Row) -> torch.Tensor:
+def _assigned(cache: FeatureCache, probs: NDArray[np.float64], row: Row) -> torch.Tensor:
     parts = np.split(probs, np.cumsum(cache.counts.numpy())[:-1])
     labels = [np.flatnonzero(present) for present in cache.image_labels.numpy()]
-    dealt = [
-        deal_labels(part, shown, row.shares) for part, shown in zip(parts, labels, strict=True)
+    assigned = [
+        assign_labels(part, shown, row.shares) for part, shown in zip(parts, labels, strict=True)
     ]
-    return torch.from_numpy(np.concatenate(dealt)).float()
+    return torch.from_numpy(np.concatenate(assigned)).float()
 
 
 @torch.no_grad()

@@ -4,6 +4,8 @@ Example:
     python tools/download_hpa.py images.csv --out work_dirs/hpa/images
     python tools/download_hpa.py urls.csv --out images --format served --max-total-gb 2
 
+--subcell SET fetches the weights of SubCell instead (docs/how-to/subcell.md), about 350 MB.
+
 The table has ids and antibodies (ID,antibody), or addresses (url). Run it again to go on
 where it stopped. The Atlas is free to use under CC BY-SA: credit it, and leave --rate low.
 
@@ -19,17 +21,27 @@ from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.download.addresses import ATLAS_TEMPLATE, GENE_TEMPLATE, Table, read_wanted
+from hpa_mmdet.download.subcell import CHANNEL_SETS, TRAININGS, wanted_files
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS
 from hpa_mmdet.jobs import Failure, Report
+
+_WEIGHTS_MB = 1024
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
     parser = new_parser("download_hpa", __doc__)
     add = parser.add_argument
-    add("table", type=Path, help="CSV: ID,antibody[,gene], or url, or an id that is an address")
+    add(
+        "table",
+        type=Path,
+        nargs="?",
+        help="CSV: ID,antibody[,gene], or url, or an id that is an address",
+    )
     add("--out", type=Path, required=True, help="folder for <id>_<channel>.png")
+    add("--subcell", choices=tuple(CHANNEL_SETS), help="fetch SubCell's weights for these channels")
+    add("--subcell-training", choices=TRAININGS, default=TRAININGS[0], help="default: %(default)s")
     add("--channels", nargs="+", choices=CHANNELS, default=list(CHANNELS), help="default: all")
     add("--optional", nargs="+", choices=CHANNELS, default=[], help="channels an image may lack")
     add("--url-template", default=ATLAS_TEMPLATE, help=f"default {ATLAS_TEMPLATE}")
@@ -59,7 +71,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Fetch, say what came."""
-    table = read_wanted(args.table, args.channels, args.url_template)
+    if (args.table is None) == (args.subcell is None):
+        raise InputError(
+            "arguments", problem="are a table of images or --subcell SET", remedy="give one of them"
+        )
+    if args.subcell is None:
+        table = read_wanted(args.table, args.channels, args.url_template)
+    else:
+        table = Table(wanted_files(args.subcell, args.subcell_training), {})
+        args.format, args.max_file_mb = "served", max(args.max_file_mb, _WEIGHTS_MB)
     if args.dry_run:
         return _print_addresses(table)
     return _run(table, args)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.mask_cleaning import CLEANINGS, DEFAULT_CLEANING
 from hpa_mmdet.inference.plan import DEFAULT_OUTPUTS, OUTPUT_NAMES, RunOptions
 from hpa_mmdet.io.channels import DEFAULT_PATTERN
 from hpa_mmdet.jobs.engines import ENGINES
@@ -66,6 +67,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="what tiles share; more than a cell's diameter (default: 128)",
     )
     add("--min-cell-score", type=float, default=0.0, metavar="P", help="leave weaker cells out")
+    add(
+        "--clean",
+        choices=CLEANINGS,
+        default=DEFAULT_CLEANING,
+        help="suppress: drop cells found twice; separate: also give each pixel to one cell and "
+        "each cell one piece without holes; none: leave masks as found (default: %(default)s)",
+    )
     add("--cfg-options", nargs="+", action=DictAction, help="key=value, override the config")
     return parser
 
@@ -152,6 +160,7 @@ def run(args: argparse.Namespace) -> int:
         input_scale=args.input_scale,
         white_level=args.white_level,
         min_cell_score=args.min_cell_score,
+        clean=args.clean,
         options=args.cfg_options,
     )
     report = run_inference(predictor, args.images, options)

@@ -13,13 +13,14 @@ input, nothing written.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.json_files import read_json_object
+from hpa_mmdet.io.outputs import claim_output
 from hpa_mmdet.reports.run_report import RunFiles, build_report
 
 
@@ -43,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--title", default="hpa-mmdet run", help="heading of the page")
     add("--limit", type=int, default=4, help="how many images to show (default 4)")
     add("--out", type=Path, required=True, help="HTML file to write")
+    add("--overwrite", action="store_true", help="replace --out if this tool wrote it")
     return parser
 
 
@@ -50,17 +52,23 @@ def run(args: argparse.Namespace) -> int:
     """Put the page together, say where it is and what is absent."""
     if not args.work_dir.is_dir():
         raise InputError(args.work_dir, "no folder", "a work folder", "check the path")
+    marks = dict(_parse_mark(text) for text in args.mark)
+    inputs = [args.work_dir, args.images, args.truth, args.submission, args.evaluation, args.facts]
+    outputs = claim_output(
+        args.out, "report", inputs=[*inputs, *marks.values()], overwrite=args.overwrite
+    )
     files = RunFiles(
         work_dir=args.work_dir,
         images=args.images,
         truth=args.truth,
         submission=args.submission,
         evaluation=args.evaluation,
-        marks=dict(_parse_mark(text) for text in args.mark),
+        marks=marks,
         facts=_read_facts(args.facts) if args.facts else {},
     )
     page, absent = build_report(files, title=args.title, limit=args.limit)
-    page.write(args.out)
+    with outputs.writing(args.out) as temporary:
+        page.write(temporary)
     print(f"report: wrote {args.out}")
     for line in absent:
         print(f"  absent: {line}", file=sys.stderr)
@@ -80,8 +88,4 @@ def _parse_mark(text: str) -> tuple[str, Path]:
 
 
 def _read_facts(path: Path) -> dict[str, str]:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): str(value) for name, value in facts.items()}
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(path, error, "a JSON object of names and values", "check it") from error
+    return {str(name): str(value) for name, value in read_json_object(path).items()}

@@ -23,8 +23,17 @@ from pathlib import Path
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.coco.convert import convert
 from hpa_mmdet.coco.plan import Sources
+from hpa_mmdet.io.outputs import OutputFiles, claim_output
 from hpa_mmdet.jobs import Report
-from hpa_mmdet.synth.dataset import SPLITS, check_target, plan_items, render_item, write_dataset
+from hpa_mmdet.jobs.fingerprint import code_digest, fingerprint
+from hpa_mmdet.synth.dataset import (
+    SPLITS,
+    check_counts,
+    claim_data_set,
+    plan_items,
+    render_item,
+    write_dataset,
+)
 from hpa_mmdet.synth.image import check_size
 from hpa_mmdet.synth.layout import (
     plan_layout_items,
@@ -59,10 +68,12 @@ def run(args: argparse.Namespace) -> int:
     """Do the work of the tool; returns its exit status."""
     report = Report("synthesize")
     if args.contact_sheet:
-        write_class_sheet(args.contact_sheet, args.seed)
+        outputs = claim_output(args.contact_sheet, "synthesize", overwrite=args.overwrite)
+        with outputs.writing(args.contact_sheet) as temporary:
+            write_class_sheet(temporary, args.seed)
         print(f"synthetic cells in {args.contact_sheet}")
         return 0
-    check_target(args.out, args.images, args.test_images, overwrite=args.overwrite)
+    check_counts(args.out, args.images, args.test_images)
     _write(args, report, args.command_line)
     print(report.summary())
     print(f"synthetic images in {args.out}")
@@ -78,19 +89,20 @@ def _write(args: argparse.Namespace, report: Report, command: str) -> None:
     shape_hw = (args.size[0], args.size[1])
     labels = LabelModel(share=args.share, evenness=args.evenness)
     if args.layout:
-        items = plan_layout_items(
-            read_layout(args.layout), args.seed, args.images, args.test_images
-        )
+        layout = read_layout(args.layout)
+        items = plan_layout_items(layout, args.seed, args.images, args.test_images)
         drawing = partial(render_layout_item, seed=args.seed, shape_hw=shape_hw)
-        write_dataset(args.out, items, drawing, report, args.workers, command)
-        write_groups(args.out / "train_groups.csv", items)
+        outputs = _claim(args, items)
+        write_dataset(args.out, outputs, items, drawing, report, args.workers, command)
+        with outputs.writing(args.out / "train_groups.csv") as temporary:
+            write_groups(temporary, items)
     else:
         check_size(shape_hw, args.pixel_um)
         drawing = partial(
             render_item, seed=args.seed, shape_hw=shape_hw, pixel_um=args.pixel_um, labels=labels
         )
         plan = plan_items(args.seed, args.images, args.test_images)
-        write_dataset(args.out, plan, drawing, report, args.workers, command)
+        write_dataset(args.out, _claim(args, plan), plan, drawing, report, args.workers, command)
     for split in SPLITS:
         truth = args.out / "truth" / split
         if (truth / "masks").is_dir():
@@ -100,3 +112,11 @@ def _write(args: argparse.Namespace, report: Report, command: str) -> None:
             truth_json = truth / "cells.json"
             converted = convert(sources, truth_json, workers=args.workers, overwrite=True)
             report.failures.extend(converted.failures)
+
+
+def _claim(args: argparse.Namespace, items: Sequence[object]) -> OutputFiles:
+    """Claim the folder, under a fingerprint of all that the images depend on."""
+    code = code_digest("hpa_mmdet.synth.dataset", "hpa_mmdet.synth.layout")
+    options = (args.seed, *args.size, args.pixel_um, args.share, args.evenness, args.layout)
+    mark = fingerprint(code, options, list(items))
+    return claim_data_set(args.out, mark, overwrite=args.overwrite)

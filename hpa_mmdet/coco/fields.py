@@ -10,11 +10,12 @@ from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.json_files import shorten
 
 _REMEDY = "correct the file; docs/reference/coco_format.md lists the keys"
+LARGEST_ID = 2**63 - 1
 HIGHEST_CELL_ID = 2**31 - 1  # of a label image of 32 bits
 _FARTHEST = 2**31  # pixels from the origin, of a box
 
 
-def take_whole(entry: Mapping[str, Any], key: str, where: str, low: int, high: int) -> int:
+def take_whole(entry: Mapping[str, Any], key: str, where: object, low: int, high: int) -> int:
     """Take a whole number in a range.
 
     Raises:
@@ -29,7 +30,7 @@ def take_whole(entry: Mapping[str, Any], key: str, where: str, low: int, high: i
     raise InputError(where, f"{key} {shorten(value)}", wanted, _REMEDY)
 
 
-def take_text(entry: Mapping[str, Any], key: str, where: str) -> str:
+def take_text(entry: Mapping[str, Any], key: str, where: object) -> str:
     """Take a text that is not empty.
 
     Raises:
@@ -43,7 +44,7 @@ def take_text(entry: Mapping[str, Any], key: str, where: str) -> str:
     return value
 
 
-def take_hpa_id(image: Mapping[str, Any], file_name: str, where: str) -> str:
+def take_hpa_id(image: Mapping[str, Any], file_name: str, where: object) -> str:
     """Take the HPA id of an image, or read it from its file name; composed (NFC).
 
     Raises:
@@ -58,7 +59,7 @@ def take_hpa_id(image: Mapping[str, Any], file_name: str, where: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def take_list(entry: Mapping[str, Any], key: str, where: str) -> list[Any]:
+def take_list(entry: Mapping[str, Any], key: str, where: object) -> list[Any]:
     """Take a list; empty where there is none or it is null.
 
     Raises:
@@ -72,7 +73,7 @@ def take_list(entry: Mapping[str, Any], key: str, where: str) -> list[Any]:
     return value
 
 
-def take_box(annotation: Mapping[str, Any], where: str) -> tuple[int, int, int, int] | None:
+def take_box(annotation: Mapping[str, Any], where: object) -> tuple[int, int, int, int] | None:
     """Take `bbox` in whole pixels, None where there is none.
 
     Raises:
@@ -81,13 +82,13 @@ def take_box(annotation: Mapping[str, Any], where: str) -> tuple[int, int, int, 
     bbox = annotation.get("bbox")
     if bbox is None:
         return None
-    if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
-        raise InputError(where, f"bbox {shorten(bbox)}", "[x, y, width, height] in pixels", _REMEDY)
-    x, y, width, height = map(round, bbox)
-    return (x, y, width, height)
+    if isinstance(bbox, list) and len(bbox) == 4 and all(map(_is_number, bbox)):
+        x, y, width, height = map(round, bbox)
+        return (x, y, width, height)
+    raise InputError(where, f"bbox {shorten(bbox)}", "[x, y, width, height] in pixels", _REMEDY)
 
 
-def take_area(annotation: Mapping[str, Any], where: str) -> int | None:
+def take_area(annotation: Mapping[str, Any], where: object) -> int | None:
     """Take `area` in whole pixels, None where there is none.
 
     Raises:
@@ -101,7 +102,7 @@ def take_area(annotation: Mapping[str, Any], where: str) -> int | None:
     return round(area)
 
 
-def take_flag(entry: Mapping[str, Any], key: str, where: str) -> bool:
+def take_flag(entry: Mapping[str, Any], key: str, where: object) -> bool:
     """Take true or false; false where there is none or it is null.
 
     Raises:
@@ -113,7 +114,7 @@ def take_flag(entry: Mapping[str, Any], key: str, where: str) -> bool:
     return bool(value)
 
 
-def take_probabilities(annotation: Mapping[str, Any], count: int, where: str) -> list[float]:
+def take_probabilities(annotation: Mapping[str, Any], count: int, where: object) -> list[float]:
     """Take `category_probs`, one for each of `count` categories; empty where there are none.
 
     Raises:

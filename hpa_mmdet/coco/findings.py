@@ -29,6 +29,7 @@ FINDING_KINDS: Mapping[str, tuple[bool, str]] = {
     "duplicate cell": (True, "one cell has two annotations with one label; leave one out"),
     "refused": (True, "other tools of this package do not read it; correct the entry"),
     "missing file": (True, "an image file is not in the images' folder; check --images"),
+    "depth": (True, "the files of an image differ in depth; export all at one depth"),
     "file size": (True, "an image file has another size than the entry; convert again"),
     "duplicate mask": (False, "two cells of an image have the same mask"),
     "image without cells": (False, "mmdet leaves it out of training with filter_empty_gt"),

@@ -8,7 +8,7 @@ import os
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,20 +124,26 @@ class CocoIndex(Sequence[CocoImage]):
                     remedy="start again",
                 )
             handle.seek(image_at)
-            entry = self._entry(handle, f"image at place {at}")
+            (entry,) = self._entries([handle.readline()], f"image at place {at}")
             handle.seek(cells_at)
-            annotations = [
-                self._entry(handle, f"annotation of the image at place {at}")
-                for _ in range(count if with_cells else 0)
-            ]
+            lines = [handle.readline() for _ in range(count if with_cells else 0)]
         image = self._parser.read_image(entry, at)
+        annotations = self._entries(lines, f"annotations of image {image.image_id}")
         for annotation in annotations:
-            self._parser.image_id_of(annotation, at, {image.image_id: image})
+            if annotation.get("image_id") != image.image_id:  # not the first key of that name
+                self._parser.image_id_of(annotation, at, {image.image_id: image})
         return image._replace(cells=self._parser.read_cells(image.shape_hw, annotations))
 
-    def _entry(self, handle: IO[bytes], what: str) -> dict[str, Any]:
+    def _entries(self, lines: list[bytes], what: str) -> list[dict[str, Any]]:
+        """Parse lines together, which takes half the time of one by one."""
         where = f"{self.path}, {what}"
-        return as_object(parse_json(handle.readline().rstrip(b",\n"), where), where)
+        joined = b"[" + b",".join(line.rstrip(b",\n") for line in lines) + b"]"
+        entries = parse_json(joined, where, any_whole_number=True)
+        if len(entries) != len(lines):
+            raise InputError(
+                where, problem="a line holds no or several entries", remedy="convert again"
+            )
+        return [as_object(entry, where) for entry in entries]
 
 
 def _find_lines(path: Path) -> NDArray[np.int64]:

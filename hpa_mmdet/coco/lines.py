@@ -114,7 +114,8 @@ class CocoLines:
                 text = data.rstrip(b",\n")
                 where = f"{self.path}, {section}"
                 yield Line(
-                    text.decode("utf-8", "replace"), as_object(parse_json(text, where), where)
+                    text.decode("utf-8", "replace"),
+                    as_object(parse_json(text, where, any_whole_number=True), where),
                 )
             if not data:
                 raise cut_off(self.path)

@@ -16,8 +16,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hpa_mmdet.coco.categories import read_categories
 from hpa_mmdet.coco.fields import (
     HIGHEST_CELL_ID,
+    LARGEST_ID,
     take_area,
     take_box,
     take_flag,
@@ -28,14 +30,13 @@ from hpa_mmdet.coco.fields import (
     take_whole,
 )
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.json_files import as_object, resolve_below, shorten
-from hpa_mmdet.localizations import NAMES, NUM_LOCALIZATIONS
+from hpa_mmdet.io.json_files import as_object, check_below, shorten
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.border import boxes_touch_border
 from hpa_mmdet.masks.foreign import compress_segmentation
 from hpa_mmdet.masks.rle import check_counts
 from hpa_mmdet.masks.runs import runs_from_counts
 
-_LARGEST_ID = 2**63 - 1
 _MAX_PIXELS = 2**31 - 1  # run lengths have 32 bits
 _VALIDATE = "run tools/validate_coco.py on the file"
 _SIDES = ("height", "width")
@@ -73,40 +74,6 @@ class CocoImage(NamedTuple):
     cells: tuple[CocoCell, ...]
 
 
-def read_categories(categories: Sequence[object], path: Path) -> dict[int, int]:
-    """Map category ids to hpa_index, by name, or else by `hpa_index`.
-
-    Raises:
-        InputError: a category is none of the 19 localizations, its name and index disagree,
-            or two of one id differ.
-    """
-    index_of: dict[int, int] = {}
-    for place, category in enumerate(categories):
-        category = as_object(category, f"{path}, category at place {place}")
-        where = f"{path}, category {shorten(category.get('id'))}"
-        category_id = take_whole(category, "id", where, 0, _LARGEST_ID)
-        name, hpa_index = category.get("name"), category.get("hpa_index")
-        if hpa_index is not None:
-            hpa_index = take_whole(category, "hpa_index", where, 0, NUM_LOCALIZATIONS - 1)
-        if isinstance(name, str) and name in NAMES:
-            named = NAMES.index(name)
-            if hpa_index not in (None, named):
-                raise InputError(
-                    where, f"hpa_index {hpa_index}", f"that of {name}, {named}", "correct one"
-                )
-            hpa_index = named
-        if hpa_index is None:
-            raise InputError(
-                where,
-                f"name {shorten(name)}",
-                "one of the 19 localizations",
-                "map the names, as docs/reference/coco_format.md lists them",
-            )
-        if index_of.setdefault(category_id, hpa_index) != hpa_index:
-            raise InputError(where, "its id twice", "one class for each id", "number them anew")
-    return index_of
-
-
 class CocoParser:
     """Reads the entries of one file.
 
@@ -134,7 +101,7 @@ class CocoParser:
             InputError: a value is missing or does not fit.
         """
         image = as_object(entry, f"{self._name}, image at place {place}")
-        image_id = take_whole(image, "id", f"{self._name}, image at place {place}", 0, _LARGEST_ID)
+        image_id = take_whole(image, "id", f"{self._name}, image at place {place}", 0, LARGEST_ID)
         where = f"{self._name}, image {image_id}"
         height, width = (take_whole(image, key, where, 1, _MAX_PIXELS) for key in _SIDES)
         if height * width > _MAX_PIXELS:
@@ -143,7 +110,7 @@ class CocoParser:
         files = image.get("channel_files")
         files = {} if files is None else as_object(files, where)
         for name in (file_name, *files.values()):
-            resolve_below(_IMAGES_FOLDER, name, where)
+            check_below(_IMAGES_FOLDER, name, where)
         labels = take_list(image, "labels", where)
         if not all(type(label) is int and 0 <= label < NUM_LOCALIZATIONS for label in labels):
             raise InputError(
@@ -173,7 +140,7 @@ class CocoParser:
         annotation = as_object(entry, f"{self._name}, annotation at place {place}")
         number = annotation.get("id", f"at place {place}")
         where = f"{self._name}, annotation {shorten(number)}"
-        image_id = take_whole(annotation, "image_id", where, 0, _LARGEST_ID)
+        image_id = take_whole(annotation, "image_id", where, 0, LARGEST_ID)
         if image_id not in images:
             raise InputError(where, f"image_id {image_id}", "the id of an image", _VALIDATE)
         return image_id
@@ -197,7 +164,7 @@ class CocoParser:
             InputError: a value is missing or does not fit, a mask is damaged, has no pixels
                 or is of another size, or two masks have one `cell_id`.
         """
-        wheres = [self._where(annotation) for annotation in annotations]
+        wheres = [_Where(self._name, annotation) for annotation in annotations]
         texts = [
             compress_segmentation(annotation.get("segmentation"), shape_hw, where)
             for annotation, where in zip(annotations, wheres, strict=True)
@@ -223,10 +190,10 @@ class CocoParser:
             InputError: there is none, a category is not the file's, or probabilities do not
                 fit.
         """
-        where = self._where(annotation)
+        where = _Where(self._name, annotation)
         category_ids = take_list(annotation, "category_ids", where)
         if not category_ids:
-            category_ids = [take_whole(annotation, "category_id", where, 0, _LARGEST_ID)]
+            category_ids = [take_whole(annotation, "category_id", where, 0, LARGEST_ID)]
         probs = take_probabilities(annotation, len(category_ids), where)
         prob_of: dict[int, float] = {}
         for place, category_id in enumerate(category_ids):
@@ -238,15 +205,12 @@ class CocoParser:
                     _VALIDATE,
                 )
             prob_of.setdefault(self.hpa_index_of[category_id], probs[place] if probs else 1.0)
-        return dict(sorted(prob_of.items()))
-
-    def _where(self, annotation: Mapping[str, Any]) -> str:
-        return f"{self._name}, annotation {shorten(annotation.get('id'))}"
+        return dict(sorted(prob_of.items())) if len(prob_of) > 1 else prob_of
 
     def _cell(
         self,
         annotation: Mapping[str, Any],
-        where: str,
+        where: "_Where",
         text: bytes,
         area: int,
         shape_hw: tuple[int, int],
@@ -270,13 +234,25 @@ class CocoParser:
             area=area if stated_area is None else stated_area,
             counts=text.decode("ascii"),
             touches_border=touches,
-            annotation_id=take_whole(annotation, "id", where, 0, _LARGEST_ID),
+            annotation_id=take_whole(annotation, "id", where, 0, LARGEST_ID),
             hpa_probs=tuple(prob_of.values()) if annotation.get("category_probs") else (),
             reviewed=take_flag(annotation, "reviewed", where),
         )
 
 
-def _join(cell: CocoCell, more: CocoCell, where: str) -> CocoCell:
+class _Where:
+    """An annotation as an error names it; put into words only where there is an error."""
+
+    __slots__ = ("annotation", "file")
+
+    def __init__(self, file: str, annotation: Mapping[str, Any]) -> None:
+        self.file, self.annotation = file, annotation
+
+    def __str__(self) -> str:
+        return f"{self.file}, annotation {shorten(self.annotation.get('id'))}"
+
+
+def _join(cell: CocoCell, more: CocoCell, where: _Where) -> CocoCell:
     """Add the set of another annotation of the same cell."""
     if cell.counts != more.counts:
         raise InputError(

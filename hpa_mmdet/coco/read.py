@@ -53,7 +53,7 @@ def load_sections(path: Path) -> Json:
     Raises:
         InputError: as `read_json_object`, or a section is missing.
     """
-    content = read_json_object(path)
+    content = read_json_object(path, any_whole_number=True)
     for section in SECTIONS:
         if not isinstance(content.get(section), list):
             raise InputError(

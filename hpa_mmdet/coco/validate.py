@@ -20,7 +20,7 @@ from hpa_mmdet.coco.schema import build_categories
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.json_files import resolve_below
 from hpa_mmdet.io.naming import split_plane
-from hpa_mmdet.io.pictures import read_header
+from hpa_mmdet.io.pictures import check_intensities, read_header
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 _SMALLEST_SIDE = 32  # mmdet's usual filter_cfg min_size
@@ -98,18 +98,24 @@ def _check_files(image: Mapping[str, Any], where: str, root: Path, findings: Fin
     except InputError as error:
         findings.add("missing file", str(error))
         return
+    depths: set[int] = set()
     for path in dict.fromkeys(split_plane(path)[0] for path in paths):
         if not path.is_file():
             findings.add("missing file", f"{where}: {path}")
             continue
         try:
-            size_wh = read_header(path).size_wh
+            header = read_header(path)
+            check_intensities(path, header)
         except InputError as error:
             findings.add("missing file", f"{where}: {error}")
             continue
+        size_wh = header.size_wh
+        depths.add(max(8, header.bits))
         if size_wh != (image["width"], image["height"]):
             findings.add(
                 "file size",
                 f"{where}: {path.name} is {size_wh[0]}x{size_wh[1]}, "
                 f"the entry {image['width']}x{image['height']}",
             )
+    if len(depths) > 1:
+        findings.add("depth", f"{where}: files of 8 and of 16 bits")

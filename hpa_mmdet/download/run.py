@@ -43,6 +43,7 @@ _NOTES = {
     "users": "are not as download_hpa wrote them and are kept",
     "absent": "of optional channels are not on the server",
 }
+WEIGHTS_SUFFIX = ".pth"
 _SILENT_FILES = 8  # so many files in a row without an answer: the rest is not tried
 _MAX_GENE_PAGE_BYTES = 64 << 20
 
@@ -180,7 +181,8 @@ class Downloader:
                 raise InputError(
                     path, f"SHA-256 {digest}", f"{want} of the list", "see --checksums"
                 )
-            _read_plane(path)
+            if wanted.suffix != WEIGHTS_SUFFIX:
+                _read_plane(path)
 
         part.parent.mkdir(exist_ok=True)
         got = fetch(self._session(), url, part, check, self.options.limits, self.budget)

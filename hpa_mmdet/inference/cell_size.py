@@ -4,7 +4,6 @@ A cell's diameter is that of the circle of its area. A model that is shown cells
 size than in training cuts them into pieces or takes several for one.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hpa_mmdet.inference.settings import InputSettings
+from hpa_mmdet.io.json_files import read_json_object
 from hpa_mmdet.predictions.call_rules import CallRules
 from hpa_mmdet.predictions.cells import ImagePrediction
 
@@ -37,9 +37,7 @@ def training_diameter_px(config: Mapping[str, Any], settings: InputSettings) -> 
         return None
     path = Path(dataset.get("data_root") or "") / dataset["ann_file"]
     try:
-        if path.stat().st_size > _LARGEST_JSON:
-            return None
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_object(path, max_bytes=_LARGEST_JSON)
         scale_of = {
             image["id"]: settings.scale_of((image["height"], image["width"]))
             for image in content["images"]
@@ -49,7 +47,7 @@ def training_diameter_px(config: Mapping[str, Any], settings: InputSettings) -> 
             for annotation in content["annotations"]
             if not annotation.get("touches_border")
         ]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None  # it is a hint: training checks the file
     return float(np.median(diameters)) if diameters else None
 

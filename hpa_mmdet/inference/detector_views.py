@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hpa_mmdet.compat import prepare
 from hpa_mmdet.inference.geometry import Symmetry, Tile, cut_tiles
+from hpa_mmdet.inference.mask_cleaning import check_cleaning, clean_cells
 from hpa_mmdet.inference.merge import merge_sources
 from hpa_mmdet.inference.seams import EDGE_PX, merge_tiles
 from hpa_mmdet.inference.settings import InputSettings
@@ -23,6 +24,7 @@ from hpa_mmdet.io.depth import scale_to_uint8, white_level_of
 from hpa_mmdet.io.large_images import LargeImage
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.encode import encode_cells
+from hpa_mmdet.masks.label_image import number_cells
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.predictions.instances import read_instances, to_numpy
 
@@ -48,6 +50,7 @@ class DetectorViews:
         tile_px: side of the tiles; None for none.
         overlap_px: what neighbouring tiles share.
         min_cell_score: found cells with a lower p(cell) are left out; given ones stay.
+        clean: what is done to the masks of found cells; see `mask_cleaning`.
 
     Raises:
         InputError: the overlap leaves no step between tiles.
@@ -58,9 +61,11 @@ class DetectorViews:
     tile_px: int | None
     overlap_px: int
     min_cell_score: float
+    clean: str = "none"
 
     def __post_init__(self) -> None:
         cut_tiles((1, 1), self.tile_px, self.overlap_px)
+        check_cleaning(self.clean)
 
     def with_settings(self, settings: InputSettings) -> "DetectorViews":
         """Give one with other settings."""
@@ -74,6 +79,7 @@ class DetectorViews:
             "tile_px": self.tile_px,
             "overlap_px": self.overlap_px if self.tile_px else None,
             "min_cell_score": self.min_cell_score,
+            "clean": self.clean,
         }
 
     def prepare(self, request: ImageRequest) -> PreparedImage:
@@ -125,6 +131,7 @@ class DetectorViews:
         merged = merge_tiles(tiles, found, edge_px) if len(tiles) > 1 else found[0]
         kept = [cell for cell in merged if cell.area and cell.cell_score >= self.min_cell_score]
         kept.sort(key=lambda cell: -cell.cell_score)
+        kept = clean_cells(kept, self.clean)
         blank = sum(1 for cells in found for cell in cells if not cell.area)
         notes = (f"{blank} detections without a pixel left out",) if blank else ()
         return ImagePrediction(request.image_id, width, height, kept, image_probs, notes)
@@ -187,10 +194,7 @@ def _given_instances(
     labels: NDArray[np.integer], size_wh: tuple[int, int], symmetry: Symmetry
 ) -> InstanceData:
     """Ids, boxes and masks of the cells in the network's input; rising by id."""
-    ids = np.unique(labels)
-    ids = ids[ids > 0]
-    dense = np.searchsorted(ids, labels).astype(np.int32) + 1
-    dense[labels == 0] = 0
+    dense, ids = number_cells(labels)
     if size_wh != (labels.shape[1], labels.shape[0]):
         small = cv2.resize(dense.astype(np.float32), size_wh, interpolation=cv2.INTER_NEAREST)
         dense = _keep_small_cells(small.astype(np.int32), dense)

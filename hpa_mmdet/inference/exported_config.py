@@ -5,7 +5,6 @@ evaluated as Python, so that a config can run any code. Of an export nothing is 
 classes listed here, with numbers in bounds, and nothing is imported or read for it.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.json_files import read_json
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 EXPORT_FORMAT = "hpa-mmdet-model/1"
@@ -52,14 +52,7 @@ def read_export(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is no JSON, no export, or holds what an export cannot hold.
     """
-    try:
-        if path.stat().st_size > _LARGEST_JSON:
-            raise InputError(path, f"{path.stat().st_size} bytes", "an export", _REMEDY)
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(
-            path, f"no JSON ({error})", "what tools/export.py wrote", _REMEDY
-        ) from error
+    content = read_json(path, max_bytes=_LARGEST_JSON)
     if not isinstance(content, dict) or content.get("format") != EXPORT_FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise InputError(path, f"format {found!r}", repr(EXPORT_FORMAT), _REMEDY)

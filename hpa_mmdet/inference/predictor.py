@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.detector_views import DetectorViews
 from hpa_mmdet.inference.geometry import cut_tiles, symmetries_named
+from hpa_mmdet.inference.mask_cleaning import DEFAULT_CLEANING, check_cleaning
 from hpa_mmdet.inference.model_files import LoadedModel, load_model
 from hpa_mmdet.inference.views import ImageRequest, PreparedImage, View, ViewMaker
 from hpa_mmdet.predictions.call_rules import check_probability
@@ -47,6 +48,8 @@ class Predictor:
         white_level: full brightness in 16-bit pixels; None for what the model says, else the
             smallest of 8, 10, 12, 14 and 16 bits that holds all values of the image.
         min_cell_score: cells with a lower p(cell) are left out.
+        clean: "suppress" drops cells found twice, "separate" also parts the pixels of
+            neighbours and makes each cell one piece, "none" leaves masks as found.
         options: changes of the config by dotted key.
 
     Raises:
@@ -74,6 +77,7 @@ class Predictor:
         input_scale: float | None = None,
         white_level: int | None = None,
         min_cell_score: float = 0.0,
+        clean: str = DEFAULT_CLEANING,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         if batch_size < 1:
@@ -90,16 +94,18 @@ class Predictor:
             "input_scale": input_scale,
             "white_level": white_level,
             "min_cell_score": min_cell_score,
+            "clean": clean,
             "options": options,
         }
         check_probability(min_cell_score, "--min-cell-score")
+        check_cleaning(clean)
         symmetries = symmetries_named(tta)
         cut_tiles((1, 1), tile_px, overlap_px)  # refuse a bad tile before a model is loaded
         self.device = _device(device)
         self.loaded: LoadedModel = load_model(config, checkpoint, self.device, options)
         settings = self.loaded.settings.with_scale(input_scale).with_white_level(white_level)
         kind = KINDS.get(self.loaded.config.model.type, DetectorViews)
-        self.view_maker = kind(settings, symmetries, tile_px, overlap_px, min_cell_score)
+        self.view_maker = kind(settings, symmetries, tile_px, overlap_px, min_cell_score, clean)
         self.amp, self.batch_size = amp, batch_size
         self.notes: list[str] = []
 

@@ -21,7 +21,7 @@ from hpa_mmdet.io.naming import (
     with_plane,
 )
 from hpa_mmdet.io.pictures import (
-    Picture,
+    DecodedPicture,
     check_complete,
     check_intensities,
     read_header,
@@ -145,7 +145,7 @@ def read_channels(
         InputError: a channel has no file, cannot be decoded, is not 8 or 16 bit, or differs
             in size or depth.
     """
-    pictures: dict[Path, Picture] = {}
+    pictures: dict[Path, DecodedPicture] = {}
     planes: list[NDArray[np.integer]] = []
     for channel in channels:
         path, at = split_plane(_path_of(image, channel, channels))
@@ -260,7 +260,9 @@ def _check_plane(path: Path, header: Header, plane: int | None, named: int) -> N
         )
 
 
-def _one_plane(path: Path, picture: Picture, plane: int | None, named: int) -> NDArray[np.integer]:
+def _one_plane(
+    path: Path, picture: DecodedPicture, plane: int | None, named: int
+) -> NDArray[np.integer]:
     header, pixels = picture
     if pixels.ndim == 3 and len(header.axes) == 2:  # a palette was resolved
         header = header._replace(shape=pixels.shape, axes="YXS", bits=8)

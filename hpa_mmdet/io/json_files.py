@@ -21,12 +21,18 @@ MAX_BYTES = 2**31
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OTHER_ENCODINGS = ((b"\xff\xfe\0\0", "UTF-32"), (b"\0\0\xfe\xff", "UTF-32"),
                     (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))  # fmt: skip
+_PLAIN_NAME = re.compile(r"[\w-][^\\/:\0]*")
 _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _WRITE_AGAIN = "write the file again as UTF-8 JSON"
 
 
-def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
+def read_json(path: Path, *, max_bytes: int = MAX_BYTES, any_whole_number: bool = False) -> Any:
     """Read a JSON file whole.
+
+    Args:
+        path: the file.
+        max_bytes: it may have.
+        any_whole_number: as in `parse_json`.
 
     Raises:
         InputError: it cannot be opened, is larger than `max_bytes`, or as `parse_json`.
@@ -44,16 +50,19 @@ def read_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
         raise InputError(
             path, problem=f"cannot be read ({error.strerror or error})", remedy="check the path"
         ) from error
-    return parse_json(data, path)
+    return parse_json(data, path, any_whole_number=any_whole_number)
 
 
-def read_json_object(path: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
+def read_json_object(
+    path: Path, *, max_bytes: int = MAX_BYTES, any_whole_number: bool = False
+) -> dict[str, Any]:
+    """Read a JSON file that holds an object; see `read_json`.
 
     Raises:
         InputError: as `read_json`, or it holds something else.
     """
-    return as_object(read_json(path, max_bytes=max_bytes), path)
+    content = read_json(path, max_bytes=max_bytes, any_whole_number=any_whole_number)
+    return as_object(content, path)
 
 
 def as_object(value: object, where: object) -> dict[str, Any]:
@@ -69,12 +78,14 @@ def as_object(value: object, where: object) -> dict[str, Any]:
     return value
 
 
-def parse_json(data: bytes, where: object) -> Any:
+def parse_json(data: bytes, where: object, *, any_whole_number: bool = False) -> Any:
     """Parse UTF-8 JSON, with or without a byte order mark.
 
     Args:
         data: the text.
         where: what an error names, such as the file.
+        any_whole_number: let whole numbers past 64 bits through, up to Python's own limit of
+            4,300 digits: a third faster, for callers that check each number they take.
 
     Raises:
         InputError: another encoding, not JSON, NaN or an infinite number, a whole number of
@@ -90,7 +101,7 @@ def parse_json(data: bytes, where: object) -> Any:
     """
     text = _decode(data, where)
     try:
-        value = _DECODER.decode(text)
+        value = (_QUICK_DECODER if any_whole_number else _DECODER).decode(text)
         if _LONE_SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (RecursionError, UnicodeEncodeError, ValueError) as error:
@@ -138,20 +149,27 @@ def resolve_below(root: Path, name: object, where: object) -> Path:
             ...
         hpa_mmdet.errors.InputError: a.json: file name '../a_red.png' leads out of data; give names below that folder
     """
+    check_below(root, name, where)
+    return root / str(name)
+
+
+def check_below(root: Path, name: object, where: object) -> None:
+    """Check a file name as `resolve_below` does.
+
+    Raises:
+        InputError: as `resolve_below`.
+    """
+    if isinstance(name, str) and _PLAIN_NAME.fullmatch(name):
+        return
     if not isinstance(name, str) or not name or "\0" in name:
         raise InputError(where, f"file name {shorten(name)}", "a file name", "correct it")
-    inside = os.path.normpath(name)
-    if (
-        Path(name).is_absolute()
-        or re.match(r"[A-Za-z]:|[\\/]", name)
-        or (".." in re.split(r"[\\/]", inside))
-    ):
+    parts = re.split(r"[\\/]", os.path.normpath(name))
+    if Path(name).is_absolute() or re.match(r"[A-Za-z]:|[\\/]", name) or ".." in parts:
         raise InputError(
             where,
             problem=f"file name {shorten(name)} leads out of {root}",
             remedy="give names below that folder",
         )
-    return root / name
 
 
 def dump_json(value: Any) -> str:
@@ -220,6 +238,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
+_QUICK_DECODER = json.JSONDecoder(parse_float=_parse_float, parse_constant=_refuse_constant)
 _DECODER = json.JSONDecoder(
     parse_int=_parse_int, parse_float=_parse_float, parse_constant=_refuse_constant
 )

@@ -35,7 +35,7 @@ _JPEG_RATIO = 4096  # a block of one colour takes two bits
 _FILE_MARGIN = 64 * 2**20  # what a PNG or JPEG may hold beside its pixels
 
 
-class Picture(NamedTuple):
+class DecodedPicture(NamedTuple):
     """A decoded picture beside what its file says of it."""
 
     header: Header
@@ -55,7 +55,7 @@ def read_picture(path: Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.gene
     return read_with_header(path, max_pixels=max_pixels).pixels
 
 
-def read_with_header(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_with_header(path: Path, *, max_pixels: int = MAX_PIXELS) -> DecodedPicture:
     """Decode as `read_picture`, and give the header too.
 
     Raises:
@@ -73,7 +73,7 @@ def read_with_header(path: Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
                 header = _header(path, kind, start)
             check_pixels(path, header, max_pixels)
             pixels = _decode(path, header) if opened is None else read_tiff(opened)
-            return Picture(header, pixels)
+            return DecodedPicture(header, pixels)
     except InputError:
         raise
     except MemoryError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.json_files import read_json_object
 from hpa_mmdet.io.outputs import OutputFiles
 
 REPORT_NAME = "report.json"
@@ -69,9 +70,11 @@ def read_report(path: Path) -> Report:
     Raises:
         InputError: there is none, or it is no report.
     """
+    content = read_json_object(path)
     try:
-        content = json.loads(path.read_bytes())
         failures = [Failure(entry["id"], entry["message"]) for entry in content["failed"]]
         return Report(content["tool"], content["done"], failures, content["notes"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(path, f"no report ({error})", "a report", "run the tool again") from error
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            path, problem=f"is no report of a run ({error})", remedy="run the tool again"
+        ) from error

@@ -8,6 +8,7 @@ from hpa_mmdet.models.crop_classifier import CropClassifier  # noqa: E402
 from hpa_mmdet.models.crop_preprocessor import CropPreprocessor  # noqa: E402
 from hpa_mmdet.models.data_preprocessor import HpaDataPreprocessor  # noqa: E402
 from hpa_mmdet.models.detector import HpaMaskRCNN  # noqa: E402
+from hpa_mmdet.models.embedders import SubCellEmbedder, TimmEmbedder  # noqa: E402
 from hpa_mmdet.models.localization_branch import LocalizationBranch  # noqa: E402
 from hpa_mmdet.models.losses import (  # noqa: E402
     AsymmetricInheritedLoss,
@@ -18,6 +19,7 @@ from hpa_mmdet.models.losses import (  # noqa: E402
 from hpa_mmdet.models.roi_extractor import FloatRoIExtractor  # noqa: E402
 from hpa_mmdet.models.roi_head import CellRoIHead  # noqa: E402
 from hpa_mmdet.models.small_network import SmallNetwork  # noqa: E402
+from hpa_mmdet.models.subcell_branch import SubCellBranch  # noqa: E402
 from hpa_mmdet.models.timm_features import TimmFeatures  # noqa: E402
 
 __all__ = [
@@ -33,5 +35,8 @@ __all__ = [
     "InheritedLoss",
     "LocalizationBranch",
     "SmallNetwork",
+    "SubCellBranch",
+    "SubCellEmbedder",
+    "TimmEmbedder",
     "TimmFeatures",
 ]

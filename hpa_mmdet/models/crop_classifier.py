@@ -28,7 +28,7 @@ class CropClassifier(BaseModel):
 
     Args:
         backbone: config of a network with `out_channels` that gives maps, finest first:
-            `TimmFeatures` or `SmallNetwork`.
+            `TimmFeatures` or `SmallNetwork`; or one vector, as `SubCellEmbedder` does.
         localization: config of `LocalizationBranch`; its `feature_dim` follows from the
             backbone.
         data_preprocessor: config of `CropPreprocessor`.
@@ -37,8 +37,8 @@ class CropClassifier(BaseModel):
         init_cfg: mmengine's.
 
     In prediction each sample gets `pred_instances` with `scores` of 1, `labels` (0),
-    `localization_scores` (N, K), and `image_probs` (K,). For whole
-    images with `given_instances` these are its cells in their order, with their boxes and
+    `localization_scores` (N, K), and `image_probs` (K,); with a backbone that gives vectors
+    also `embeddings` (N, D). For whole images with `given_instances` these are its cells in their order, with their boxes and
     masks; for bags of a store `cell_ids` says which they are.
     """
 
@@ -55,7 +55,10 @@ class CropClassifier(BaseModel):
         self.backbone = MODELS.build(backbone).to(memory_format=torch.channels_last)
         self.crops_at_once = crops_at_once
         self.widths = tuple(self.backbone.out_channels)
-        self.localization = MODELS.build({**localization, "feature_dim": 2 * sum(self.widths)})
+        # a vector has no places in a cell that could be pooled
+        self.gives_vectors = bool(getattr(self.backbone, "gives_vectors", False))
+        self.feature_dim = sum(self.widths) * (1 if self.gives_vectors else 2)
+        self.localization = MODELS.build({**localization, "feature_dim": self.feature_dim})
 
     def forward(
         self, inputs: CropBatch, data_samples: list[DetDataSample], mode: str = "tensor"
@@ -114,13 +117,14 @@ class CropClassifier(BaseModel):
         size = count if torch.is_grad_enabled() else self.crops_at_once
         parts = zip(batch.pixels.split(size), batch.coverage.split(size), strict=True)
         cells = torch.cat([self._pool(*part) for part in parts])
-        return cells, pool_bags(cells, batch.bag_index, num_bags, self.widths)
+        widths = () if self.gives_vectors else self.widths
+        return cells, pool_bags(cells, batch.bag_index, num_bags, widths)
 
     def _pool(self, pixels: Tensor, coverage: Tensor) -> Tensor:
         if not len(pixels):
-            return pixels.new_zeros(0, 2 * sum(self.widths))
+            return pixels.new_zeros(0, self.feature_dim)
         maps = self.backbone(pixels.contiguous(memory_format=torch.channels_last))
-        return pool_crops(maps, coverage)
+        return maps[0].flatten(1) if self.gives_vectors else pool_crops(maps, coverage)
 
     def _predict(
         self,
@@ -137,6 +141,8 @@ class CropClassifier(BaseModel):
                 labels=torch.zeros(len(features), dtype=torch.long, device=features.device),
                 localization_scores=scores,
             )
+            if self.gives_vectors:
+                found.embeddings = features
             if "given_instances" in sample:
                 found.bboxes = get_box_tensor(sample.given_instances.bboxes).clone()
                 found.masks = sample.given_instances.masks

@@ -47,7 +47,7 @@ def pool_bags(features: Tensor, bag_index: Tensor, num_bags: int, widths: Sequen
         features: (N, D) of `pool_crops`.
         bag_index: (N,) the image of each crop, 0..B-1.
         num_bags: B.
-        widths: C_l of each map.
+        widths: C_l of each map; none for vectors, whose mean is taken.
 
     Returns:
         (B, D): the mean over the image's cells of what is a mean, the maximum of what is a
@@ -55,7 +55,8 @@ def pool_bags(features: Tensor, bag_index: Tensor, num_bags: int, widths: Sequen
     """
     counts = torch.bincount(bag_index, minlength=num_bags)
     parts: list[Tensor] = []
-    for place, block in enumerate(features.split([width for width in widths for _ in "12"], 1)):
+    blocks = [width for width in widths for _ in "12"] or [features.shape[1]]
+    for place, block in enumerate(features.split(blocks, 1)):
         pooled = block.new_zeros(num_bags, block.shape[1])
         if place % 2 == 0:
             pooled = pooled.index_add(0, bag_index, block) / counts.clamp(min=1)[:, None]

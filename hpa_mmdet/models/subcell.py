@@ -23,8 +23,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from hpa_mmdet.compat.checkpoints import load_checkpoint_strict
+from hpa_mmdet.download.subcell import missing_file
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.models.subcell_files import missing_file
 
 _HEAD_WIDTH = 64  # of ViT-B and of every larger ViT
 _LAYER = re.compile(r"encoder\.encoder\.layer\.(\d+)\.")
@@ -164,6 +164,24 @@ def _classifier(widths: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def read_encoder(path: Path) -> tuple[dict[str, int], dict[str, Tensor]]:
+    """Read an encoder's file in the released layout.
+
+    Returns:
+        Sizes as arguments of `SubCellEncoder`, without `heads`, which the file does not say;
+        and its tensors by the names of `SubCellEncoder`.
+
+    Raises:
+        InputError: there is no file, or it is not in this layout.
+    """
+    state = _read(path)
+    try:
+        sizes = _encoder_sizes(state)
+        return sizes, _renamed(state, sizes["depth"])
+    except (KeyError, RuntimeError, IndexError, ValueError) as error:
+        raise _other_layout(path, error, "an encoder") from error
+
+
 def load_encoder(path: Path, heads: int | None = None) -> SubCellEncoder:
     """Load an encoder from a file in the released layout.
 
@@ -176,21 +194,14 @@ def load_encoder(path: Path, heads: int | None = None) -> SubCellEncoder:
         InputError: there is no file, it is not in this layout, or the number of heads does
             not fit.
     """
-    state = _read(path)
-    try:
-        sizes = _encoder_sizes(state)
-        heads = heads or max(1, sizes["width"] // _HEAD_WIDTH)
-        if sizes["width"] % heads:
-            raise InputError(
-                path,
-                f"tokens of {sizes['width']} numbers",
-                f"a multiple of {heads}",
-                "correct heads",
-            )
-        encoder = SubCellEncoder(heads=heads, **sizes)
-        encoder.load_state_dict(_renamed(state, sizes["depth"]))
-    except (KeyError, RuntimeError, IndexError) as error:
-        raise _other_layout(path, error, "an encoder") from error
+    sizes, tensors = read_encoder(path)
+    heads = heads or max(1, sizes["width"] // _HEAD_WIDTH)
+    if sizes["width"] % heads:
+        raise InputError(
+            path, f"tokens of {sizes['width']} numbers", f"a multiple of {heads}", "correct heads"
+        )
+    encoder = SubCellEncoder(heads=heads, **sizes)
+    encoder.load_state_dict(tensors)
     return encoder.eval()
 
 

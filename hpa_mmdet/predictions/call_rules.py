@@ -4,7 +4,6 @@ A submission ranks every detection, so it keeps weak ones and doubles; a table, 
 or a picture must not. K = 19 classes.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.json_files import read_json
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.overlap import shared_pixels, union_runs
 from hpa_mmdet.masks.runs import MaskRuns, clip_runs
@@ -140,12 +140,10 @@ def read_thresholds(path: Path) -> tuple[float, ...]:
     Raises:
         InputError: the file holds neither, or not K probabilities.
     """
+    content = read_json(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(content, Mapping):
-            content = _tuned(content)
-        values = [float(value) for value in content]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        values = [float(value) for value in _tuned(content)]
+    except (ValueError, TypeError, KeyError, IndexError) as error:
         raise InputError(
             path,
             f"{type(error).__name__}: {error}",
@@ -155,9 +153,12 @@ def read_thresholds(path: Path) -> tuple[float, ...]:
     return check_thresholds(values, path)
 
 
-def _tuned(evaluation: Mapping[str, Any]) -> list[float]:
+def _tuned(content: Any) -> Any:
+    """The list itself, or the thresholds in an evaluation."""
+    if not isinstance(content, Mapping):
+        return content
     tuned = [DEFAULT_THRESHOLD] * NUM_LOCALIZATIONS
-    for row in evaluation["cells"]["per_class"]:
+    for row in content["cells"]["per_class"]:
         if row["threshold"] is not None:
-            tuned[row["hpa_index"]] = float(row["threshold"])
+            tuned[row["hpa_index"]] = row["threshold"]
     return tuned

@@ -1,1 +1,1 @@
-"""Labels of single cells from a model's predictions, held to what the image labels say."""
+"""Labels of single cells from a model's predictions, within the labels of their image."""

@@ -1,4 +1,4 @@
-"""The rules by which an image's labels are dealt out to its cells.
+"""The rules by which an image's labels are assigned to its cells.
 
 N: cells of an image; K = 19 localizations, of which the last is Negative.
 
@@ -33,7 +33,7 @@ ASSIGNMENTS: tuple[Assignment, ...] = ("share", "probability")
 _HIGHEST_SHARE = 0.97  # else no cell could be the exception
 
 
-def deal_labels(
+def assign_labels(
     probs: NDArray[np.floating],
     image_labels: Collection[int],
     shares: Sequence[float] | None = EXPECTED_SHARE,
@@ -53,21 +53,21 @@ def deal_labels(
     Examples:
         >>> probs = np.full((2, 19), 0.5)
         >>> probs[0, 14] = 0.9
-        >>> deal_labels(probs, [14])[:, [14, 18]].round(2).tolist()
+        >>> assign_labels(probs, [14])[:, [14, 18]].round(2).tolist()
         [[1.0, 0.0], [0.74, 0.26]]
-        >>> deal_labels(probs, [14], shares=None)[:, [14, 18]].tolist()
+        >>> assign_labels(probs, [14], shares=None)[:, [14, 18]].tolist()
         [[1.0, 0.0], [0.5, 0.5]]
     """
     count = len(probs)
-    dealt = np.zeros((count, NUM_LOCALIZATIONS))
+    assigned = np.zeros((count, NUM_LOCALIZATIONS))
     if count == 0:
-        return dealt
+        return assigned
     for k in sorted(set(image_labels) - {NEGATIVE}):
         of_class = np.asarray(probs[:, k], dtype=float)
-        dealt[:, k] = of_class if shares is None else _move_to_share(of_class, shares[k])
-        dealt[of_class.argmax(), k] = 1
-    dealt[:, NEGATIVE] = (1 - dealt[:, :NEGATIVE]).prod(1)
-    return dealt
+        assigned[:, k] = of_class if shares is None else _move_to_share(of_class, shares[k])
+        assigned[of_class.argmax(), k] = 1
+    assigned[:, NEGATIVE] = (1 - assigned[:, :NEGATIVE]).prod(1)
+    return assigned
 
 
 def _move_to_share(probs: NDArray[np.float64], share: float) -> NDArray[np.float64]:
@@ -77,11 +77,11 @@ def _move_to_share(probs: NDArray[np.float64], share: float) -> NDArray[np.float
     return moved
 
 
-def harden(dealt: NDArray[np.float64], image_labels: Collection[int]) -> NDArray[np.float64]:
-    """Turn what `deal_labels` gave into yes and no.
+def harden(assigned: NDArray[np.float64], image_labels: Collection[int]) -> NDArray[np.float64]:
+    """Turn what `assign_labels` gave into yes and no.
 
     Args:
-        dealt: (N, K) in 0..1.
+        assigned: (N, K) in 0..1.
         image_labels: the image's labels.
 
     Returns:
@@ -89,10 +89,10 @@ def harden(dealt: NDArray[np.float64], image_labels: Collection[int]) -> NDArray
         labelled Negative has a Negative cell, the one that shows least, unless its other
         labels need all cells.
     """
-    hard = (dealt >= 0.5).astype(float)
+    hard = (assigned >= 0.5).astype(float)
     hard[:, NEGATIVE] = 0
     if len(hard) and NEGATIVE in image_labels and hard[:, :NEGATIVE].any(1).all():
-        highest = dealt[:, :NEGATIVE].max(1)
+        highest = assigned[:, :NEGATIVE].max(1)
         if highest.min() < 1:  # no label's likeliest cell
             hard[highest.argmin()] = 0
     hard[:, NEGATIVE] = ~hard[:, :NEGATIVE].any(1)

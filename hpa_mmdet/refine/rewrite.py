@@ -1,4 +1,4 @@
-"""A COCO JSON with other labels of its cells, and a table of what became of each.
+"""A COCO JSON rewritten with other cell labels, and the table of what changed.
 
 N: cells of an image; K = 19 localizations.
 """

@@ -20,7 +20,7 @@ from hpa_mmdet.io.label_tables import read_cell_labels, read_column
 from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.refine.out_of_fold import predict_out_of_fold
-from hpa_mmdet.refine.relabel import EXPECTED_SHARE, Assignment, deal_labels, harden
+from hpa_mmdet.refine.relabel import EXPECTED_SHARE, Assignment, assign_labels, harden
 from hpa_mmdet.refine.rewrite import Change, count_changes, rewrite_labels, write_changes
 
 
@@ -80,7 +80,7 @@ def refine(
     shown = None if options.truth is None else read_cell_labels(options.truth)
     torch.manual_seed(options.seed)  # of the heads' first weights
     model = _build_model(config, options.checkpoint)
-    cache = _told(_features(model, config, source, options), data)
+    cache = _with_labels_of(_features(model, config, source, options), data)
     groups = _groups(cache, group_of, options.groups)
     fold_of = part_in_folds(groups, options.folds, options.seed)
     fit = {
@@ -89,7 +89,7 @@ def refine(
         if name not in ("dataloader", "more_dataloaders", "exponents_dataloader")
     }
     probs = predict_out_of_fold(model, cache, fold_of, fit, options.seed, report)
-    labels = _deal(data, cache, probs, options)
+    labels = _assign(data, cache, probs, options)
     changes = _compare(data, labels, shown, options.truth)
     with outputs.writing(out) as temporary:
         rewrite_labels(source, temporary, labels, options.soft)
@@ -124,7 +124,7 @@ def _features(model: Any, config: Any, source: Path, options: RefineOptions) -> 
     return cache
 
 
-def _told(cache: FeatureCache, data: CocoData) -> FeatureCache:
+def _with_labels_of(cache: FeatureCache, data: CocoData) -> FeatureCache:
     """Give the cache the labels of the file: kept features may come from an earlier round."""
     assert cache.cell_ids is not None
     image_of = {image.hpa_id: image for image in data.images}
@@ -158,7 +158,7 @@ def _groups(
     return [group_of[hpa_id] or f"image {hpa_id}" for hpa_id in cache.hpa_ids]
 
 
-def _deal(
+def _assign(
     data: CocoData, cache: FeatureCache, probs: NDArray[np.float64], options: RefineOptions
 ) -> dict[int, NDArray[np.float64]]:
     """Give the labels of each cell by the id of its annotation."""
@@ -169,11 +169,11 @@ def _deal(
     parts = torch.arange(len(probs)).split(cache.counts.tolist())
     for hpa_id, rows in zip(cache.hpa_ids, parts, strict=True):
         image = image_of[hpa_id]
-        dealt = deal_labels(probs[rows.numpy()], image.image_labels, shares)
+        assigned = assign_labels(probs[rows.numpy()], image.image_labels, shares)
         if not options.soft:
-            dealt = harden(dealt, image.image_labels)
+            assigned = harden(assigned, image.image_labels)
         annotation_of = {cell.cell_id: cell.annotation_id for cell in image.cells}
-        for cell_id, of_cell in zip(cache.cell_ids[rows].tolist(), dealt, strict=True):
+        for cell_id, of_cell in zip(cache.cell_ids[rows].tolist(), assigned, strict=True):
             labels[annotation_of[cell_id]] = of_cell
     return labels
 

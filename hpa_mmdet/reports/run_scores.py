@@ -1,11 +1,11 @@
 """The scores of a run on its report: the contest metric beside marks, class by class."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.json_files import read_json_object
 from hpa_mmdet.pages.page import Cell, Page
 from hpa_mmdet.pages.plots import SERIES_COLOURS, plot_bars
 from hpa_mmdet.scoring.tables import MARK_NAMES
@@ -27,12 +27,7 @@ def read_scores(path: Path) -> Evaluation:
     Raises:
         InputError: it cannot be read, or has no contest_map and per_class.
     """
-    try:
-        scores = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(path, error, "a JSON file", _REMEDY) from error
-    if not isinstance(scores, dict):
-        raise InputError(path, f"a {type(scores).__name__}", "a JSON object", _REMEDY)
+    scores = read_json_object(path)
     if "contest_map" not in scores or not scores.get("per_class"):
         raise InputError(path, "no contest_map and per_class", "both", _REMEDY)
     return scores

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hpa_mmdet.masks.border import ids_at_border
 from hpa_mmdet.segment.filters import slope
 from hpa_mmdet.segment.per_label import spread_per_label
 
@@ -41,7 +42,7 @@ def drop_debris(
     median = np.maximum(spread_per_label(bright, label_image, ids).median, 1e-6)
     uneven = _sd_inside(bright, np.where(edges > 0, 0, label_image), ids) / median
     sharp = spread_per_label(slope(bright), edge_labels, ids).median * diameter / median
-    at_border = np.isin(ids, _ids_at_border(label_image))
+    at_border = np.isin(ids, ids_at_border(label_image))
     drop = (median < FAINTEST_NUCLEUS * _typical(median, area)) | (
         sharp < BLUREST * _typical(sharp, area)
     )
@@ -65,8 +66,3 @@ def _typical(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float
     order = np.argsort(values)
     at = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
     return float(values[order][at])
-
-
-def _ids_at_border(label_image: NDArray[np.int32]) -> NDArray[np.int32]:
-    rim = [label_image[0], label_image[-1], label_image[:, 0], label_image[:, -1]]
-    return np.unique(np.concatenate(rim))

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import clear_border
 
+from hpa_mmdet.masks.label_image import number_cells
 from hpa_mmdet.segment.compare import overlaps
 from hpa_mmdet.segment.protocol import Segmentation, keep_cells
 
@@ -24,8 +25,7 @@ def pair_by_overlap(nuclei: NDArray[np.integer], cells: NDArray[np.integer]) -> 
         [[0, 1, 0, 2]]
     """
     found = overlaps(cells, nuclei)
-    new_cells = np.searchsorted(found.reference_ids, cells).astype(np.int32) + 1
-    new_cells[cells == 0] = 0
+    new_cells, _ = number_cells(cells)
     cell_of = np.zeros(len(found.predicted_ids) + 1, np.int32)
     for row, column, shared in zip(found.row, found.column, found.shared, strict=True):
         if 2 * shared > found.predicted_area[column]:

@@ -254,7 +254,7 @@ class JobQueue:
             **answer,
             "channels": list(image.channels),
             "instances": options.instances,
-            "notes": list(image.notes),
+            "notes": [*image.notes, *answer["notes"]],
             "model_checksum": self.facts.checksum,
             "input_sha256": image.sha256,
             "seconds": round(seconds, 3),

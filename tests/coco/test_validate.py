@@ -99,6 +99,17 @@ def test_a_converted_file_has_no_faults(coco: Path, tmp_path: Path, dataset: Dat
     assert validate(tmp_path / "l.json").errors == 0
 
 
+def test_pixels_that_training_refuses_are_errors(coco: Path, dataset: Dataset) -> None:
+    deep = np.zeros((23, 40), np.uint16)
+    Image.fromarray(deep).save(dataset.images / "a_red.png")
+    np.save(dataset.images / "b", deep.astype(np.float32))
+    (dataset.images / "b.npy").replace(dataset.images / "b_red.png")
+    findings = validate(coco)
+    assert (findings.counts["depth"], findings.counts["missing file"]) == (1, 1)
+    assert "files of 8 and of 16 bits" in findings.summary()
+    assert "b_red.png: found float32 pixels, expected 8 or 16 bit" in findings.summary()
+
+
 def test_image_files_are_looked_at(coco: Path, dataset: Dataset, tmp_path: Path) -> None:
     (dataset.images / "a_red.png").unlink()
     Image.fromarray(np.zeros((5, 6), np.uint8)).save(dataset.images / "b_red.png")

@@ -11,6 +11,7 @@ import pytest
 from web_server import SHAPE_HW, WebServer, jpeg
 
 from hpa_mmdet.cli.download_hpa import main
+from hpa_mmdet.download import subcell
 from hpa_mmdet.download.checksums import read_checksums
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import find_images, read_channels
@@ -301,3 +302,25 @@ def test_without_the_extra(
     table = _table(tmp_path, "ID,antibody", "7_C5_1,HPA005910")
     assert main([table, "--out", str(tmp_path / "out")]) == 2
     assert "run pip install 'hpa-mmdet[download]'" in capsys.readouterr().err
+
+
+def test_the_weights_of_subcell_are_fetched_as_they_are(
+    web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpa_mmdet.download.subcell.BUCKET", web.url)
+    served = {}
+    for file in subcell.files_of_set("DNA-Protein")[:3]:
+        served[file.name] = file.name.encode() * 99
+        web.pages[file.url.removeprefix(web.url)] = served[file.name]
+    assert (
+        main(["--subcell", "DNA-Protein", "--out", str(tmp_path / "weights"), "--rate", "0"]) == 0
+    )
+    found = {path.name: path.read_bytes() for path in (tmp_path / "weights").glob("*.pth")}
+    assert found == served
+
+
+def test_a_table_or_subcell_not_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--out", str(tmp_path)]) == 2
+    assert main(["t.csv", "--subcell", "DNA-Protein", "--out", str(tmp_path)]) == 2
+    message = "download_hpa: arguments: are a table of images or --subcell SET; give one of them"
+    assert capsys.readouterr().err.count(message) == 2

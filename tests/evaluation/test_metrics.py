@@ -92,7 +92,7 @@ def sample(number: int, form: str = "tensor", **changes: Any) -> DetDataSample:
 def evaluate(
     ann_file: str, metrics: list[str], samples: list[DetDataSample], **options: Any
 ) -> dict:
-    built = [METRICS.build({"type": each, "ann_file": ann_file, **options}) for each in metrics]
+    built = [METRICS.build({"type": name, "ann_file": ann_file, **options}) for name in metrics]
     evaluator = Evaluator(built)
     for one in samples:  # batches of one
         evaluator.process(data_samples=[one], data_batch=None)
@@ -216,5 +216,5 @@ def test_an_image_that_the_truth_lacks(ann_file: str) -> None:
 
 
 def test_class_names_are_fit_for_a_log() -> None:
-    names = {each.short_name.replace(" ", "_") for each in LOCALIZATIONS}
+    names = {shown.short_name.replace(" ", "_") for shown in LOCALIZATIONS}
     assert all("/" not in name for name in names)

@@ -1,5 +1,6 @@
 """Hostile COCO JSONs and submissions, drawn by hypothesis from good ones."""
 
+import faulthandler
 import json
 import os
 import resource
@@ -62,7 +63,9 @@ class Budget:
         if start > self.end and self.count:
             raise _Spent
         self.count += 1
+        faulthandler.dump_traceback_later(4 * LONGEST_S, exit=True)  # where it never ends
         yield
+        faulthandler.cancel_dump_traceback_later()
         assert time.monotonic() - start < LONGEST_S, f"an input took too long: {what!r:.300}"
 
 

@@ -13,7 +13,7 @@ from hpa_mmdet.io.label_tables import (
     scan_image_labels,
 )
 
-IMAGES = "ID,Label,plate\na,8|5|0,p1\nb,14,p1\n\ncafe\u0301,3,p2\n"
+IMAGES = "ID,Label,plate\na,8|5|0,p1\nb,14,p1\n\nze\u0301,3,p2\n"
 CELLS = "ID,cell_id,cell_labels\na,2,0|16\na,7,18\nb,1,3\n"
 REVIEW = (
     "ID,cell_id,cell_labels,reviewer,time\n"

@@ -55,9 +55,9 @@ class StandInCells(BaseModel):
             Path(self.die_at).unlink()
             os._exit(1)
         images, samples = data["inputs"], data["data_samples"]
-        assert len({each.shape for each in images}) == 1, "one size per batch"
+        assert len({image.shape for image in images}) == 1, "one size per batch"
         self.batch_sizes.append(len(images))
-        if self.memory_px and sum(each[0].numel() for each in images) > self.memory_px:
+        if self.memory_px and sum(image[0].numel() for image in images) > self.memory_px:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate all of it")
         for image, sample in zip(images, samples, strict=True):
             pixels = image.numpy()

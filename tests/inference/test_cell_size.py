@@ -62,8 +62,8 @@ def test_cells_say_how_large_they_are() -> None:
     assert compare_sizes(images, rules, settings, 25.0) is None
     note = compare_sizes(images, rules, settings, 100.0)
     assert note is not None
-    median, scale = (float(each) for each in re.findall(r"about (\d+)|--input-scale ([\d.]+)", note)
-                     for each in each if each)  # fmt: skip
+    median, scale = (float(text) for texts in re.findall(r"about (\d+)|--input-scale ([\d.]+)", note)
+                     for text in texts if text)  # fmt: skip
     assert median == pytest.approx(25, abs=3)
     assert scale == pytest.approx(100 / median, rel=0.05)
     assert compare_sizes(images, rules, InputSettings(CHANNELS, scale), 100.0) is None

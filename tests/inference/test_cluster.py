@@ -42,7 +42,7 @@ def test_a_model_process_dies_and_nothing_is_lost(
                 tmp_path / "ray" / name
             ).read_bytes()
     report = json.loads((tmp_path / "ray/infer_report.json").read_text())
-    assert [each["id"] for each in report["failed"]] == ["image-007"]
+    assert [failure["id"] for failure in report["failed"]] == ["image-007"]
 
 
 def files_of(folder: Path) -> list[str]:

@@ -42,13 +42,13 @@ def test_hand_made_table(tmp_path: Path) -> None:
     x, y = read_submission(out)
     assert (x.image_id, y.image_id) == ("x", "y")
     # (3 * 0.8 + 0.4) / 4, 3 * 0.2 / 4 with the heavier mask; alone in the lighter: a quarter
-    assert [each[:2] for each in x.predictions] == [
+    assert [triple[:2] for triple in x.predictions] == [
         (0, pytest.approx(0.7)),
         (4, pytest.approx(0.15)),
         (2, pytest.approx(0.075)),
     ]
-    assert [each[2] for each in x.predictions] == [ONE, ONE, FAR]
-    assert [each[:2] for each in y.predictions] == [(1, pytest.approx(0.15))]
+    assert [triple[2] for triple in x.predictions] == [ONE, ONE, FAR]
+    assert [triple[:2] for triple in y.predictions] == [(1, pytest.approx(0.15))]
 
 
 def test_a_folder_of_predictions_and_its_submission_agree(tmp_path: Path) -> None:
@@ -62,8 +62,10 @@ def test_a_folder_of_predictions_and_its_submission_agree(tmp_path: Path) -> Non
     for mine, theirs in zip(read_submission(out), read_submission(Path(csv)), strict=True):
         key = sorted((text, k, score) for k, score, text in mine.predictions)
         want = sorted((text, k, score) for k, score, text in theirs.predictions)
-        assert [each[:2] for each in key] == [each[:2] for each in want]
-        assert [each[2] for each in key] == pytest.approx([each[2] for each in want], abs=2e-6)
+        assert [triple[:2] for triple in key] == [triple[:2] for triple in want]
+        assert [score for _, _, score in key] == pytest.approx(
+            [score for _, _, score in want], abs=2e-6
+        )
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_weights_of_another_export_are_refused(exported: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("{", "found no JSON", id="no JSON"),
+        pytest.param("{", r"x\.json: not JSON", id="no JSON"),
         pytest.param("{}", "found format None, expected 'hpa-mmdet-model/1'", id="other"),
         pytest.param("[]", "found format 'list'", id="list"),
     ],

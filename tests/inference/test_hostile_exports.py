@@ -146,7 +146,7 @@ def test_damaged_facts_are_refused(
 def test_deep_nesting_is_refused(exported: tuple[Path, Path], tmp_path: Path) -> None:
     deep = tmp_path / "deep.json"
     deep.write_text("[" * 100_000)
-    with pytest.raises(InputError, match=r"deep\.json: found no JSON"):
+    with pytest.raises(InputError, match=r"deep\.json: not JSON"):
         load_model(deep, exported[1])
     nested: list[Any] = []
     for _ in range(40):

@@ -55,16 +55,16 @@ def test_the_masks_of_a_submission_are_the_cells(tmp_path: Path, job: list[str])
     for number, row in enumerate(read_submission(tmp_path / "out/submission.csv")):
         image, labels = cell_image(number, (170, 120) if number == 2 else (120, 170))
         assert (row.height, row.width) == image.shape[:2]
-        mine = [each for each in entries if each["hpa_id"] == row.image_id]
+        mine = [entry for entry in entries if entry["hpa_id"] == row.image_id]
         assert len(row.predictions) == 19 * len(mine) == 19 * (len(np.unique(labels)) - 1)
         drawn = tifffile.imread(tmp_path / "out/labels" / f"{row.image_id}.tif")
         for place, entry in enumerate(mine):
             triples = row.predictions[19 * place : 19 * place + 19]
-            assert [each[0] for each in triples] == list(range(19))
-            confidences = [each[1] for each in triples]
+            assert [hpa_index for hpa_index, _, _ in triples] == list(range(19))
+            confidences = [confidence for _, confidence, _ in triples]
             products = entry["score"] * np.array(entry["localization_scores"])
             assert confidences == pytest.approx(products, abs=1e-6)
-            (counts,) = {decode_mask(each[2]) for each in triples}
+            (counts,) = {decode_mask(text) for _, _, text in triples}
             assert counts.decode() == entry["segmentation"]["counts"]
             mask = coco_mask.decode({"size": [row.height, row.width], "counts": counts})
             assert np.array_equal(mask.astype(bool), drawn == place + 1)
@@ -117,7 +117,7 @@ def test_bad_images_are_reported_and_keep_an_empty_row(tmp_path: Path, job: list
     assert main([*job, "--batch-size", "4"]) == 1
     report = json.loads((tmp_path / "out/infer_report.json").read_text())
     assert report["done"] == 1
-    messages = {each["id"]: each["message"] for each in report["failed"]}
+    messages = {failure["id"]: failure["message"] for failure in report["failed"]}
     assert "no yellow file" in messages["image-000"]
     assert "image-001_blue.png" in messages["image-001"]
     assert "60x50" in messages["image-003"]
@@ -144,7 +144,7 @@ def test_one_image_with_numbers_that_are_not_finite_does_not_cost_its_batch(
     monkeypatch.setattr(StandInCells, "describe", sometimes_broken)
     assert main([*job, "--batch-size", "2"]) == 1
     report = json.loads((tmp_path / "out/infer_report.json").read_text())
-    assert [each["id"] for each in report["failed"]] == ["image-001"]
+    assert [failure["id"] for failure in report["failed"]] == ["image-001"]
     assert report["done"] == 4
     for path in ("submission.csv", "cells.csv", "cells.json"):
         assert "nan" not in (tmp_path / "out" / path).read_text().lower()
@@ -255,7 +255,7 @@ def test_a_finished_run_gives_other_outputs_without_the_network(
             ["--instances", "masks"], "--instances masks: needs --masks DIR", id="instances alone"
         ),
         pytest.param(
-            ["--thresholds", "none.json"], "none.json: found .*No such file", id="no file"
+            ["--thresholds", "none.json"], r"none.json: cannot be read \(No such file", id="no file"
         ),
         pytest.param(
             ["--sample-submission", "none.csv"], "none.csv: found no readable", id="sample"

@@ -74,7 +74,7 @@ def test_memory_is_bounded_by_tiles_not_by_the_picture(
     found = json.loads((tmp_path / "out/cells.json").read_text())
     assert len(found) == cells
     assert peak < 60 * MIB < 4 * shape_hw[0] * shape_hw[1] / 2
-    far = [each["bbox"] for each in found if each["bbox"][1] >= 21 * TILE]
+    far = [cell["bbox"] for cell in found if cell["bbox"][1] >= 21 * TILE]
     assert len(far) == cells / 3
     with tifffile.TiffFile(tmp_path / "out/labels/large.tif") as labels:
         assert labels.pages[0].shape == shape_hw
@@ -82,7 +82,7 @@ def test_memory_is_bounded_by_tiles_not_by_the_picture(
         drawn = labels.asarray()
     x, y, width, height = far[0]
     assert drawn[y : y + height, x : x + width].any()
-    areas = coco_mask.area([each["segmentation"] for each in found])
+    areas = coco_mask.area([cell["segmentation"] for cell in found])
     assert np.count_nonzero(drawn) == areas.sum()
     assert main([*job, "--tile", "1024", "--write", "overlays,gallery", "--resume"]) == 0
     with Image.open(tmp_path / "out/overlays/large.png") as overlay:
@@ -120,5 +120,5 @@ def test_a_damaged_part_costs_its_own_image_only(
     job = [*arguments(tmp_path, "out"), "--tile", "200", "--overlap", "50", "--batch-size", "2"]
     assert main(job) == 1
     report = json.loads((tmp_path / "out/infer_report.json").read_text())
-    assert [each["id"] for each in report["failed"]] == ["a"]
+    assert [failure["id"] for failure in report["failed"]] == ["a"]
     assert "a.tif: found an unreadable picture" in report["failed"][0]["message"]

@@ -21,8 +21,8 @@ def test_hand_made_table() -> None:
     second = [cell(3, 2, 10, 10, 0.6, 0.4), cell(30, 20, 6, 6, 0.3, 1.0)]
     merged = merge_sources([first, second])
     # matched: (0.9 + 0.6) / 2, (0.9 * 0.8 + 0.6 * 0.4) / 1.5; alone: halved, named as it was
-    assert [each.cell_score for each in merged] == pytest.approx([0.75, 0.25, 0.15])
-    assert [each.localization_scores[0] for each in merged] == pytest.approx([0.64, 0.2, 1.0])
+    assert [one.cell_score for one in merged] == pytest.approx([0.75, 0.25, 0.15])
+    assert [one.localization_scores[0] for one in merged] == pytest.approx([0.64, 0.2, 1.0])
     # of two that disagree, half of the weight is enough
     assert merged[0].runs.bbox_xywh == (2, 2, 11, 10)
 
@@ -39,7 +39,7 @@ def test_the_product_of_averages_is_the_average_of_products() -> None:
     rng = np.random.default_rng(0)
     sources = [[cell(2, 2, 10, 10, *rng.random(2))] for _ in range(5)]
     (merged,) = merge_sources(sources)
-    products = [each[0].cell_score * each[0].localization_scores[0] for each in sources]
+    products = [one.cell_score * one.localization_scores[0] for (one,) in sources]
     assert merged.cell_score * merged.localization_scores[0] == pytest.approx(np.mean(products))
 
 
@@ -56,7 +56,7 @@ def test_a_cell_joins_the_one_that_it_overlaps_most() -> None:
     one = [cell(2, 2, 10, 10, 0.9, 0.1), cell(6, 2, 10, 10, 0.8, 0.2)]
     other = [cell(5, 2, 10, 10, 0.5, 0.3)]
     merged = merge_sources([one, other])
-    assert [each.cell_score for each in merged] == pytest.approx([0.45, 0.65])
+    assert [one.cell_score for one in merged] == pytest.approx([0.45, 0.65])
 
 
 def test_nothing_found_anywhere() -> None:

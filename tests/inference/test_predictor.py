@@ -189,7 +189,7 @@ def test_a_full_device_halves_the_batch(tmp_path: Path) -> None:
     requests = [ImageRequest(f"i{seed}", cell_image(seed)[0]) for seed in range(6)]
     predictor = hpa_mmdet.Predictor(config, batch_size=4)
     answers = predictor.predict(requests)
-    assert [len(each.cells) > 0 for each in answers] == [True] * 6
+    assert [len(answer.cells) > 0 for answer in answers] == [True] * 6
     assert predictor.loaded.model.batch_sizes == [4, 2, 2, 2]
     assert predictor.notes == ["out of memory on cpu: went on with batches of 2"]
 

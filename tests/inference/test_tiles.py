@@ -37,11 +37,11 @@ def test_tiles_cover_the_image_and_overlap(
 ) -> None:
     seen = np.zeros(shape_hw, int)
     tiles = cut_tiles(shape_hw, tile, overlap)
-    for each in tiles:
-        assert (each.width, each.height) == (min(tile, shape_hw[1]), min(tile, shape_hw[0]))
-        seen[each.y : each.bottom, each.x : each.right] += 1
+    for one in tiles:
+        assert (one.width, one.height) == (min(tile, shape_hw[1]), min(tile, shape_hw[0]))
+        seen[one.slices] += 1
     assert seen.min() == 1 or overlap > 0
-    xs = sorted({each.x for each in tiles})
+    xs = sorted({one.x for one in tiles})
     assert all(after - before <= tile - overlap for before, after in pairwise(xs))
 
 
@@ -98,11 +98,11 @@ def test_neighbours_in_the_overlap_stay_two() -> None:
     cells = merge_tiles(
         TILES,
         [
-            [found(seen_by(TILES[0], each)) for each in (left, right)],
-            [found(seen_by(TILES[1], each)) for each in (left, right)],
+            [found(seen_by(TILES[0], mask)) for mask in (left, right)],
+            [found(seen_by(TILES[1], mask)) for mask in (left, right)],
         ],
     )
-    assert [each.runs.area for each in cells] == [18 * 12, 30 * 12]
+    assert [cell.area for cell in cells] == [18 * 12, 30 * 12]
 
 
 def test_cells_of_one_tile_are_never_joined_through_another() -> None:
@@ -125,11 +125,11 @@ def test_halves_without_an_overlap_are_put_together_where_they_meet() -> None:
     tiles = [Tile(0, 0, 50, 60), Tile(50, 0, 50, 60)]
     whole, alone = box(35, 12, 30, 20), box(55, 33, 20, 9)
     cells = [
-        [found(seen_by(tile, each)) for each in (whole, alone) if seen_by(tile, each).any()]
+        [found(seen_by(tile, mask)) for mask in (whole, alone) if seen_by(tile, mask).any()]
         for tile in tiles
     ]
     merged = merge_tiles(tiles, cells)
-    assert [each.runs.area for each in merged] == [whole.sum(), alone.sum()]
+    assert [cell.area for cell in merged] == [whole.sum(), alone.sum()]
 
 
 def test_halves_that_only_touch_at_a_corner_of_the_seam_stay_two() -> None:

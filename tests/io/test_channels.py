@@ -98,7 +98,7 @@ def test_what_is_wrong_with_a_channel_is_said(tmp_path: Path, check) -> None:  #
         metadata={"axes": "CYX"},
         photometric="minisblack",
     )
-    [image] = [each for each in find_images(tmp_path, ["red", "blue", "green"])]
+    [image] = find_images(tmp_path, ["red", "blue", "green"])
     with pytest.raises(InputError, match=r"image a: found no green file \(only blue, red\)"):
         check(image, ["red", "green"])
     with pytest.raises(InputError, match=r"a_blue.png: found 30x23.*40x23.* as its red channel"):

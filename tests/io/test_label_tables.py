@@ -158,9 +158,9 @@ def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_ids_meet_whatever_their_accents_are_made_of(tmp_path: Path) -> None:
-    path = write(tmp_path / "t.csv", "ID,Label\ncafe\u0301,1\n\u00fc,2\n")
+    path = write(tmp_path / "t.csv", "ID,Label\nze\u0301,1\n\u00fc,2\n")
     table = scan_image_labels(path)
-    assert table.sets == {"caf\u00e9": (1,), "\u00fc": (2,)}
+    assert table.sets == {"z\u00e9": (1,), "\u00fc": (2,)}
     assert table.doubts == {
         "id in decomposed Unicode (as macOS writes names), matched in composed form": 1
     }

@@ -71,7 +71,7 @@ def test_channels_in_files_of_their_own_and_colours(tmp_path: Path) -> None:
     tifffile.imwrite(
         tmp_path / "a_green.tif", colour, photometric="rgb", rowsperstrip=9, compression="zlib"
     )
-    files = ImageFiles("a", {each: tmp_path / f"a_{each}.tif" for each in ("red", "green")})
+    files = ImageFiles("a", {name: tmp_path / f"a_{name}.tif" for name in ("red", "green")})
     image = open_channels(files, ("green", "red"))
     assert isinstance(image, LargeImage)
     assert np.array_equal(image[20:90, 5:200], read_channels(files, ("green", "red"))[20:90, 5:200])

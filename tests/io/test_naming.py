@@ -78,19 +78,19 @@ def test_the_ending_counts_in_upper_case_too(name: str) -> None:
 
 
 def test_names_in_decomposed_unicode_give_composed_ids(tmp_path: Path) -> None:
-    (tmp_path / "cafe\u0301.png").touch()
+    (tmp_path / "ze\u0301.png").touch()
     [found] = Template("{id}.png", {}).find(tmp_path)
-    assert (found.image_id, found.problem) == ("caf\u00e9", None)
+    assert (found.image_id, found.problem) == ("z\u00e9", None)
     assert found.path.exists()
-    assert check_image_id("cafe\u0301", "row 2") == "caf\u00e9"
+    assert check_image_id("ze\u0301", "row 2") == "z\u00e9"
 
 
 def test_names_that_no_output_can_have_are_problems(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"caf\xe9.png")).touch()
+    (tmp_path / os.fsdecode(b"z\xe9.png")).touch()
     (tmp_path / ("\u00fc" * 101 + ".png")).touch()
     latin, long = sorted(Template("{id}.png", {}).find(tmp_path), key=lambda file: file.image_id)
-    assert latin.image_id == "caf\\xe9"
-    with pytest.raises(InputError, match=r"caf\\xe9.png: has a file name that is not UTF-8"):
+    assert latin.image_id == "z\\xe9"
+    with pytest.raises(InputError, match=r"z\\xe9.png: has a file name that is not UTF-8"):
         raise latin.problem or AssertionError
     with pytest.raises(InputError, match="found an id of 202 bytes, expected at most 200"):
         raise long.problem or AssertionError

@@ -79,7 +79,9 @@ def test_a_report_reads_back(tmp_path: Path) -> None:
     report.write(tmp_path / "report.json")
     assert read_report(tmp_path / "report.json") == report
     (tmp_path / "report.json").write_text("[]")
-    with pytest.raises(InputError, match=r"report.json: found no report"):
+    with pytest.raises(
+        InputError, match=r"report.json: found the entry \[\], expected a JSON object"
+    ):
         read_report(tmp_path / "report.json")
 
 

@@ -5,18 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from subcell_files import write_classifier, write_encoder
 
-from hpa_mmdet.errors import InputError
-from hpa_mmdet.localizations import NAMES
-from hpa_mmdet.models.subcell import load_classifiers, load_encoder
-from hpa_mmdet.models.subcell_files import (
+from hpa_mmdet.download.subcell import (
     CHANNEL_SETS,
     CLASSES,
     class_places,
     classifier_files,
     encoder_file,
-    released_files,
+    files_of_set,
 )
+from hpa_mmdet.errors import InputError
+from hpa_mmdet.localizations import NAMES
+from hpa_mmdet.models.subcell import load_classifiers, load_encoder
 
 HEADS = 4  # of the toy files
 
@@ -38,54 +39,6 @@ def test_tokens_embedding_attention_and_probabilities_agree(real_data: Path, cha
 def close(found: torch.Tensor, expected: np.ndarray) -> None:
     assert tuple(found.shape) == expected.shape
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5, rtol=0)
-
-
-def write_encoder(path: Path, *, width: int = 8, depth: int = 2, seed: int = 0) -> dict:
-    """Write a file in the released layout, with random weights, and give its tensors."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def linear(name: str, outs: int, ins: int) -> dict[str, torch.Tensor]:
-        weight = torch.randn(outs, ins, generator=generator) / ins**0.5
-        return {f"{name}.weight": weight, f"{name}.bias": torch.zeros(outs)}
-
-    def norm(name: str) -> dict[str, torch.Tensor]:
-        return {f"{name}.weight": torch.ones(width), f"{name}.bias": torch.zeros(width)}
-
-    patches = "encoder.embeddings.patch_embeddings.projection"
-    state = {
-        "encoder.embeddings.cls_token": torch.randn(1, 1, width, generator=generator),
-        "encoder.embeddings.position_embeddings": torch.randn(1, 10, width, generator=generator),
-        f"{patches}.weight": torch.randn(width, 2, 4, 4, generator=generator) / 6,
-        f"{patches}.bias": torch.zeros(width),
-        **norm("encoder.layernorm"),
-        **linear("pool_model.attention_v.1", 6, width),
-        **linear("pool_model.attention_u.1", 6, width),
-        **linear("pool_model.attention", 2, 6),
-    }
-    for number in range(depth):
-        layer = f"encoder.encoder.layer.{number}"
-        for part in ("query", "key", "value"):
-            state |= linear(f"{layer}.attention.attention.{part}", width, width)
-        state |= linear(f"{layer}.attention.output.dense", width, width)
-        state |= linear(f"{layer}.intermediate.dense", 12, width)
-        state |= linear(f"{layer}.output.dense", width, 12)
-        state |= norm(f"{layer}.layernorm_before") | norm(f"{layer}.layernorm_after")
-    torch.save(state, path)
-    return state
-
-
-def write_classifier(path: Path, ins: int = 16, classes: int = 31, seed: int = 0) -> None:
-    torch.manual_seed(seed)
-    layers = torch.nn.Sequential(
-        torch.nn.Linear(ins, 9),
-        torch.nn.ReLU(),
-        torch.nn.Dropout(),
-        torch.nn.Linear(9, 7),
-        torch.nn.ReLU(),
-        torch.nn.Dropout(),
-        torch.nn.Linear(7, classes),
-    )
-    torch.save(layers.state_dict(), path)
 
 
 def attend(tokens: torch.Tensor, state: dict, layer: str, heads: int) -> torch.Tensor:
@@ -164,11 +117,13 @@ def test_a_missing_file_is_named_with_its_address(tmp_path: Path) -> None:
     with pytest.raises(
         InputError,
         match=r"all_channels_MAE-CellS-ProtS-Pool\.pth: is not there, and nothing is downloaded "
-        r"unasked; fetch it with .*--subcell .*or from "
+        r"unasked; fetch it with .*--subcell all_channels --out .*or from "
         r"https://czi-subcell-public\.s3\.amazonaws\.com/models/all_channels_MAE-CellS",
     ):
         load_encoder(tmp_path / name)
-    with pytest.raises(InputError, match=r"models/ \(docs/how-to/subcell\.md lists the files\)"):
+    with pytest.raises(
+        InputError, match=r"mine\.pth: is not there.*docs/how-to/subcell\.md lists the files"
+    ):
         load_classifiers([tmp_path / "mine.pth"])
 
 
@@ -215,7 +170,7 @@ def test_every_class_belongs_to_one_of_our_localizations() -> None:
 
 
 def test_released_files_have_the_names_of_the_bucket() -> None:
-    names = [file.name for file in released_files()]
+    names = [file.name for channel_set in CHANNEL_SETS for file in files_of_set(channel_set)]
     assert len(names) == len(set(names)) == 3 * 2 * len(CHANNEL_SETS)
     assert [file.url.rpartition("/models/")[2] for file in classifier_files("DNA-Protein")] == [
         f"DNA-Protein_MAE_MLP_classifier/DNA-Protein_MAE_MLP_classifier_seed_{seed}.pth"

@@ -138,11 +138,11 @@ def test_a_second_round_learns_from_the_first(discs: Path, monkeypatch: pytest.M
     content["annotations"][0]["cell_id"] = 99
     (discs / "other.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="features: found cell 3 of image a, expected a cell of"):
-        run._told(learnt[0], read_coco(discs / "other.json"))
+        run._with_labels_of(learnt[0], read_coco(discs / "other.json"))
     content["images"][0]["hpa_id"] = "elsewhere"
     (discs / "other.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="features: found image a, expected an image of"):
-        run._told(learnt[0], read_coco(discs / "other.json"))
+        run._with_labels_of(learnt[0], read_coco(discs / "other.json"))
 
 
 def test_what_cannot_be_refined_is_said_in_a_line(

@@ -1,11 +1,11 @@
-"""Labels dealt out to cells: only the image's, each to one cell at least, else Negative."""
+"""Labels assigned to cells: only the image's, each to one cell at least, else Negative."""
 
 import numpy as np
 import pytest
 
 from hpa_mmdet.coco.folds import part_in_folds
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.refine.relabel import EXPECTED_SHARE, deal_labels, harden, offset_to_share
+from hpa_mmdet.refine.relabel import EXPECTED_SHARE, assign_labels, harden, offset_to_share
 
 
 def probs(seed: int, count: int) -> np.ndarray:
@@ -19,8 +19,8 @@ def probs(seed: int, count: int) -> np.ndarray:
 def test_only_the_images_labels_are_given_and_each_to_some_cell(
     image_labels: list[int], count: int, soft: bool, shares: tuple[float, ...] | None
 ) -> None:
-    dealt = deal_labels(probs(3, count), image_labels, shares)
-    labels = dealt if soft else harden(dealt, image_labels)
+    assigned = assign_labels(probs(3, count), image_labels, shares)
+    labels = assigned if soft else harden(assigned, image_labels)
     assert labels.min() >= 0
     assert labels.max() <= 1
     lacking = [k for k in range(18) if k not in image_labels]
@@ -35,47 +35,49 @@ def test_only_the_images_labels_are_given_and_each_to_some_cell(
 
 
 def test_the_share_of_cells_is_the_one_expected() -> None:
-    dealt = deal_labels(probs(4, 400), [5, 14])
+    assigned = assign_labels(probs(4, 400), [5, 14])
     for k in (5, 14):
-        assert dealt[:, k].mean() == pytest.approx(EXPECTED_SHARE[k], abs=0.01)
+        assert assigned[:, k].mean() == pytest.approx(EXPECTED_SHARE[k], abs=0.01)
 
 
 def test_probabilities_are_taken_as_they_are() -> None:
     given = probs(4, 50)
-    dealt = deal_labels(given, [5, 14], shares=None)
+    assigned = assign_labels(given, [5, 14], shares=None)
     for k in (5, 14):
         likeliest = given[:, k].argmax()
-        assert dealt[likeliest, k] == 1
+        assert assigned[likeliest, k] == 1
         np.testing.assert_array_equal(
-            np.delete(dealt[:, k], likeliest), np.delete(given[:, k], likeliest)
+            np.delete(assigned[:, k], likeliest), np.delete(given[:, k], likeliest)
         )
-    hard = harden(dealt, [5, 14])
-    np.testing.assert_array_equal(hard[:, 5], np.maximum(given[:, 5] >= 0.5, dealt[:, 5] == 1))
+    hard = harden(assigned, [5, 14])
+    np.testing.assert_array_equal(hard[:, 5], np.maximum(given[:, 5] >= 0.5, assigned[:, 5] == 1))
 
 
 def test_how_sure_the_model_is_of_all_cells_together_changes_nothing() -> None:
     given = probs(5, 20)
     shifted = 1 / (1 + (1 - given) / given * np.exp(2))  # all logits two lower
-    np.testing.assert_allclose(deal_labels(given, [2, 7]), deal_labels(shifted, [2, 7]), atol=1e-6)
+    np.testing.assert_allclose(
+        assign_labels(given, [2, 7]), assign_labels(shifted, [2, 7]), atol=1e-6
+    )
 
 
 def test_negative_is_what_the_others_leave() -> None:
-    dealt = deal_labels(probs(6, 9), [0, 13])
-    np.testing.assert_allclose(dealt[:, 18], (1 - dealt[:, 0]) * (1 - dealt[:, 13]))
+    assigned = assign_labels(probs(6, 9), [0, 13])
+    np.testing.assert_allclose(assigned[:, 18], (1 - assigned[:, 0]) * (1 - assigned[:, 13]))
 
 
 def test_an_image_labelled_negative_has_a_negative_cell() -> None:
-    dealt = np.zeros((3, 19))
-    dealt[:, 14] = [1.0, 0.6, 0.8]
-    assert harden(dealt, [14])[:, 18].tolist() == [0, 0, 0]
-    assert harden(dealt, [14, 18])[:, 18].tolist() == [0, 1, 0]
-    assert harden(dealt, [14, 18])[:, 14].tolist() == [1, 0, 1]
+    assigned = np.zeros((3, 19))
+    assigned[:, 14] = [1.0, 0.6, 0.8]
+    assert harden(assigned, [14])[:, 18].tolist() == [0, 0, 0]
+    assert harden(assigned, [14, 18])[:, 18].tolist() == [0, 1, 0]
+    assert harden(assigned, [14, 18])[:, 14].tolist() == [1, 0, 1]
     # the only cell has to show the other label
-    assert harden(dealt[:1], [14, 18])[:, [14, 18]].tolist() == [[1, 0]]
+    assert harden(assigned[:1], [14, 18])[:, [14, 18]].tolist() == [[1, 0]]
 
 
 def test_an_image_without_cells_gets_no_labels() -> None:
-    assert deal_labels(np.zeros((0, 19)), [3]).shape == (0, 19)
+    assert assign_labels(np.zeros((0, 19)), [3]).shape == (0, 19)
     assert harden(np.zeros((0, 19)), [3, 18]).shape == (0, 19)
 
 

@@ -81,13 +81,13 @@ def run(tmp_path: Path) -> Path:
 def _write_scores(path: Path, contest_map: float) -> None:
     per_class = [
         {
-            "name": each.name,
-            "ap": contest_map if each.hpa_index == 2 else None,
-            "truths": int(each.hpa_index == 2),
+            "name": shown.name,
+            "ap": contest_map if shown.hpa_index == 2 else None,
+            "truths": int(shown.hpa_index == 2),
             "first_place": 0.5,
             "median_of_50": 0.4,
         }
-        for each in LOCALIZATIONS
+        for shown in LOCALIZATIONS
     ]
     scores = {
         "contest_map": contest_map,
@@ -149,8 +149,10 @@ def test_absent_parts_are_said(run: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        pytest.param("scores.json", "{", "expected a JSON file; make it with", id="cut off"),
-        pytest.param("scores.json", "[1]", "found a list, expected a JSON object", id="a list"),
+        pytest.param("scores.json", "{", "scores.json: not JSON (", id="cut off"),
+        pytest.param(
+            "scores.json", "[1]", "found the entry [1], expected a JSON object", id="a list"
+        ),
         pytest.param("scores.json", "{}", "found no contest_map and per_class", id="other keys"),
         pytest.param("images/a_red.png", "", "a_red.png: found an empty file", id="a bad image"),
     ],
@@ -176,7 +178,9 @@ def test_a_run_that_was_not_trained(run: Path, capsys: pytest.CaptureFixture[str
     ("options", "message"),
     [
         pytest.param(["--mark", "x"], "--mark x: found x, expected NAME=JSON", id="mark"),
-        pytest.param(["--facts", "/none.json"], "expected a JSON object of names", id="facts"),
+        pytest.param(
+            ["--facts", "/none.json"], "/none.json: cannot be read (No such file", id="facts"
+        ),
     ],
 )
 def test_bad_arguments_write_nothing(
@@ -190,3 +194,18 @@ def test_bad_arguments_write_nothing(
 def test_no_work_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "none"), "--out", str(tmp_path / "report.html")]) == 2
     assert "found no folder, expected a work folder" in capsys.readouterr().err
+
+
+def test_the_page_replaces_nothing_that_the_tool_did_not_write(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = run / "report.html"
+    page.write_text("mine")
+    for option in ([], ["--overwrite"]):
+        assert main([*_arguments(run, "truth"), *option]) == 2
+        assert "report.html: was not written by report" in capsys.readouterr().err
+    assert page.read_text() == "mine"
+    page.unlink()
+    assert main(_arguments(run, "truth")) == 1
+    assert main(_arguments(run, "truth")) == 2
+    assert main([*_arguments(run, "truth"), "--overwrite"]) == 1

@@ -15,6 +15,7 @@ from serve_stand_in import (
     ENDLESS_WIDTH,
     REFUSED_WIDTH,
     THRESHOLDS,
+    StandInFinder,
     cell_planes,
     leftovers,
     png,
@@ -23,6 +24,7 @@ from serve_stand_in import (
 )
 
 from hpa_mmdet.localizations import NAMES
+from hpa_mmdet.serve.analysis import Analyser, ModelFacts
 
 
 def predict(server: str, files: dict, **query: object) -> requests.Response:
@@ -108,8 +110,36 @@ def test_one_file_may_hold_all_channels(server: str, bands_last: bool) -> None:
     else:
         tifffile.imwrite(written, stack, metadata={"axes": "CYX"}, photometric="minisblack")
     answer = predict(server, {"image": ("a.tif", written.getvalue())}).json()
-    assert [int(np.argmax(cell["scores"])) for cell in answer["cells"]] == [4, 9, 13]
-    assert len(answer["notes"]) == bands_last
+    likeliest = [int(np.argmax(cell["scores"])) for cell in answer["cells"]]
+    assert likeliest == [5, 9, 13]  # a quarter is 64 of 255, once 16 bits are 8
+    assert len(answer["notes"]) == 1 + bands_last
+
+
+def test_12_bits_in_16_are_read_by_their_range_or_the_models() -> None:
+    planes = cell_planes(dtype=np.uint16)
+    image = np.stack([planes[name] >> 4 for name in CHANNELS], axis=2)
+    finder = StandInFinder()
+    answer = Analyser(finder, ModelFacts("a", CHANNELS))(image, "model", "rle", 0.5)
+    assert len(answer["cells"]) == 3
+    assert "with 4095 as full brightness" in answer["notes"][0]
+    learned = ModelFacts("a", CHANNELS, white_level=65535)
+    answer = Analyser(finder, learned)(image, "model", "rle", 0.5)
+    assert (answer["cells"], answer["notes"]) == ([], [])  # dark images of such a model
+
+
+def test_size_of_cells_is_hinted_at() -> None:
+    planes = cell_planes()
+    image = np.stack([planes[name] for name in CHANNELS], axis=2)
+    seen = []
+
+    def hint(prediction: object, rules: object) -> str:
+        seen.append((len(prediction.cells), rules.cell_score))
+        return "cells here are small"
+
+    analyser = Analyser(StandInFinder(), ModelFacts("a", CHANNELS), hint)
+    assert analyser(image, "model", "rle", 0.4)["notes"] == ["Cells here are small."]
+    assert seen == [(3, 0.4)]
+    assert analyser(image, "segmenter", "rle", 0.4)["notes"] == []
 
 
 def test_image_without_cells_is_an_answer(server: str) -> None:

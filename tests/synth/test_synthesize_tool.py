@@ -12,7 +12,9 @@ from hpa_mmdet.cli.synthesize import main
 from hpa_mmdet.io.channels import CHANNELS, find_images, read_channels
 from hpa_mmdet.io.label_images import read_label_image
 from hpa_mmdet.io.label_tables import read_cell_labels, read_image_labels
+from hpa_mmdet.io.output_records import RECORDS
 from hpa_mmdet.io.submission import read_submission
+from hpa_mmdet.synth import dataset
 
 ARGUMENTS = [
     "--images",
@@ -33,7 +35,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and RECORDS not in path.parts
     }
 
 
@@ -66,7 +68,7 @@ def test_the_layout_is_the_contest_s_and_truth_stands_apart(data: Path) -> None:
 
 def test_no_image_is_in_both_splits(data: Path) -> None:
     first, second = (
-        {path.read_bytes() for path in (data / split).iterdir()} for split in ("train", "test")
+        {path.read_bytes() for path in (data / split).glob("*.png")} for split in ("train", "test")
     )
     assert not first & second
 
@@ -161,16 +163,42 @@ def test_bad_arguments_write_nothing(
     assert not out.exists()
 
 
-def test_a_folder_with_files_is_left_alone_unless_told(
+def test_a_folder_with_another_data_set_is_left_alone_unless_told(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = tree(data)
-    assert main([str(data), *ARGUMENTS]) == 2
+    assert main([str(data), *ARGUMENTS, "--evenness", "1"]) == 2
     assert f"{data}: found files, expected an empty folder" in capsys.readouterr().err
     assert tree(data) == before
     assert main([str(data), *ARGUMENTS, "--workers", "1", "--overwrite"]) == 0
     after = tree(data)
     assert {name for name in before if before[name] != after[name]} <= {"README-SYNTHETIC.txt"}
+
+
+def test_a_run_that_a_full_disk_ended_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, write, written = tmp_path / "out", dataset.write_label_image, []
+
+    def full(path: Path, label_image: np.ndarray) -> None:
+        if len(written) == 3:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        write(path, label_image)
+
+    command = [str(out), *ARGUMENTS, "--workers", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "write_label_image", full)
+        assert main(command) == 2
+    assert "found a full disk" in capsys.readouterr().err
+    [first] = (out / "truth" / "train" / "masks").glob("*.png")
+    time = first.stat().st_mtime_ns
+    assert main(command) == 0  # as the message says
+    assert first.stat().st_mtime_ns == time
+    left, right = tree(data), tree(out)
+    assert {name for name in left | right if left.get(name) != right.get(name)} <= {
+        "README-SYNTHETIC.txt"
+    }
 
 
 def test_overwrite_leaves_no_image_of_the_older_data_set(tmp_path: Path) -> None:
@@ -189,5 +217,23 @@ def test_overwrite_never_removes_files_of_other_origin(
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "mine.png").write_bytes(b"precious")
     assert main([str(tmp_path), *ARGUMENTS, "--overwrite"]) == 2
-    assert "found files without README-SYNTHETIC.txt" in capsys.readouterr().err
+    assert "found no file that synthesize wrote" in capsys.readouterr().err
     assert (tmp_path / "train" / "mine.png").read_bytes() == b"precious"
+    out = tmp_path / "out"
+    assert main([str(out), *ARGUMENTS, "--workers", "1"]) == 0
+    changed = next(iter((out / "test").glob("*_red.png")))
+    for path in (out / "train" / "mine.png", changed, out / "train.json"):
+        path.write_bytes(b"precious")
+    options = ["--workers", "1", "--overwrite", "--evenness", "1"]
+    assert main([str(out), *ARGUMENTS, *options]) == 1  # the changed image fails
+    assert f"{changed.name}: was changed since synthesize wrote it" in capsys.readouterr().out
+    for path in (out / "train" / "mine.png", changed, out / "train.json"):
+        assert path.read_bytes() == b"precious"
+
+
+def test_a_contact_sheet_replaces_no_other_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"precious")
+    assert main(["--contact-sheet", str(tmp_path / "a.jpg"), "--overwrite"]) == 2
+    assert "a.jpg: was not written by synthesize" in capsys.readouterr().err

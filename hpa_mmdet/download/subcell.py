@@ -8,6 +8,7 @@ Source:
 from pathlib import Path
 from typing import NamedTuple
 
+from hpa_mmdet.download.addresses import Wanted
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS, localization_named
 
@@ -92,24 +93,46 @@ def classifier_files(channel_set: str, training: str = TRAININGS[0]) -> list[Sub
     return [SubCellFile(name, f"{BUCKET}/models/{folder}/{name}") for name in names]
 
 
-def released_files() -> list[SubCellFile]:
-    """List every file that this package can use."""
+def files_of_set(channel_set: str) -> list[SubCellFile]:
+    """List the files of one set of channels, of both trainings.
+
+    Raises:
+        InputError: there is no such set.
+    """
     return [
         file
-        for channel_set in CHANNEL_SETS
         for training in TRAININGS
         for file in (encoder_file(channel_set, training), *classifier_files(channel_set, training))
     ]
 
 
+def wanted_files(channel_set: str, training: str = TRAININGS[0]) -> list[Wanted]:
+    """List the files of a set and training as `download` takes them.
+
+    Raises:
+        InputError: there is no such set or training.
+    """
+    files = [encoder_file(channel_set, training), *classifier_files(channel_set, training)]
+    # the downloader joins the two parts of a name by "_", as an image and its channel
+    parts = [Path(file.name).stem.rpartition("_") for file in files]
+    return [
+        Wanted(first, last, file.url) for (first, _, last), file in zip(parts, files, strict=True)
+    ]
+
+
 def missing_file(path: Path) -> InputError:
     """Say where a file that is not there can be had."""
-    known = {file.name: file.url for file in released_files()}
-    url = known.get(path.name, f"{BUCKET}/models/ (docs/how-to/subcell.md lists the files)")
+    files = {file.name: file for name in CHANNEL_SETS for file in files_of_set(name)}
+    if path.name not in files:
+        remedy = f"docs/how-to/subcell.md lists the files of {BUCKET}/models/"
+    else:
+        held = max((name for name in CHANNEL_SETS if path.name.startswith(f"{name}_")), key=len)
+        remedy = (
+            f"fetch it with `python tools/download_hpa.py --subcell {held} --out "
+            f"{path.parent}`, or from {files[path.name].url}"
+        )
     return InputError(
-        path,
-        problem="is not there, and nothing is downloaded unasked",
-        remedy=f"fetch it with `hpa-mmdet download_hpa --subcell {path.parent}`, or from {url}",
+        path, problem="is not there, and nothing is downloaded unasked", remedy=remedy
     )
 
 

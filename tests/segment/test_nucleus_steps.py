@@ -1,0 +1,435 @@
+"""Each step from a DNA stain to nuclei, against values made by hand."""
+
+import numpy as np
+import pytest
+
+from hpa_mmdet.segment.artefacts import BAR_FILLED, BAR_SHAPE, without_scale_bars, without_spill
+from hpa_mmdet.segment.component_tree import Part, best_parts, blob_score, build_tree
+from hpa_mmdet.segment.debris import _sd_inside, _typical, drop_debris
+from hpa_mmdet.segment.filters import (
+    blur,
+    distance_outside_of,
+    distance_to_outside,
+    enlarge_labels,
+    resize,
+    slope,
+)
+from hpa_mmdet.segment.nuclei import (
+    _range_of_interest,
+    _to_half_height,
+    find_nuclei,
+    over_background,
+)
+from hpa_mmdet.segment.outlines import drop_small, smooth_outlines
+from hpa_mmdet.segment.per_label import spread_per_label
+from hpa_mmdet.segment.scale import _tilt, estimate_nucleus_diameter
+from hpa_mmdet.segment.shape_split import _contacts, _join, _rename, solidity, split_by_shape
+
+SHAPE_HW = (120, 200)
+DIAMETER = 36.0
+TYPICAL_AREA = np.pi * DIAMETER**2 / 4
+
+
+def disc(centre_yx: tuple[float, float], radius: float, shape_hw: tuple[int, int] = SHAPE_HW):
+    y, x = np.mgrid[: shape_hw[0], : shape_hw[1]]
+    return np.hypot(y - centre_yx[0], x - centre_yx[1]) < radius
+
+
+def part(
+    area: float = TYPICAL_AREA,
+    solidity: float = 1.0,
+    sharpness: float = 4.0,
+    at_border: bool = False,
+    mass: float = 1.0,
+    is_root: bool = True,
+    inner: tuple[int, ...] = (),
+) -> Part:
+    contour = np.zeros((1, 1, 2), np.int32)
+    return Part(contour, area, mass, solidity, sharpness, at_border, is_root, list(inner))
+
+
+@pytest.mark.parametrize(
+    ("blob", "score"),
+    [
+        pytest.param(part(), 1.0, id="perfect"),
+        pytest.param(part(sharpness=2.0), 0.5, id="half as sharp"),
+        pytest.param(part(sharpness=40.0), 1.0, id="sharper counts no more"),
+        pytest.param(part(solidity=0.5), 1 / 16, id="solidity to the fourth"),
+        pytest.param(part(TYPICAL_AREA * np.e), np.exp(-0.5 / 1.1**2), id="too large"),
+        pytest.param(part(TYPICAL_AREA / np.e), np.exp(-0.5 / 1.1**2), id="too small"),
+        pytest.param(part(TYPICAL_AREA / 2, at_border=True), 1.0, id="half at the border"),
+        pytest.param(
+            part(TYPICAL_AREA / 4, at_border=True),
+            np.exp(-0.5 * (np.log(2) / 1.1) ** 2),
+            id="quarter at the border",
+        ),
+        pytest.param(
+            part(TYPICAL_AREA * np.e, at_border=True),
+            np.exp(-0.5 / 1.1**2),
+            id="too large at the border",
+        ),
+    ],
+)
+def test_blobs_are_scored_by_edge_shape_and_size(blob: Part, score: float) -> None:
+    assert blob_score(blob, DIAMETER) == pytest.approx(score)
+
+
+def test_the_best_disjoint_parts_are_chosen() -> None:
+    # a halo (0.5) with a core (0.9) of 64 % of its mass: 0.9 * 0.8 beats it
+    halo = [part(sharpness=2.0, mass=100, inner=(1,)), part(sharpness=3.6, mass=64, is_root=False)]
+    assert best_parts(halo, DIAMETER, 0.1) == [halo[1]]
+    # with 25 % of the mass it does not
+    halo[1].mass = 25
+    assert best_parts(halo, DIAMETER, 0.1) == [halo[0]]
+    # two nuclei (1.0 and 0.2, the first three times as heavy) weigh 0.8 together
+    pair = [
+        part(sharpness=3.1, mass=40, inner=(1, 2)),
+        part(mass=30, is_root=False),
+        part(sharpness=0.8, mass=10, is_root=False),
+    ]
+    assert best_parts(pair, DIAMETER, 0.1) == pair[1:]
+    assert best_parts(pair, DIAMETER, 0.3) == pair[1:2]  # the fainter one is left out then
+    pair[0].sharpness = 3.3
+    assert best_parts(pair, DIAMETER, 0.1) == pair[:1]
+    # what is inside the inner ones counts too
+    deep = [
+        part(sharpness=1.0, mass=10, inner=(1,)),
+        part(sharpness=2.0, mass=10, is_root=False, inner=(2,)),
+        part(sharpness=4.0, mass=10, is_root=False),
+    ]
+    other = part()
+    assert best_parts([*deep, other], DIAMETER, 0.5) == [deep[2], other]
+    assert best_parts([], DIAMETER, 0.1) == []
+
+
+def part_of_disc() -> Part:
+    """The part that the edge of a blurred disc bounds at half height."""
+    bright = np.full(SHAPE_HW, 1.0, np.float32)
+    bright[disc((60, 60), 15)] = 51.0
+    return build_tree(blur(bright, 1.0), 26.0, 26.5, 30)[0]
+
+
+def test_the_tree_measures_its_parts() -> None:
+    bright = np.zeros(SHAPE_HW, np.float32)
+    bright[disc((60, 60), 15) | disc((60, 95), 15)] = 100
+    bright[56:65, 60:95] = np.maximum(bright[56:65, 60:95], 30)
+    parts = build_tree(blur(bright, 1.0), 5, 90, 30)
+    assert [item.is_root for item in parts] == [True] + [False] * (len(parts) - 1)
+    [forked] = [item for item in parts if len(item.inner) == 2]
+    assert all(parts[at].area == pytest.approx(np.pi * 15**2, rel=0.1) for at in forked.inner)
+    # every part but the root lies in one part of the level below
+    assert sorted(at for item in parts for at in item.inner) == list(range(1, len(parts)))
+    root, last = parts[0], parts[-1]
+    soft = blur(bright, 1.0)
+    assert root.area == pytest.approx((soft > 5).sum(), rel=0.04)
+    assert root.mass == pytest.approx(bright.sum(), rel=0.05)
+    assert root.solidity < 0.9 < 0.95 < last.solidity <= 1
+    # sharpness is in blob diameters, and does not depend on the gain
+    brighter = build_tree(10 * soft, 50, 900, 30)
+    assert [item.sharpness for item in brighter] == pytest.approx(
+        [item.sharpness for item in parts], rel=1e-3
+    )
+    wider = build_tree(soft, 5, 90, 36)
+    assert wider[0].sharpness == pytest.approx(parts[0].sharpness * 1.2, rel=1e-3)
+    # a step that is blurred by a pixel rises by a third of its height in a pixel
+    assert part_of_disc().sharpness == pytest.approx(30 / 3, rel=0.05)
+
+
+def test_parts_far_from_the_typical_size_are_not_looked_at() -> None:
+    bright = np.zeros(SHAPE_HW, np.float32)
+    bright[disc((60, 60), 20)] = 100
+    area = np.pi * 20**2
+    for diameter_of_area, count in ((area / 6, True), (area / 12, False), (20.5 * area, False)):
+        found = build_tree(bright, 5, 90, 2 * np.sqrt(diameter_of_area / np.pi))
+        assert bool(found) == count
+    assert build_tree(bright, 5, 90, 2 * np.sqrt(16 * area / np.pi))
+
+
+@pytest.mark.parametrize(
+    ("centre", "at_border"),
+    [((60, 8), True), ((8, 60), True), ((112, 60), True), ((60, 192), True), ((60, 60), False)],
+)
+def test_parts_know_that_the_border_cuts_them(centre: tuple[int, int], at_border: bool) -> None:
+    bright = np.zeros(SHAPE_HW, np.float32)
+    bright[disc(centre, 15)] = 100
+    assert {item.at_border for item in build_tree(bright, 5, 90, 30)} == {at_border}
+
+
+def scene(**changes: float) -> tuple[np.ndarray, np.ndarray]:
+    """Three typical nuclei and a fourth that is changed; label image and brightness."""
+    radius, level = changes.get("radius", 15), changes.get("level", 100.0)
+    centre = (60, 170 + (30 if changes.get("at_border") else 0))
+    discs = [disc((60, 25), 15), disc((60, 65), 15), disc((60, 110), 15), disc(centre, radius)]
+    labels, bright = np.zeros(SHAPE_HW, np.int32), np.zeros(SHAPE_HW, np.float32)
+    for at, mask in enumerate(discs, start=1):
+        labels[mask], bright[mask] = at, 100.0 if at < 4 else level
+    soft = blur(bright, changes["blur"]) if "blur" in changes else bright
+    bright = np.where(np.mgrid[: SHAPE_HW[0], : SHAPE_HW[1]][1] > 140, soft, bright)
+    if "stripes" in changes:
+        dark = (labels == 4) & (np.mgrid[: SHAPE_HW[0], : SHAPE_HW[1]][0] % 4 < 1)
+        bright = np.where(dark, bright * (1 - changes["stripes"]), bright)
+    return labels, bright.astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        pytest.param({}, True, id="like the others"),
+        pytest.param({"level": 25.0}, True, id="dim"),
+        pytest.param({"level": 19.0}, False, id="too dim"),
+        pytest.param({"blur": 1.0}, True, id="soft"),
+        pytest.param({"blur": 8.0}, False, id="blurred"),
+        pytest.param({"radius": 9}, True, id="small"),
+        pytest.param({"radius": 7.5}, False, id="too small"),
+        pytest.param({"radius": 9.5, "at_border": True}, True, id="small at the border"),
+        pytest.param({"stripes": 0.9}, True, id="uneven"),
+        pytest.param({"stripes": 1.6}, False, id="too uneven"),
+        pytest.param({"stripes": 1.6, "at_border": True}, True, id="uneven at the border"),
+    ],
+)
+def test_debris_is_told_by_brightness_edge_size_and_evenness(
+    changes: dict[str, float], kept: bool
+) -> None:
+    labels, bright = scene(**changes)
+    found = drop_debris(labels, bright, 30)
+    assert np.unique(found).tolist() == ([0, 1, 2, 3, 4] if kept else [0, 1, 2, 3])
+    np.testing.assert_array_equal(found[found > 0], labels[found > 0])
+
+
+def test_debris_of_nothing_is_nothing() -> None:
+    empty = np.zeros(SHAPE_HW, np.int32)
+    assert not drop_debris(empty, empty.astype(np.float32), 30).any()
+
+
+def test_weighted_medians_and_spreads_by_hand() -> None:
+    values, weights = np.array([9.0, 1.0, 5.0]), np.array([1.0, 1.0, 1.0])
+    assert _typical(values, weights) == 5
+    assert _typical(values, np.array([5.0, 1.0, 1.0])) == 9
+    assert _typical(values, np.array([1.0, 5.0, 1.0])) == 1
+    labels = np.array([[2, 2, 2, 2, 0, 5, 5]], np.int32)
+    bright = np.array([[1, 3, 5, 7, 99, 4, 4]], np.float32)
+    spread = _sd_inside(bright, labels, np.array([2, 5], np.int32))
+    assert spread == pytest.approx([np.std([1, 3, 5, 7]), 0])
+    found = spread_per_label(bright, labels, np.array([1, 2, 5]))
+    assert found.median.tolist() == [0, 5, 4]  # the upper of the two in the middle
+    assert found.largest.tolist() == [0, 7, 4]
+
+
+@pytest.mark.parametrize(
+    ("radius", "shape_hw", "pitch", "ratio"),
+    [(20, (300, 420), 40, 1.194), (45, (600, 900), 90, 1.177), (90, (1200, 1800), 180, 1.156)],
+)
+def test_the_estimate_of_the_diameter_is_a_little_more_than_that_of_hard_discs(
+    radius: int, shape_hw: tuple[int, int], pitch: int, ratio: float
+) -> None:
+    plane = np.full(shape_hw, 10.0, np.float32)
+    for y in range(pitch, shape_hw[0] - pitch // 2, 2 * pitch):
+        for x in range(pitch, shape_hw[1] - pitch // 2, 2 * pitch):
+            plane[disc((y, x), radius, shape_hw)] = 100
+    plane[disc((5, 5), 3, shape_hw)] = 900  # debris, bright and small
+    assert estimate_nucleus_diameter(plane) == pytest.approx(2 * radius * ratio, rel=0.04)
+
+
+def test_small_nuclei_of_a_large_picture_are_measured_at_full_size() -> None:
+    tile = np.where(disc((12, 12), 4, (24, 24)), 100, 10).astype(np.float32)
+    plane = np.tile(tile, (37, 54))
+    assert estimate_nucleus_diameter(plane) == pytest.approx(8 * 1.4, rel=0.1)  # 1.8 if shrunk
+
+
+def test_a_slope_is_found_below_bright_blocks() -> None:
+    ramp = 5 + 0.5 * np.arange(200, dtype=np.float32)[None] + 0.25 * np.arange(120)[:, None]
+    plane = ramp.astype(np.float32)
+    plane[20:60, 30:90] += 300
+    tilt = _tilt(plane)
+    np.testing.assert_allclose(tilt, ramp - ramp.min(), atol=1.0)
+    assert tilt.min() == 0
+
+
+def test_solidity_of_shapes_by_hand() -> None:
+    assert solidity(np.pad(np.ones((10, 20), bool), 3)) == pytest.approx(1.0)
+    corner = np.zeros((40, 40), bool)
+    corner[5:35, 5:15] = corner[25:35, 5:35] = True
+    # its hull through the pixels' centres, and half of the outline and one more (Pick)
+    hull, outline = 29**2 - 20 * 20 / 2, 29 * 2 + 9 * 2 + 20 * np.sqrt(2)
+    assert solidity(corner) == pytest.approx(500 / (hull + outline / 2 + 1), rel=1e-4)
+    assert solidity(disc((30, 30), 20, (60, 60))) > 0.97
+
+
+@pytest.mark.parametrize(("distance", "pieces"), [(16, 1), (20, 1), (24, 2), (30, 2)])
+def test_touching_discs_are_cut_where_the_neck_is_narrow(distance: int, pieces: int) -> None:
+    pair = disc((60, 60), 18) | disc((60, 60 + distance), 18)
+    found = split_by_shape(pair, DIAMETER)
+    assert len(np.unique(found)) - 1 == pieces
+    np.testing.assert_array_equal(found > 0, pair)
+    if pieces == 2:
+        edge = 60 + distance // 2
+        assert len(np.unique(found[:, : edge - 1])) == len(np.unique(found[:, edge + 2 :])) == 2
+
+
+def test_pieces_are_joined_widest_contact_first() -> None:
+    pieces = np.array([[1, 1, 2, 2, 3, 3]] * 3, np.int32)
+    inside = np.array([[1, 4, 3, 1, 2, 5]] * 3, np.float32)
+    contacts = _contacts(pieces, inside)
+    assert contacts == {(1, 2): 3.0, (2, 3): 2.0}  # of the right or lower pixel of each pair
+    assert _contacts(pieces.T, inside.T) == contacts
+    assert _rename({(1, 2): 4.0, (2, 3): 1.0, (1, 3): 2.0}, gone=2, kept=1) == {(1, 3): 2.0}
+    assert _rename({(1, 3): 1.0, (2, 3): 2.0}, gone=3, kept=1) == {(1, 2): 2.0}
+
+    def joined(radius: dict[int, float], least_area: float) -> int:
+        return len(np.unique(_join(pieces.copy(), inside, radius, least_area)))
+
+    assert joined({1: 6.0, 2: 6.0, 3: 6.0}, 0) == 3  # necks of 0.5 and 0.33
+    assert joined({1: 6.0, 2: 3.7, 3: 6.0}, 0) == 2  # 3 / 3.7 is no neck
+    assert joined({1: 6.0, 2: 3.8, 3: 6.0}, 0) == 3  # 3 / 3.8 is one
+    assert joined({1: 6.0, 2: 2.0, 3: 9.0}, 0) == 2  # the joined piece has the larger radius
+    assert joined({1: 6.0, 2: 6.0, 3: 6.0}, 6) == 3
+    assert joined({1: 6.0, 2: 6.0, 3: 6.0}, 6.5) == 1  # each has 6 pixels
+
+
+def test_the_range_of_brightness_is_above_the_noise() -> None:
+    noise = np.abs(np.random.default_rng(0).normal(0, 1, (100, 100))).astype(np.float32)
+    noise[40:60, 40:60] = 200
+    low = noise[noise <= np.median(noise)]
+    deviation = 1.4826 * np.median(np.abs(low - np.median(low)))
+    lowest, highest = _range_of_interest(noise)
+    assert lowest == pytest.approx(max(4 * deviation, 0.02 * 200))
+    assert highest == pytest.approx(0.8 * 200)
+    noisy = _range_of_interest((10 * noise).clip(max=200))
+    assert noisy[0] == pytest.approx(40 * deviation, rel=0.01)
+    assert _range_of_interest(np.zeros((10, 13), np.float32)) == (1e-3, 0)
+    assert not find_nuclei(np.full((40, 50), 7.0, np.float32), 20).any()
+
+
+def test_the_local_background_is_taken_off() -> None:
+    step = np.where(np.arange(200) < 100, 7.0, 27.0) * np.ones((120, 1))
+    plane = step.astype(np.float32)
+    plane[50:70, 30:50] += 100
+    over = over_background(plane, 20)
+    assert over[60, 40] == pytest.approx(100, abs=3)
+    assert np.abs(over[:, :20]).max() < 1
+    assert np.abs(over[:, 180:]).max() < 1
+
+
+def test_outlines_move_to_half_the_median_height() -> None:
+    bright = np.zeros(SHAPE_HW, np.float32)
+    for radius, level in ((20, 45.0), (16, 55.0), (12, 100.0)):
+        bright[disc((60, 60), radius)] = level
+    grown = _to_half_height(disc((60, 60), 10).astype(np.int32), bright, DIAMETER)
+    np.testing.assert_array_equal(grown > 0, disc((60, 60), 16))
+    assert not _to_half_height(np.zeros(SHAPE_HW, np.int32), bright, DIAMETER).any()
+
+
+def test_filters_by_hand() -> None:
+    assert slope(np.tile(np.arange(60, dtype=np.float32) * 3, (40, 1)))[20, 30] == 3
+    assert slope(np.tile(np.arange(60, dtype=np.float32) * 3, (40, 1)).T.copy())[30, 20] == 3
+    inside = distance_to_outside(np.ones((9, 13), bool))
+    assert (inside[0, 0], inside[4, 6]) == (1, 5)
+    labels = np.zeros((9, 13), np.int32)
+    labels[4, 6] = 3
+    outside = distance_outside_of(labels)
+    assert (outside[4, 6], outside[4, 10], outside[0, 6]) == (0, 4, 4)
+    assert resize(np.ones((10, 31), np.float32), 0.5).shape == (5, 16)
+    assert resize(np.ones((10, 31), np.float32), 0.01).shape == (1, 1)
+    ramp = np.tile(np.arange(40, dtype=np.float32), (20, 1))
+    np.testing.assert_allclose(resize(ramp, 0.5), np.tile(np.arange(20) * 2 + 0.5, (10, 1)))
+    assert resize(ramp, 1.0) is ramp
+
+
+def test_enlarged_labels_keep_centre_area_and_the_border() -> None:
+    small = np.zeros((30, 46), np.int32)
+    small[0:10, 0:12], small[12:22, 20:36], small[12:22, 36:40] = 4, 2, 9
+    large = enlarge_labels(small, (90, 184))
+    assert np.unique(large).tolist() == [0, 2, 4, 9]
+    for label, (y, x) in {4: (4.5, 5.5), 2: (16.5, 27.5), 9: (16.5, 37.5)}.items():
+        at_y, at_x = np.nonzero(large == label)
+        assert len(at_y) == pytest.approx((small == label).sum() * 12, rel=0.05)
+        assert at_y.mean() == pytest.approx((y + 0.5) * 3 - 0.5, abs=0.3)
+        assert at_x.mean() == pytest.approx((x + 0.5) * 4 - 0.5, abs=0.6)
+    assert (large[:27, :44] == 4).all()  # up to the corner
+    between = large[45:60, 130:160]
+    assert (between > 0).all()  # no gap where two touch
+
+
+def test_outlines_are_tidied_by_the_brush() -> None:
+    labels = np.zeros((40, 60), np.int32)
+    labels[5:35, 5:35] = 4
+    labels[20:23, 35:50] = 4  # a spur of three pixels
+    labels[2:4, 50:58] = 4  # a second piece
+    assert not smooth_outlines(labels)[:, 38:].any()
+    assert smooth_outlines(labels, 3)[21, 45] == 4
+    assert not smooth_outlines(labels, 3)[:4].any()
+    cut = np.zeros((40, 60), np.int32)
+    cut[:20, :20] = 7
+    np.testing.assert_array_equal(smooth_outlines(cut)[:18, :18], 7)  # nothing lost at the border
+    thin = np.zeros((40, 60), np.int32)
+    thin[10, 5:50] = 3
+    assert not smooth_outlines(thin).any()
+    assert np.bincount(drop_small(labels, 961).ravel())[4:].tolist() == [961]
+    assert not drop_small(labels, 962).any()
+
+
+def bar(height: int, width: int, level: float = 255, filled: float = 1.0) -> np.ndarray:
+    plane = np.full(SHAPE_HW, 20, np.float32)
+    plane[80 : 80 + height, 20 : 20 + round(width * filled)] = level
+    if filled < 1:
+        plane[80, 20 : 20 + width] = level
+    return plane
+
+
+@pytest.mark.parametrize(
+    ("plane", "is_bar"),
+    [
+        pytest.param(bar(4, 24), True, id="six times as wide"),
+        pytest.param(bar(4, 23), False, id="not wide enough"),
+        pytest.param(bar(1, 40), False, id="a line"),
+        pytest.param(bar(2, 40), True, id="two lines"),
+        pytest.param(bar(4, 40, filled=0.9), True, id="filled"),
+        pytest.param(bar(4, 40, filled=0.8), False, id="not filled"),
+    ],
+)
+def test_a_scale_bar_is_a_filled_wide_rectangle(plane: np.ndarray, is_bar: bool) -> None:
+    assert (BAR_SHAPE, BAR_FILLED) == (6.0, 0.9)
+    found = without_scale_bars({"red": plane, "blue": plane.copy()})
+    assert ((found["red"] == 20).all(), (found["blue"] == 20).all()) == (is_bar, is_bar)
+
+
+def test_a_bar_is_white_in_every_plane_and_filled_from_its_rim() -> None:
+    other = np.full(SHAPE_HW, 20, np.float32)
+    other[0, 0] = 255
+    found = without_scale_bars({"red": bar(4, 30), "blue": other})
+    np.testing.assert_array_equal(found["red"], bar(4, 30))
+    soft = bar(4, 30)
+    soft[78:80, 20:50] = 90  # what a JPEG leaves around it
+    filled = without_scale_bars({"red": soft, "blue": bar(4, 30, 250)})["red"]
+    assert (filled == 20).all()
+    assert soft[81, 25] == 255  # the planes given are not changed
+    assert without_scale_bars({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("share", "other_level", "taken"),
+    [
+        pytest.param(0.1, 200.0, 0.1, id="spill"),
+        pytest.param(0.4, 200.0, 0.25, id="no more than a quarter"),
+        pytest.param(0.1, 30.0, 0.0, id="too weak to leave a trace"),
+    ],
+)
+def test_spill_is_the_lower_ratio_where_the_other_is_bright(
+    share: float, other_level: float, taken: float
+) -> None:
+    other = np.where(disc((60, 100), 50), other_level, 0).astype(np.float32)
+    nuclei = np.where(disc((60, 100), 12), 400, 0).astype(np.float32)
+    clean = without_spill(nuclei + share * other, {"red": other})
+    assert clean is not None
+    assert clean[60, 70] == pytest.approx((share - taken) * other_level, abs=0.2)
+    assert clean[60, 100] == pytest.approx(400 + (share - taken) * other_level, abs=0.2)
+    assert clean.min() >= 0
+
+
+def test_a_small_bump_is_no_piece_of_its_own() -> None:
+    body, least = disc((60, 60), 18), 0.15 * TYPICAL_AREA
+    for radius, pieces in ((5.5, 1), (8.5, 2)):
+        bump = disc((60, 60 + 17 + radius), radius)
+        assert ((bump & ~body).sum() >= least) == (pieces == 2)
+        found = split_by_shape(body | bump, DIAMETER)
+        assert len(np.unique(found)) - 1 == pieces
