@@ -31,6 +31,7 @@ from hpa_mmdet.segment.protocol import Planes, Segmentation, Segmenter
 _TOOL = "segment"
 _ON_SHEET = 24  # pictures
 _NAMES_IN_A_NOTE = 10
+_LARGEST_NUCLEUS = 0.1  # of a picture; more cannot be right but in a crop of a cell or two
 
 
 class ImageFolder(NamedTuple):
@@ -134,7 +135,8 @@ def _segment_one(
         with work.marked.writing(nuclei_path) as temporary:
             write_label_image(temporary, result.nuclei)
     if work.mask:  # last, because it is what other tools look for
-        note = {"cells": int(result.cells.max(initial=0))}
+        largest = np.bincount(result.nuclei.ravel())[1:].max(initial=0) / result.nuclei.size
+        note = {"cells": int(result.cells.max(initial=0)), "largest_nucleus": float(largest)}
         with work.marked.writing(mask_path, note) as temporary:
             write_label_image(temporary, result.cells)
         if work.marked.owns(other := folders.other_mask_of(image_id)):
@@ -167,10 +169,13 @@ def _check_same(mask_path: Path, result: Segmentation) -> None:
 def _notes(works: Sequence[ImageWork], folders: SegmentFolders) -> list[str]:
     """Say what is there in the end, whichever run made it."""
     cells: dict[str, int] = {}
+    huge: list[str] = []
     for work in works:
         record = work.marked.record_of(folders.mask_of(work.image.image_id))
         if record is not None:
             cells[work.image.image_id] = int(record.note.get("cells", 0))
+            if record.note.get("largest_nucleus", 0) >= _LARGEST_NUCLEUS:
+                huge.append(work.image.image_id)
     notes = [f"{sum(cells.values())} cells in {len(cells)} images"]
     done = [work for work in works if work.is_done and work.users_mask is None]
     if done:
@@ -180,6 +185,12 @@ def _notes(works: Sequence[ImageWork], folders: SegmentFolders) -> list[str]:
         notes.append(f"{len(kept)} files are not as segment wrote them and are kept: {_some(kept)}")
     if folders.nuclei is not None and any(work.users_mask for work in works):
         notes.append("masks of yours have no nuclei of the same ids")
+    if huge:
+        notes.append(
+            f"{len(huge)} images have a nucleus of a tenth of the picture or more, so that the "
+            "size was probably estimated wrongly (look at --qc, give --nucleus-diameter-px): "
+            + _some(huge)
+        )
     empty = [image_id for image_id, count in cells.items() if not count]
     if empty:
         notes.append(f"no cell in {len(empty)} images: {', '.join(empty)}")

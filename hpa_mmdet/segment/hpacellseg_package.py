@@ -136,9 +136,7 @@ def _on_grid(module: ModuleType) -> Any:
         def _restore_scaling_padding(self, n_prediction: NDArray[Any]) -> NDArray[Any]:
             rows, columns = self.scaled_shape
             box = (slice(_MARGIN_PX, _MARGIN_PX + rows), slice(_MARGIN_PX, _MARGIN_PX + columns))
-            prediction = n_prediction.transpose(1, 2, 0)[box].copy()
-            prediction[..., 0] = 0
-            return prediction
+            return n_prediction.transpose(1, 2, 0)[box]
 
     return OnGrid
 

@@ -51,6 +51,7 @@ def test_sums_and_f1() -> None:
     total = Agreement(4, 3, 2, 1, 0) + Agreement(1, 2, 1, 0, 1)
     assert total == Agreement(5, 5, 3, 1, 1)
     assert (total.missed, total.extra, total.f1) == (2, 2, 0.6)
+    assert Agreement() == Agreement(0, 0, 0, 0, 0)
     assert Agreement().f1 == 1.0
 
 

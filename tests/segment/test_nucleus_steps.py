@@ -249,8 +249,9 @@ def test_solidity_of_shapes_by_hand() -> None:
     assert solidity(np.pad(np.ones((10, 20), bool), 3)) == pytest.approx(1.0)
     corner = np.zeros((40, 40), bool)
     corner[5:35, 5:15] = corner[25:35, 5:35] = True
-    # 500 of the 900 - 200 pixels of its hull
-    assert solidity(corner) == pytest.approx(500 / 700, abs=0.02)
+    # its hull through the pixels' centres, and half of the outline and one more (Pick)
+    hull, outline = 29**2 - 20 * 20 / 2, 29 * 2 + 9 * 2 + 20 * np.sqrt(2)
+    assert solidity(corner) == pytest.approx(500 / (hull + outline / 2 + 1), rel=1e-4)
     assert solidity(disc((30, 30), 20, (60, 60))) > 0.97
 
 
@@ -423,3 +424,12 @@ def test_spill_is_the_lower_ratio_where_the_other_is_bright(
     assert clean[60, 70] == pytest.approx((share - taken) * other_level, abs=0.2)
     assert clean[60, 100] == pytest.approx(400 + (share - taken) * other_level, abs=0.2)
     assert clean.min() >= 0
+
+
+def test_a_small_bump_is_no_piece_of_its_own() -> None:
+    body, least = disc((60, 60), 18), 0.15 * TYPICAL_AREA
+    for radius, pieces in ((5.5, 1), (8.5, 2)):
+        bump = disc((60, 60 + 17 + radius), radius)
+        assert ((bump & ~body).sum() >= least) == (pieces == 2)
+        found = split_by_shape(body | bump, DIAMETER)
+        assert len(np.unique(found)) - 1 == pieces

@@ -143,6 +143,17 @@ def test_masks_of_another_run_are_refused_or_made_anew(
         assert (out / name).read_bytes() == (fresh / name).read_bytes()
 
 
+def test_nuclei_that_are_too_large_are_named(images: Path, tmp_path: Path) -> None:
+    y, x = np.mgrid[: SHAPE_HW[0], : SHAPE_HW[1]]
+    haze = np.where(np.hypot(y - 45, x - 70) < 30, 150, 0).astype(np.uint8)
+    Image.fromarray(haze).save(images / "b_blue.png")
+    for _ in range(2):  # found by this run, or by an earlier one
+        assert run(images, tmp_path / "m") == 0
+        [note] = [text for text in notes_of(tmp_path / "m").split(" | ") if "a tenth" in text]
+        assert note.startswith("1 images have a nucleus of a tenth of the picture or more, so")
+        assert note.endswith("(look at --qc, give --nucleus-diameter-px): b")
+
+
 def test_a_place_that_cannot_be_written_is_found_before_the_work(
     images: Path,
     tmp_path: Path,
