@@ -144,7 +144,7 @@ def whole_tool(args: argparse.Namespace) -> dict[str, Any]:
 def time_of_parts(stream: Any, planned: Any) -> dict[str, float]:
     """Processor time of each part of the tool by itself, in ms per image."""
     from hpa_mmdet.inference.outputs import write_output
-    from hpa_mmdet.inference.store import line_of, parse_line
+    from hpa_mmdet.inference.stored_images import line_of, parse_line
     from hpa_mmdet.inference.stream import read_request
 
     predictor = stream.predictor

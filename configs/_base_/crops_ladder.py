@@ -4,6 +4,7 @@ _base_ = ["./crops.py"]
 crop = dict(_base_.crop, size_px=64)
 _base_.train_dataloader.dataset.crop = crop
 _base_.train_cfg.fit.dataloader.dataset.crop = crop
+_base_.train_dataloader.batch_size = 2
 _base_.train_dataloader.dataset.substitute_prob = 0.0
 _base_.train_cfg.max_epochs = 30
 _base_.train_cfg.fit.first = False  # nothing is pretrained that a fit could look at

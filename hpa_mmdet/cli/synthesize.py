@@ -28,7 +28,7 @@ from hpa_mmdet.jobs import Report
 from hpa_mmdet.jobs.fingerprint import code_digest, fingerprint
 from hpa_mmdet.synth.dataset import (
     SPLITS,
-    check_counts,
+    check_image_counts,
     claim_data_set,
     plan_items,
     render_item,
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             write_class_sheet(temporary, args.seed)
         print(f"synthetic cells in {args.contact_sheet}")
         return 0
-    check_counts(args.out, args.images, args.test_images)
+    check_image_counts(args.out, args.images, args.test_images)
     _write(args, report, args.command_line)
     print(report.summary())
     print(f"synthetic images in {args.out}")

@@ -35,7 +35,7 @@ from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.border import boxes_touch_border
 from hpa_mmdet.masks.foreign import compress_segmentation
 from hpa_mmdet.masks.rle import check_counts
-from hpa_mmdet.masks.runs import runs_from_counts
+from hpa_mmdet.masks.runs import MaskRuns, masks_from_counts
 
 _MAX_PIXELS = 2**31 - 1  # run lengths have 32 bits
 _VALIDATE = "run tools/validate_coco.py on the file"
@@ -170,13 +170,16 @@ class CocoParser:
             for annotation, where in zip(annotations, wheres, strict=True)
         ]
         areas = check_counts(texts, shape_hw, wheres.__getitem__)
+        masks: Sequence[MaskRuns | None] = [None] * len(texts)
+        if any(annotation.get("bbox") is None for annotation in annotations):
+            masks = masks_from_counts(texts, shape_hw)
         cells: dict[object, CocoCell] = {}
-        for annotation, where, text, area in zip(
-            annotations, wheres, texts, areas.tolist(), strict=True
+        for annotation, where, text, area, mask in zip(
+            annotations, wheres, texts, areas.tolist(), masks, strict=True
         ):
             if area == 0:
                 raise InputError(where, problem="its mask has no pixels", remedy="leave it out")
-            cell = self._cell(annotation, where, text, area, shape_hw)
+            cell = self._cell(annotation, where, text, area, mask, shape_hw)
             key = cell.cell_id or text
             if (other := cells.get(key)) is not None:
                 cell = _join(other, cell, where)
@@ -213,6 +216,7 @@ class CocoParser:
         where: "_Where",
         text: bytes,
         area: int,
+        mask: MaskRuns | None,
         shape_hw: tuple[int, int],
     ) -> CocoCell:
         """Read one annotation; `cell_id` is 0 where it has none."""
@@ -221,9 +225,10 @@ class CocoParser:
         box, stated_area = take_box(annotation, where), take_area(annotation, where)
         touches = annotation.get("touches_border")
         if box is None:
-            box = runs_from_counts(text, shape_hw, where).bbox_xywh
+            assert mask is not None
+            box = mask.bbox_xywh
         if not isinstance(touches, bool):
-            touches = bool(boxes_touch_border(box, shape_hw))
+            touches = boxes_touch_border(box, shape_hw)
         cell_id = 0
         if annotation.get("cell_id") is not None:
             cell_id = take_whole(annotation, "cell_id", where, 1, HIGHEST_CELL_ID)

@@ -5,7 +5,7 @@ n: cells of an item; S: side of a crop in pixels; C: channels of the store; K = 
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from hpa_mmdet.crops.store import CropStore
 from hpa_mmdet.datasets.channel_substitution import SOURCES
 from hpa_mmdet.datasets.packing import multi_hot
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.localizations import NAMES
 
 UNITS = ("bag", "cell")
 _FOLD_SEED = 0
@@ -57,6 +58,8 @@ class CropBagDataset(Dataset[dict[str, Any]]):
             has no crops, lacks the channel of a source, the JSON lacks one of its cells, or a
             fold is out of range.
     """
+
+    metainfo: ClassVar[dict[str, Any]] = {"classes": NAMES}
 
     def __init__(
         self,
@@ -119,11 +122,21 @@ class CropBagDataset(Dataset[dict[str, Any]]):
             "channel_paths": {},
         }
 
-    get_data_info = get_image_info
+    def get_data_info(self, index: int) -> dict[str, Any]:
+        """Give the same and the item's `instances`, each with its id and label set."""
+        crops = self._places(index)
+        instances = [
+            {
+                "cell_id": int(self.store.cells.cell_ids[crop]),
+                "localizations": np.flatnonzero(self.localizations[crop] > 0).tolist(),
+            }
+            for crop in crops
+        ]
+        return {**self.get_image_info(index), "instances": instances}
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         image = self._image_of(index)
-        chosen = self._crops_of(index, image)
+        chosen = self._drawn(index)
         begin = self.store.slice_of(image).start
         pixels = np.array(self.store.bag(image)[chosen - begin])
         localizations = self.localizations[chosen]
@@ -153,11 +166,16 @@ class CropBagDataset(Dataset[dict[str, Any]]):
             return int(self.images[index])
         return int(self.store.cells.images[self.crops[index]])
 
-    def _crops_of(self, index: int, image: int) -> NDArray[np.intp]:
+    def _places(self, index: int) -> NDArray[np.intp]:
         """Places of an item's crops among all."""
         if self.unit == "cell":
             return self.crops[index : index + 1]
-        crops = np.arange(*self.store.slice_of(image).indices(len(self.store)))
+        part = self.store.slice_of(self._image_of(index))
+        return np.arange(*part.indices(len(self.store)))
+
+    def _drawn(self, index: int) -> NDArray[np.intp]:
+        """Places of the crops to show, at most `max_cells`."""
+        crops = self._places(index)
         if self.max_cells is None or len(crops) <= self.max_cells:
             return crops
         return np.sort(np.random.choice(crops, self.max_cells, replace=False))  # noqa: NPY002

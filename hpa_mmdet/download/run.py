@@ -37,7 +37,7 @@ from hpa_mmdet.jobs import Report, run_items
 from hpa_mmdet.jobs.fingerprint import fingerprint
 
 SUMS_NAME, SOURCES_NAME, LOG_NAME = "SHA256SUMS", "SOURCES.sha256", "download.jsonl"
-REPORT_NAME = "download_report.json"
+_REPORT = "download_report.json"
 _NOTES = {
     "kept": "were there already",
     "users": "are not as download_hpa wrote them and are kept",
@@ -250,7 +250,7 @@ def download(
     )
     outputs.claim_folder(options.out)
     lists = outputs.of_fingerprint("lists")  # made anew by each run, of all files in the folder
-    for name in (SUMS_NAME, SOURCES_NAME, LOG_NAME, REPORT_NAME):
+    for name in (SUMS_NAME, SOURCES_NAME, LOG_NAME, _REPORT):
         lists.claim(options.out / name)
     options.out.mkdir(parents=True, exist_ok=True)
     downloader = Downloader(options, outputs)
@@ -275,7 +275,7 @@ def download(
     fetched = downloader.budget.used
     report.notes.append(f"{fetched / 1e6:.1f} MB fetched into {options.out}")
     _write_lists(lists, [downloader.target(file) for file in wanted])
-    report.write(options.out / REPORT_NAME, lists)
+    report.write(options.out / _REPORT, lists)
     return fetched
 
 

@@ -26,7 +26,6 @@ from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
 KINDS: dict[str, Callable[..., ViewMaker]] = {"HpaMaskRCNN": DetectorViews}
 """What is shown to a model, by the type in its config; detectors' views by default."""
 _LOG = logging.getLogger(__name__)
-Pixels = NDArray[np.integer]
 
 
 class Predictor:
@@ -120,7 +119,9 @@ class Predictor:
         """The channels of the model, in the order in which it takes them."""
         return self.loaded.settings.channels
 
-    def __call__(self, image: Pixels, label_image: Pixels | None = None) -> list[CellPrediction]:
+    def __call__(
+        self, image: NDArray[np.integer], label_image: NDArray[np.integer] | None = None
+    ) -> list[CellPrediction]:
         """Find and name the cells of one image.
 
         Args:

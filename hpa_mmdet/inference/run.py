@@ -25,7 +25,7 @@ from hpa_mmdet.jobs.parts import PartSummary
 from hpa_mmdet.jobs.progress import progress
 from hpa_mmdet.predictions.call_rules import CallRules, check_probability, check_thresholds
 
-REPORT = "infer_report.json"
+_REPORT = "infer_report.json"
 _SIZED_IMAGES = 20
 
 
@@ -62,7 +62,7 @@ def run_inference(predictor: Predictor, images: Path, options: RunOptions) -> Re
         root=options.out,
     )
     outputs = make_outputs(predictor, images, options, rules, files)
-    report_path = options.out / REPORT
+    report_path = options.out / _REPORT
     if options.shard.count > 1:
         report_path = options.shard.path_of(report_path)
     files.claim(report_path)
@@ -89,7 +89,7 @@ def run_inference(predictor: Predictor, images: Path, options: RunOptions) -> Re
         if options.shard.count > 1:
             everything = Report("infer", notes=list(report.notes))
             _count(everything, [store.summary_of(chunk) for chunk in store.chunks])
-            _write_report(everything, options.out / REPORT, files)
+            _write_report(everything, options.out / _REPORT, files)
     _count(report, summaries)
     report.notes += _notes_on_size(predictor, store, options.shard.take(store.chunks), rules)
     _write_report(report, report_path, files)

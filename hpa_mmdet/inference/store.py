@@ -11,57 +11,21 @@ the chunks.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.channels import ImageFiles
-from hpa_mmdet.io.json_files import parse_json, read_json_object, resolve_below, shorten
+from hpa_mmdet.inference.stored_images import RUN_AGAIN, StoredImage, parse_line
+from hpa_mmdet.io.json_files import read_json_object, shorten
 from hpa_mmdet.io.output_records import file_sha256
 from hpa_mmdet.jobs import Failure
 from hpa_mmdet.jobs.fingerprint import fingerprint
 from hpa_mmdet.jobs.parts import PartFolder, PartSummary
-from hpa_mmdet.localizations import NUM_LOCALIZATIONS
-from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
 
 FORMAT = "hpa-mmdet-predictions/1"
 CHUNK_IMAGES = 16
 MANIFEST = "manifest.json"
-_DECIMALS = 6
 _MOST_IMAGES = 10**8
-
-
-@dataclass(frozen=True)
-class StoredImage:
-    """One line of a chunk.
-
-    Args:
-        prediction: the cells; none for an image that failed.
-        files: the channel files that were read, by channel, below the folder of images.
-        pixels_sha256: of the (H, W, C) pixels as they were read.
-        error: why the image failed, or "".
-    """
-
-    prediction: ImagePrediction
-    files: dict[str, str]
-    pixels_sha256: str = ""
-    error: str = ""
-
-    def image_files(self, images: Path) -> ImageFiles:
-        """Find the channel files again.
-
-        Raises:
-            InputError: a name leads out of the folder of images.
-        """
-        where = f"predictions, image {self.prediction.image_id}"
-        paths = {
-            channel: resolve_below(images, name, where) for channel, name in self.files.items()
-        }
-        return ImageFiles(self.prediction.image_id, paths)
 
 
 class PredictionStore:
@@ -167,7 +131,7 @@ def read_chunk(path: Path) -> Iterator[StoredImage]:
             for number, line in enumerate(lines, start=1):
                 yield parse_line(line, f"{path}, line {number}")
     except OSError as error:
-        raise InputError(path, problem=f"no readable chunk ({error})", remedy=_AGAIN) from error
+        raise InputError(path, problem=f"no readable chunk ({error})", remedy=RUN_AGAIN) from error
 
 
 def read_folder(out: Path) -> Iterator[StoredImage]:
@@ -188,95 +152,6 @@ def read_folder(out: Path) -> Iterator[StoredImage]:
     yield from store.read()
 
 
-def line_of(stored: StoredImage) -> str:
-    """Write one image as one line: scores with six decimals, keys in a fixed order."""
-    prediction = stored.prediction
-    content: dict[str, Any] = {
-        "image_id": prediction.image_id,
-        "width": prediction.width,
-        "height": prediction.height,
-        "files": stored.files,
-        "pixels_sha256": stored.pixels_sha256,
-    }
-    if stored.error:
-        content["error"] = stored.error
-    if prediction.notes:
-        content["notes"] = list(prediction.notes)
-    content["image_probs"] = _rounded(prediction.image_probs)
-    content["cells"] = [
-        {
-            "cell_id": cell.cell_id,
-            "bbox": list(cell.bbox_xywh),
-            "area": cell.area,
-            "score": round(cell.cell_score, _DECIMALS),
-            "localization_scores": _rounded(cell.localization_scores),
-            "counts": cell.counts,
-        }
-        for cell in prediction.cells
-    ]
-    return json.dumps(content, separators=(",", ":"), allow_nan=False)
-
-
-_AGAIN = "remove this file and run with --resume, which predicts its images again"
-
-
-def parse_line(line: bytes, where: object) -> StoredImage:
-    """Read one image of a chunk; the inverse of `line_of`.
-
-    Raises:
-        InputError: the line is damaged.
-    """
-    content = parse_json(line, where)
-    try:
-        shape_hw = (_whole(content["height"]), _whole(content["width"]))
-        cells = [_parse_cell(cell, shape_hw) for cell in content["cells"]]
-        probs = content["image_probs"]
-        prediction = ImagePrediction(
-            str(content["image_id"]),
-            shape_hw[1],
-            shape_hw[0],
-            cells,
-            None if probs is None else _scores(probs),
-            tuple(content.get("notes", ())),
-        )
-        files = {str(channel): str(name) for channel, name in content["files"].items()}
-        digest, error = content["pixels_sha256"], content.get("error", "")
-        return StoredImage(prediction, files, str(digest), str(error))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            where, problem=f"no line of a chunk ({shorten(str(error))})", remedy=_AGAIN
-        ) from error
-
-
-def _parse_cell(cell: dict[str, Any], shape_hw: tuple[int, int]) -> CellPrediction:
-    x, y, width, height = map(_whole, cell["bbox"])
-    score = float(cell["score"])
-    if not 0 <= score <= 1:
-        raise ValueError(f"score {score}")
-    return CellPrediction(
-        counts=str(cell["counts"]),
-        shape_hw=shape_hw,
-        bbox_xywh=(x, y, width, height),
-        area=_whole(cell["area"]),
-        cell_score=score,
-        localization_scores=_scores(cell["localization_scores"]),
-        cell_id=None if cell["cell_id"] is None else _whole(cell["cell_id"]),
-    )
-
-
-def _scores(values: Any) -> NDArray[np.float32]:
-    scores = np.array(values, np.float32)
-    if scores.shape != (NUM_LOCALIZATIONS,) or not ((scores >= 0) & (scores <= 1)).all():
-        raise ValueError(f"scores {values}")
-    return scores
-
-
-def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r} is no whole number")
-    return value
-
-
 def _read_manifest(path: Path) -> dict[str, Any]:
     remedy = "remove it and run the same command again, which keeps the chunks of this run"
     if not path.is_file():
@@ -293,12 +168,6 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             path, problem=f"is no manifest of a run (images is {shorten(images)})", remedy=remedy
         )
     return manifest
-
-
-def _rounded(values: NDArray[np.float32] | None) -> list[float] | None:
-    if values is None:
-        return None
-    return [round(float(value), _DECIMALS) for value in values]
 
 
 def _compare(old: dict[str, Any], new: dict[str, Any], path: Path) -> None:

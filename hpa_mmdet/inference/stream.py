@@ -15,7 +15,8 @@ from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.outputs import Output
 from hpa_mmdet.inference.plan import PlannedImage
 from hpa_mmdet.inference.predictor import Predictor
-from hpa_mmdet.inference.store import CHUNK_IMAGES, StoredImage, line_of
+from hpa_mmdet.inference.store import CHUNK_IMAGES
+from hpa_mmdet.inference.stored_images import StoredImage, line_of
 from hpa_mmdet.inference.views import ImageRequest, PreparedImage
 from hpa_mmdet.io.label_images import read_label_image
 from hpa_mmdet.io.large_images import LargeImage, open_channels

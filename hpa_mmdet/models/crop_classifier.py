@@ -81,8 +81,8 @@ class CropClassifier(BaseModel):
         if mode == "predict":
             return self._predict(cells, images, inputs.bag_index, data_samples)
         labels = _image_labels(data_samples, cells.device)
-        targets = [torch.as_tensor(each.gt_instances.localizations) for each in data_samples]
-        marks = [bool(each.get("labels_are_exact", False)) for each in data_samples]
+        targets = [torch.as_tensor(sample.gt_instances.localizations) for sample in data_samples]
+        marks = [bool(sample.get("labels_are_exact", False)) for sample in data_samples]
         return self.localization.loss(
             cells,
             inputs.bag_index,
@@ -160,4 +160,4 @@ def _reviewed(samples: list[DetDataSample], device: torch.device) -> Tensor | No
 
 
 def _image_labels(samples: list[DetDataSample], device: torch.device) -> Tensor:
-    return torch.stack([torch.as_tensor(each.image_labels) for each in samples]).to(device)
+    return torch.stack([torch.as_tensor(sample.image_labels) for sample in samples]).to(device)

@@ -17,7 +17,7 @@ from hpa_mmdet.jobs.fingerprint import code_digest, fingerprint
 from hpa_mmdet.jobs.shards import Shard
 from hpa_mmdet.segment.method_options import counted_values, input_folders
 from hpa_mmdet.segment.outputs import (
-    REPORT,
+    SEGMENT_REPORT,
     SHEET,
     ImageWork,
     SegmentFolders,
@@ -88,7 +88,7 @@ def segment_folder(
     images = list((shard or Shard(1, 1)).take(images))
     works = [plan_image(image, folders, segmenter, outputs) for image in images]
     refuse_stale(works, folders)
-    report_path = folders.masks / REPORT
+    report_path = folders.masks / SEGMENT_REPORT
     report_path = shard.path_of(report_path) if shard else report_path
     outputs.claim(report_path)
     if folders.qc is not None:

@@ -14,7 +14,7 @@ from hpa_mmdet.jobs.fingerprint import file_states, fingerprint
 from hpa_mmdet.segment.protocol import Segmenter
 
 FORMATS = ("png", "tif")
-REPORT = "segment_report.json"
+SEGMENT_REPORT = "segment_report.json"
 SHEET = "contact_sheet.jpg"
 
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.store import StoredImage, read_folder
+from hpa_mmdet.inference.store import read_folder
+from hpa_mmdet.inference.stored_images import StoredImage
 from hpa_mmdet.io.channels import CHANNELS
 from hpa_mmdet.io.decisions import CellKey
 from hpa_mmdet.io.label_tables import LabelSet

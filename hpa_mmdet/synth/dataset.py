@@ -79,7 +79,7 @@ class Made:
 ItemT = TypeVar("ItemT", bound=SyntheticItem)
 
 
-def check_counts(out: Path | None, images: int, test_images: int) -> Path:
+def check_image_counts(out: Path | None, images: int, test_images: int) -> Path:
     """Check what is asked for before anything is drawn; gives the folder.
 
     Raises:

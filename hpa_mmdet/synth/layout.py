@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.io.label_images import find_masks, read_label_image
-from hpa_mmdet.io.label_tables import read_cell_labels, read_image_labels
+from hpa_mmdet.io.label_tables import read_cell_labels, read_column, read_image_labels
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.synth.cell_line import draw_cell_line
 from hpa_mmdet.synth.dataset import SPLITS, SyntheticItem, make_image_id
@@ -207,10 +207,4 @@ def _deal_sets(
 
 
 def _read_antibodies(path: Path) -> dict[str, str]:
-    with path.open(newline="", encoding="utf-8-sig") as handle:
-        rows = list(csv.DictReader(handle))
-    if not rows or "antibody" not in rows[0]:
-        raise InputError(
-            path, "no column antibody", "ID,Label,antibody", "add it: the split keeps it together"
-        )
-    return {row["ID"]: row["antibody"] for row in rows}
+    return read_column(path, "antibody")

@@ -57,6 +57,9 @@ def test_an_item_is_an_image_with_its_cells(discs: Path) -> None:
     assert (sample.gt_instances.cell_ids % 3 == 0).all()  # ids with gaps
     assert sample.gt_instances.localizations.sum(1).tolist() == [2.0] * len(item["inputs"])
     assert dataset.get_image_info(1)["image_labels"] == [1, 6]
+    instances = dataset.get_data_info(1)["instances"]
+    assert [cell["cell_id"] for cell in instances] == sample.gt_instances.cell_ids.tolist()
+    assert all(cell["localizations"] == [1, 6] for cell in instances)
 
 
 def test_an_item_can_be_one_cell_or_some_of_a_bag(discs: Path) -> None:

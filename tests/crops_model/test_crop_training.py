@@ -3,6 +3,7 @@
 import csv
 import json
 import secrets
+import shutil
 from pathlib import Path
 
 import cv2
@@ -138,6 +139,42 @@ def test_the_tools_write_the_usual_outputs(discs: Path, trained: Path, tmp_path:
     flags = ["--tta", "d4", "--out", str(turned)]
     assert infer([*files(trained), str(discs / "train"), *masks, *flags]) == 0
     assert (turned / "submission.csv").read_bytes() != (out / "submission.csv").read_bytes()
+
+
+def test_large_runs_are_judged_on_the_store_kept_back(discs: Path, tmp_path: Path) -> None:
+    """The config for GPUs, small: validation from a store, best epoch, half precision."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("train_train_crops", "train_val_crops"):
+        shutil.copytree(discs / "train_crops", data / name)
+    shutil.copy(discs / "train.json", data / "train_val.json")
+    stores = ("train_dataloader", "train_cfg.fit.dataloader", "train_cfg.fit.more_dataloaders.0",
+              "train_cfg.fit.exponents_dataloader", "val_dataloader")  # fmt: skip
+    options = [
+        f"{loader}.{key}"
+        for loader in stores
+        for key in ("dataset.crop.size_px=32", "num_workers=0", "persistent_workers=False")
+    ]
+    arguments = [
+        "configs/crops/crop_r18_bag-lse_1x_hpa.py", "--data-root", str(data), "--amp",
+        "--work-dir", str(tmp_path / "run"), "--cfg-options", *options,
+        "model.backbone.weights=None", f"model.backbone.model_name={TINY_BACKBONE}",
+        "model.data_preprocessor.crop.size_px=32", "train_cfg.max_epochs=2",
+        "train_cfg.fit.epochs=2",
+        f"visualizer.name={secrets.token_hex(4)}",
+    ]  # fmt: skip
+    assert train(arguments) == 0
+    run = tmp_path / "run"
+    assert list(run.glob("best_image_map_epoch_*.pth"))
+    rows = [
+        json.loads(line)
+        for line in next(run.glob("2*/vis_data/scalars.json")).read_text().splitlines()
+    ]
+    scores = [row for row in rows if "image/map" in row]
+    assert len(scores) == 2  # after the first epoch, and of what is kept
+    assert all(
+        0 <= row["localization/map"] <= 1 and row["localization/found"] == 1 for row in scores
+    )
 
 
 def test_a_store_that_is_missing_is_named_with_what_makes_it(

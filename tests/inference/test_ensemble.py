@@ -13,7 +13,8 @@ from stand_in import StandInCells
 from hpa_mmdet.cli.ensemble import main
 from hpa_mmdet.cli.infer import main as infer
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.store import StoredImage, line_of, parse_line, read_folder
+from hpa_mmdet.inference.store import read_folder
+from hpa_mmdet.inference.stored_images import StoredImage, line_of, parse_line
 from hpa_mmdet.io.submission import SubmissionRow, encode_mask, read_submission, write_submission
 from hpa_mmdet.predictions.cells import ImagePrediction
 

@@ -16,7 +16,7 @@ from hpa_mmdet.inference.outputs.gallery import GalleryOutput
 from hpa_mmdet.inference.outputs.overlays import OverlaysOutput
 from hpa_mmdet.inference.outputs.table import TABLE_COLUMNS
 from hpa_mmdet.inference.plan import OUTPUT_NAMES
-from hpa_mmdet.inference.store import StoredImage
+from hpa_mmdet.inference.stored_images import StoredImage
 from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.io.submission import decode_mask, read_submission
 from hpa_mmdet.localizations import NAMES

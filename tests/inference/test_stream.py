@@ -9,7 +9,7 @@ import pytest
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.plan import PlannedImage
-from hpa_mmdet.inference.store import StoredImage
+from hpa_mmdet.inference.stored_images import StoredImage
 from hpa_mmdet.inference.stream import ImageStream
 from hpa_mmdet.inference.views import ImageRequest, PreparedImage
 from hpa_mmdet.io.channels import ImageFiles

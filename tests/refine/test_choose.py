@@ -9,7 +9,8 @@ import pytest
 
 from hpa_mmdet.cli.choose_cells import main
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.store import MANIFEST, PredictionStore, StoredImage, line_of
+from hpa_mmdet.inference.store import MANIFEST, PredictionStore
+from hpa_mmdet.inference.stored_images import StoredImage, line_of
 from hpa_mmdet.localizations import NEGATIVE
 from hpa_mmdet.masks.runs import runs_of_crop
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction

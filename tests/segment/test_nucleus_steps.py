@@ -75,8 +75,8 @@ def test_blobs_are_scored_by_edge_shape_and_size(blob: Part, score: float) -> No
 
 
 def test_the_best_disjoint_parts_are_chosen() -> None:
-    # a halo (0.5) with a core (0.9) of 64 % of its mass: 0.9 * 0.8 beats it
-    halo = [part(sharpness=2.0, mass=100, inner=(1,)), part(sharpness=3.6, mass=64, is_root=False)]
+    # a halo (0.5) with a core (0.9) of 36 % of its mass: 0.9 * 0.6 beats it
+    halo = [part(sharpness=2.0, mass=100, inner=(1,)), part(sharpness=3.6, mass=36, is_root=False)]
     assert best_parts(halo, DIAMETER, 0.1) == [halo[1]]
     # with 25 % of the mass it does not
     halo[1].mass = 25

@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 from serve_stand_in import THRESHOLDS, StandInFinder, cell_planes
 
-from hpa_mmdet.inference.store import PredictionStore, StoredImage, line_of
+from hpa_mmdet.inference.store import PredictionStore
+from hpa_mmdet.inference.stored_images import StoredImage, line_of
 from hpa_mmdet.predictions.call_rules import CallRules
 from hpa_mmdet.predictions.cells import ImagePrediction
 from hpa_mmdet.serve.limits import ServerLimits

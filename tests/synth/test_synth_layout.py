@@ -149,7 +149,7 @@ def test_a_mask_with_a_cell_that_no_row_names_fails_alone(
 @pytest.mark.parametrize(
     ("header", "row", "message"),
     [
-        pytest.param("ID,Label", ("plate_0", "0"), "no column antibody", id="antibody"),
+        pytest.param("ID,Label", ("plate_0", "0"), "columns ID,Label, expected", id="antibody"),
         pytest.param(
             "ID,Label,antibody", ("other", "0", "A"), "without a mask in truth/", id="mask"
         ),

@@ -15,7 +15,9 @@ val_dataloader = dict(
 val_cfg = dict(type="ValLoop")
 # on which it is chosen how much an image says of its cells
 exponents_dataloader = val_dataloader
-# image labels are all that is known of validation images whose cells nobody looked at
+# image/ by image labels; localization/ compares with the JSON's label sets of cells, which are
+# the images' where nobody looked at the cells
 val_evaluator = [
     dict(type="ImageLocalizationMetric", ann_file=_base_.data_root + "/train_val.json"),
+    dict(type="CellLocalizationMetric", ann_file=_base_.data_root + "/train_val.json"),
 ]

@@ -3,6 +3,7 @@
 train_cfg = dict(type="FitThenTuneLoop", max_epochs=8, fit=dict(epochs=50, batch_images=32))
 optim_wrapper = dict(
     type="OptimWrapper",
+    constructor="QuietOptimWrapperConstructor",
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.02),
     clip_grad=dict(max_norm=5.0),
 )

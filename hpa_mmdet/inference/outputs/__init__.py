@@ -11,7 +11,7 @@ from hpa_mmdet.inference.outputs.labels import LabelsOutput
 from hpa_mmdet.inference.outputs.overlays import OverlaysOutput
 from hpa_mmdet.inference.outputs.submission import SubmissionOutput
 from hpa_mmdet.inference.outputs.table import TableOutput
-from hpa_mmdet.inference.store import StoredImage
+from hpa_mmdet.inference.stored_images import StoredImage
 from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.predictions.call_rules import CallRules
 from hpa_mmdet.predictions.cells import ImagePrediction

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.store import StoredImage
+from hpa_mmdet.inference.stored_images import StoredImage
 from hpa_mmdet.io.large_images import LargeImage, open_channels
 from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.predictions.call_rules import CallRules

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.outputs.base import Images, Output, Pixels, RunContext
-from hpa_mmdet.inference.store import StoredImage
+from hpa_mmdet.inference.stored_images import StoredImage
 from hpa_mmdet.localizations import NAMES, NUM_LOCALIZATIONS
 from hpa_mmdet.pages.compose import compose_rgb, shrink
 from hpa_mmdet.pages.draw import draw_cells
