@@ -198,6 +198,7 @@ def check_options(options: RunOptions, predictor: Predictor) -> None:
         )
     for name in options.write:
         OUTPUTS[name].check()
+    predictor.check_given(options.masks is not None)
     if options.engine not in ENGINES:
         raise InputError("--engine", options.engine, ", ".join(ENGINES), "choose one of them")
     if options.overwrite and (options.resume or options.shard.count > 1):
