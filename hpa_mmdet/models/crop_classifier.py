@@ -93,6 +93,7 @@ class CropClassifier(BaseModel):
             labels,
             torch.cat(targets).to(cells.device),
             torch.tensor(marks, device=cells.device) if any(marks) else None,
+            _reviewed(data_samples, cells.device),
         )
 
     @torch.no_grad()
@@ -152,6 +153,13 @@ class CropClassifier(BaseModel):
                 found.cell_ids = sample.gt_instances.cell_ids
             sample.pred_instances = found
         return data_samples
+
+
+def _reviewed(samples: list[DetDataSample], device: torch.device) -> Tensor | None:
+    known = [sample.gt_instances for sample in samples]
+    marks = [torch.as_tensor(cells.get("reviewed", torch.zeros(len(cells)))) for cells in known]
+    reviewed = torch.cat(marks).to(device, torch.bool)
+    return reviewed if bool(reviewed.any()) else None
 
 
 def _image_labels(samples: list[DetDataSample], device: torch.device) -> Tensor:
