@@ -198,6 +198,7 @@ def check_options(options: RunOptions, predictor: Predictor) -> None:
         )
     for name in options.write:
         OUTPUTS[name].check()
+    predictor.check_given(options.masks is not None)
     if "embeddings" in options.write and not getattr(predictor.loaded.model, "gives_vectors", 0):
         raise InputError(
             "--write embeddings",
