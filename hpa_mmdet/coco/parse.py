@@ -22,6 +22,7 @@ from hpa_mmdet.coco.fields import (
     LARGEST_ID,
     take_area,
     take_box,
+    take_flag,
     take_hpa_id,
     take_list,
     take_probabilities,
@@ -46,7 +47,8 @@ class CocoCell(NamedTuple):
     """One cell: `counts` is the compressed mask of the full image, `hpa_indices` its set.
 
     `hpa_probs` says how likely each of the set is, where the file has soft labels
-    (tools/refine_labels.py --soft); else it is empty.
+    (tools/refine_labels.py --soft); else it is empty. `reviewed` says that a person looked at
+    the cell, so that its set is known and not its image's.
     """
 
     cell_id: int
@@ -57,6 +59,7 @@ class CocoCell(NamedTuple):
     touches_border: bool
     annotation_id: int
     hpa_probs: tuple[float, ...] = ()
+    reviewed: bool = False
 
 
 class CocoImage(NamedTuple):
@@ -238,6 +241,7 @@ class CocoParser:
             touches_border=touches,
             annotation_id=take_whole(annotation, "id", where, 0, LARGEST_ID),
             hpa_probs=tuple(prob_of.values()) if annotation.get("category_probs") else (),
+            reviewed=take_flag(annotation, "reviewed", where),
         )
 
 
@@ -263,7 +267,8 @@ def _join(cell: CocoCell, more: CocoCell, where: _Where) -> CocoCell:
             remedy="give each cell of an image its own cell_id, or leave cell_id out",
         )
     merged = tuple(sorted({*cell.hpa_indices, *more.hpa_indices}))
-    return cell._replace(hpa_indices=merged, hpa_probs=())
+    reviewed = cell.reviewed or more.reviewed
+    return cell._replace(hpa_indices=merged, hpa_probs=(), reviewed=reviewed)
 
 
 def _numbered(cells: Collection[CocoCell], where: str) -> tuple[CocoCell, ...]:
