@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from hpa_mmdet.coco.categories import read_categories
 from hpa_mmdet.coco.fields import (
     HIGHEST_CELL_ID,
-    LARGEST_ID,
+    HIGHEST_COCO_ID,
     take_area,
     take_box,
     take_flag,
@@ -101,7 +101,9 @@ class CocoParser:
             InputError: a value is missing or does not fit.
         """
         image = as_object(entry, f"{self._name}, image at place {place}")
-        image_id = take_whole(image, "id", f"{self._name}, image at place {place}", 0, LARGEST_ID)
+        image_id = take_whole(
+            image, "id", f"{self._name}, image at place {place}", 0, HIGHEST_COCO_ID
+        )
         where = f"{self._name}, image {image_id}"
         height, width = (take_whole(image, key, where, 1, _MAX_PIXELS) for key in _SIDES)
         if height * width > _MAX_PIXELS:
@@ -140,7 +142,7 @@ class CocoParser:
         annotation = as_object(entry, f"{self._name}, annotation at place {place}")
         number = annotation.get("id", f"at place {place}")
         where = f"{self._name}, annotation {shorten(number)}"
-        image_id = take_whole(annotation, "image_id", where, 0, LARGEST_ID)
+        image_id = take_whole(annotation, "image_id", where, 0, HIGHEST_COCO_ID)
         if image_id not in images:
             raise InputError(where, f"image_id {image_id}", "the id of an image", _VALIDATE)
         return image_id
@@ -196,7 +198,7 @@ class CocoParser:
         where = _Where(self._name, annotation)
         category_ids = take_list(annotation, "category_ids", where)
         if not category_ids:
-            category_ids = [take_whole(annotation, "category_id", where, 0, LARGEST_ID)]
+            category_ids = [take_whole(annotation, "category_id", where, 0, HIGHEST_COCO_ID)]
         probs = take_probabilities(annotation, len(category_ids), where)
         prob_of: dict[int, float] = {}
         for place, category_id in enumerate(category_ids):
@@ -239,7 +241,7 @@ class CocoParser:
             area=area if stated_area is None else stated_area,
             counts=text.decode("ascii"),
             touches_border=touches,
-            annotation_id=take_whole(annotation, "id", where, 0, LARGEST_ID),
+            annotation_id=take_whole(annotation, "id", where, 0, HIGHEST_COCO_ID),
             hpa_probs=tuple(prob_of.values()) if annotation.get("category_probs") else (),
             reviewed=take_flag(annotation, "reviewed", where),
         )
