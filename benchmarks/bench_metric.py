@@ -190,7 +190,13 @@ def write_files(submission: Path, truth: Path, images: int, cells: int, height: 
     rows = []
     for number in range(1, images + 1):
         content["images"].append(
-            {"id": number, "hpa_id": f"synthetic-{number}", "width": width, "height": height}
+            {
+                "id": number,
+                "hpa_id": f"synthetic-{number}",
+                "file_name": f"synthetic-{number}_green.png",
+                "width": width,
+                "height": height,
+            }
         )
         predictions = []
         for true, detected in _cells(rng, cells, height, width):

@@ -102,6 +102,18 @@ def take_area(annotation: Mapping[str, Any], where: object) -> int | None:
     return round(area)
 
 
+def take_flag(entry: Mapping[str, Any], key: str, where: object) -> bool:
+    """Take true or false; false where there is none or it is null.
+
+    Raises:
+        InputError: it is another kind of value.
+    """
+    value = entry.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise InputError(where, f"{key} {shorten(value)}", "true or false", _REMEDY)
+    return bool(value)
+
+
 def take_probabilities(annotation: Mapping[str, Any], count: int, where: object) -> list[float]:
     """Take `category_probs`, one for each of `count` categories; empty where there are none.
 

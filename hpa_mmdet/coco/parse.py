@@ -22,6 +22,7 @@ from hpa_mmdet.coco.fields import (
     LARGEST_ID,
     take_area,
     take_box,
+    take_flag,
     take_hpa_id,
     take_list,
     take_probabilities,
@@ -34,7 +35,7 @@ from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.border import boxes_touch_border
 from hpa_mmdet.masks.foreign import compress_segmentation
 from hpa_mmdet.masks.rle import check_counts
-from hpa_mmdet.masks.runs import runs_from_counts
+from hpa_mmdet.masks.runs import MaskRuns, masks_from_counts
 
 _MAX_PIXELS = 2**31 - 1  # run lengths have 32 bits
 _VALIDATE = "run tools/validate_coco.py on the file"
@@ -46,7 +47,8 @@ class CocoCell(NamedTuple):
     """One cell: `counts` is the compressed mask of the full image, `hpa_indices` its set.
 
     `hpa_probs` says how likely each of the set is, where the file has soft labels
-    (tools/refine_labels.py --soft); else it is empty.
+    (tools/refine_labels.py --soft); else it is empty. `reviewed` says that a person looked at
+    the cell, so that its set is known and not its image's.
     """
 
     cell_id: int
@@ -57,6 +59,7 @@ class CocoCell(NamedTuple):
     touches_border: bool
     annotation_id: int
     hpa_probs: tuple[float, ...] = ()
+    reviewed: bool = False
 
 
 class CocoImage(NamedTuple):
@@ -167,13 +170,16 @@ class CocoParser:
             for annotation, where in zip(annotations, wheres, strict=True)
         ]
         areas = check_counts(texts, shape_hw, wheres.__getitem__)
+        masks: Sequence[MaskRuns | None] = [None] * len(texts)
+        if any(annotation.get("bbox") is None for annotation in annotations):
+            masks = masks_from_counts(texts, shape_hw)
         cells: dict[object, CocoCell] = {}
-        for annotation, where, text, area in zip(
-            annotations, wheres, texts, areas.tolist(), strict=True
+        for annotation, where, text, area, mask in zip(
+            annotations, wheres, texts, areas.tolist(), masks, strict=True
         ):
             if area == 0:
                 raise InputError(where, problem="its mask has no pixels", remedy="leave it out")
-            cell = self._cell(annotation, where, text, area, shape_hw)
+            cell = self._cell(annotation, where, text, area, mask, shape_hw)
             key = cell.cell_id or text
             if (other := cells.get(key)) is not None:
                 cell = _join(other, cell, where)
@@ -210,6 +216,7 @@ class CocoParser:
         where: "_Where",
         text: bytes,
         area: int,
+        mask: MaskRuns | None,
         shape_hw: tuple[int, int],
     ) -> CocoCell:
         """Read one annotation; `cell_id` is 0 where it has none."""
@@ -218,9 +225,10 @@ class CocoParser:
         box, stated_area = take_box(annotation, where), take_area(annotation, where)
         touches = annotation.get("touches_border")
         if box is None:
-            box = runs_from_counts(text, shape_hw, where).bbox_xywh
+            assert mask is not None
+            box = mask.bbox_xywh
         if not isinstance(touches, bool):
-            touches = bool(boxes_touch_border(box, shape_hw))
+            touches = boxes_touch_border(box, shape_hw)
         cell_id = 0
         if annotation.get("cell_id") is not None:
             cell_id = take_whole(annotation, "cell_id", where, 1, HIGHEST_CELL_ID)
@@ -233,6 +241,7 @@ class CocoParser:
             touches_border=touches,
             annotation_id=take_whole(annotation, "id", where, 0, LARGEST_ID),
             hpa_probs=tuple(prob_of.values()) if annotation.get("category_probs") else (),
+            reviewed=take_flag(annotation, "reviewed", where),
         )
 
 
@@ -258,7 +267,8 @@ def _join(cell: CocoCell, more: CocoCell, where: _Where) -> CocoCell:
             remedy="give each cell of an image its own cell_id, or leave cell_id out",
         )
     merged = tuple(sorted({*cell.hpa_indices, *more.hpa_indices}))
-    return cell._replace(hpa_indices=merged, hpa_probs=())
+    reviewed = cell.reviewed or more.reviewed
+    return cell._replace(hpa_indices=merged, hpa_probs=(), reviewed=reviewed)
 
 
 def _numbered(cells: Collection[CocoCell], where: str) -> tuple[CocoCell, ...]:

@@ -3,27 +3,45 @@
 N: cells; H, W: image height and width in pixels. Boxes are [x, y, width, height].
 """
 
+from typing import overload
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+Box = tuple[int, int, int, int]
 
 
-def boxes_touch_border(boxes_xywh: ArrayLike, shape_hw: tuple[int, int]) -> NDArray[np.bool_]:
+@overload
+def boxes_touch_border(boxes_xywh: Box, shape_hw: tuple[int, int]) -> bool: ...
+
+
+@overload
+def boxes_touch_border(
+    boxes_xywh: NDArray[np.integer], shape_hw: tuple[int, int]
+) -> NDArray[np.bool_]: ...
+
+
+def boxes_touch_border(
+    boxes_xywh: Box | NDArray[np.integer], shape_hw: tuple[int, int]
+) -> bool | NDArray[np.bool_]:
     """Say whether boxes reach the first or last row or column of their image, or leave it.
 
     Args:
-        boxes_xywh: (4,) or (N, 4).
+        boxes_xywh: one box, or (N, 4).
         shape_hw: height and width of the image.
 
     Returns:
-        () or (N,).
+        One answer, or (N,).
 
     Examples:
-        >>> boxes_touch_border([[0, 1, 2, 2], [1, 1, 2, 2], [4, 1, 2, 2]], (5, 6))
+        >>> boxes_touch_border(np.array([[0, 1, 2, 2], [1, 1, 2, 2], [4, 1, 2, 2]]), (5, 6))
         array([ True, False,  True])
+        >>> boxes_touch_border((1, 1, 2, 2), (5, 6))
+        False
     """
-    boxes = np.asarray(boxes_xywh)
-    ends = boxes[..., :2] + boxes[..., 2:]
-    return np.asarray(np.any((boxes[..., :2] <= 0) | (ends >= shape_hw[::-1]), axis=-1))
+    x, y, width, height = boxes_xywh if isinstance(boxes_xywh, tuple) else boxes_xywh.T
+    at_start = (x <= 0) | (y <= 0)
+    return at_start | (x + width >= shape_hw[1]) | (y + height >= shape_hw[0])
 
 
 def ids_at_border(label_image: NDArray[np.integer]) -> NDArray[np.integer]:

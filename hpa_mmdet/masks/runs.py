@@ -54,7 +54,7 @@ class MaskRuns:
     @property
     def touches_border(self) -> bool:
         """Whether a pixel of the mask lies in the first or last row or column."""
-        return bool(self.starts.size and boxes_touch_border(self.bbox_xywh, self.shape_hw))
+        return self.starts.size > 0 and boxes_touch_border(self.bbox_xywh, self.shape_hw)
 
     @property
     def centroid_xy(self) -> tuple[float, float]:

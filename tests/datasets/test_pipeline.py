@@ -118,6 +118,22 @@ def test_hidden_and_small_cells_are_counted(discs: Path) -> None:
     )
 
 
+def test_reviewed_cells_keep_their_mark(discs: Path) -> None:
+    content = json.loads((discs / "train.json").read_text())
+    cells = [cell for cell in content["annotations"] if cell["image_id"] == 1]
+    cells[1]["reviewed"] = True
+    (discs / "train.json").write_text(json.dumps(content))
+    flip = {"type": "AlbumentationsBridge", "transforms": [{"type": "HorizontalFlip", "p": 1.0}]}
+    pack = {"type": "PackCells", "min_side_px": 1}
+    found = dataset(discs, [*LOAD, flip, pack])[0]["data_samples"].gt_instances
+    reviewed = found.cell_ids[found.reviewed].tolist()
+    assert reviewed == [cells[1]["cell_id"]]
+    cells[1]["reviewed"] = "yes"
+    (discs / "train.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="found reviewed 'yes', expected true or false"):
+        dataset(discs, LOAD)
+
+
 def test_augmentation_follows_numpys_seed(discs: Path) -> None:
     steps = [
         {"type": "RandomRotate90", "p": 0.75},

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from hpa_mmdet.inference.merge import merge_sources
-from hpa_mmdet.masks.overlap import iou_matrix, union_runs, vote_runs
 from hpa_mmdet.masks.runs import runs_of_crop
 from hpa_mmdet.predictions.cells import CellPrediction
 
@@ -61,30 +60,9 @@ def test_a_cell_joins_the_one_that_it_overlaps_most() -> None:
 
 def test_nothing_found_anywhere() -> None:
     assert merge_sources([[], []]) == []
-    assert iou_matrix([], (4, 5)).shape == (0, 0)
 
 
 def test_scores_of_zero_weigh_alike() -> None:
     (merged,) = merge_sources([[cell(2, 2, 5, 5, 0, 0.2)], [cell(2, 2, 5, 5, 0, 0.4)]])
     assert merged.cell_score == 0
     assert merged.localization_scores[0] == pytest.approx(0.3)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_votes_equal_a_count_of_pixels(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    masks = [rng.random(SHAPE_HW) < 0.5 for _ in range(5)]
-    masks[0][:, 7] = masks[1][:, 7] = masks[2][:, 7] = True  # a full column
-    weights = np.array([0.1, 0.3, 0.2, 0.25, 0.15])
-    runs = [runs_of_crop(mask, 0, 0, SHAPE_HW) for mask in masks]
-    support = sum(weight * mask for weight, mask in zip(weights, masks, strict=True))
-    voted = vote_runs(runs, weights).crop((0, 0, 44, 30))
-    assert np.array_equal(voted, support >= 0.5 - 1e-9)
-    union = union_runs(runs)
-    assert np.array_equal(union.crop((0, 0, 44, 30)), np.any(masks, axis=0))
-    assert union.to_counts() == runs_of_crop(np.any(masks, axis=0), 0, 0, SHAPE_HW).to_counts()
-
-
-def test_votes_on_masks_without_pixels() -> None:
-    empty = runs_of_crop(np.zeros((2, 2), bool), 0, 0, SHAPE_HW)
-    assert vote_runs([empty, empty], np.ones(2)).area == 0

@@ -51,7 +51,7 @@ def test_cells_at_the_border(seed: int) -> None:
     ],
 )
 def test_a_box_at_the_border(box: tuple[int, ...], touches: bool) -> None:
-    assert bool(boxes_touch_border(box, SHAPE_HW)) is touches
+    assert boxes_touch_border(box, SHAPE_HW) is touches
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])

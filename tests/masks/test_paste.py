@@ -65,6 +65,21 @@ def test_masks_that_fill_their_boxes_touch_first_and_last_rows() -> None:
     assert (second.bbox_xywh, second.area) == ((0, 50, 90, 11), 990)
 
 
+@pytest.mark.parametrize(
+    "box",
+    [
+        (90, 5, 99, 20), (95, 5, 99, 20), (-9, 5, 0, 20), (-20, 5, -9, 20), (20, 61, 30, 80),
+        (20, -30, 30, 0), (20, 5, 20, 30), (20, 5, 30, 5), (30, 5, 20, 30),
+    ],
+)  # fmt: skip
+def test_a_box_without_pixels_in_the_image_gives_no_runs(box: tuple[int, ...]) -> None:
+    beside = (10, 5, 38, 33)
+    full = np.ones((3, 28, 28), np.float32)
+    first, nothing, last = paste_masks(full, np.array([beside, box, beside]), SHAPE_HW)
+    assert (nothing.starts.size, nothing.area, nothing.bbox_xywh) == (0, 0, (0, 0, 0, 0))
+    assert first.bbox_xywh == last.bbox_xywh == (10, 5, 28, 28)
+
+
 def test_equal_to_stock_mmdet() -> None:
     from hpa_mmdet.compat import prepare
 

@@ -5,7 +5,14 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.masks.runs import MaskRuns, merge_runs, runs_from_counts, runs_of_crop
+from hpa_mmdet.masks.runs import (
+    MaskRuns,
+    clip_runs,
+    masks_from_counts,
+    merge_runs,
+    runs_from_counts,
+    runs_of_crop,
+)
 
 SHAPE_HW = (23, 40)  # never square: swapped axes must fail
 
@@ -91,3 +98,32 @@ def test_touching_runs_are_joined() -> None:
 def test_counts_of_another_image_are_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=f"a.json: {message}"):
         runs_from_counts(text, SHAPE_HW, "a.json")
+
+
+def test_runs_without_pixels_are_taken_out() -> None:
+    """Run lengths of other tools may hold zeros: the same mask is the same runs."""
+    for lengths, whole in (
+        ([3, 0, 2, 4, 0, 2, 909], [5, 6, 909]),
+        ([0, 4, 0, 3, 913], [0, 7, 913]),
+        ([5, 2, 913, 0], [5, 2, 913]),
+        ([0, 920], [0, 920]),
+    ):
+        texts = [
+            coco_mask.frPyObjects({"size": [23, 40], "counts": counts}, 23, 40)["counts"]
+            for counts in (lengths, whole)
+        ]
+        first, second = masks_from_counts(texts, SHAPE_HW)
+        assert first.starts.tolist() == second.starts.tolist()
+        assert first.ends.tolist() == second.ends.tolist()
+        assert first.to_counts() == second.to_counts()
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("box", [(5, 3, 20, 11), (0, 0, 40, 23), (12, 0, 3, 23), (39, 22, 1, 1)])
+def test_a_part_of_a_mask(seed: int, box: tuple[int, int, int, int]) -> None:
+    mask = some_mask(seed)
+    x, y, width, height = box
+    part = np.zeros(SHAPE_HW, bool)
+    part[y : y + height, x : x + width] = mask[y : y + height, x : x + width]
+    clipped = clip_runs(runs_of_crop(mask, 0, 0, SHAPE_HW), box)
+    assert clipped.to_counts() == encoded(part)["counts"].decode()
