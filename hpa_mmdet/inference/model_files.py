@@ -5,7 +5,6 @@ Config: a .py file of mmengine, or the .json that tools/export.py wrote beside a
 unpickled that could run code.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from hpa_mmdet.compat.checkpoints import load_checkpoint_strict
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.exported_config import CELL_DIAMETER, WHITE_LEVEL, read_export
 from hpa_mmdet.inference.settings import InputSettings, read_settings
+from hpa_mmdet.io.output_records import file_sha256
 from hpa_mmdet.predictions.call_rules import THRESHOLDS_KEY, CallRules, check_thresholds
 
 _SHOWN_KEYS = 4
@@ -91,7 +91,7 @@ def load_model(
     meta: dict[str, Any] = {}
     if path is not None:
         state, meta = read_checkpoint(path)
-        digest = sha256_of(path)
+        digest = file_sha256(path)
         if exported and path.suffix == ".safetensors" and digest != exported["weights_sha256"]:
             raise InputError(
                 path,
@@ -245,12 +245,6 @@ def check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path, config:
             f"the {len(wanted)} tensors of the model in {config}",
             "give the config that this checkpoint was trained with",
         )
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
