@@ -5,6 +5,7 @@ Config: a .py file of mmengine, or the .json that tools/export.py wrote beside a
 unpickled that could run code.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -196,7 +197,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_shapes(path: Path) -> dict[str, Tensor]:
-    """Read names and shapes of a checkpoint's tensors; those of .safetensors without the data.
+    """Read the shapes of a checkpoint's tensors by name; of .safetensors without the data.
 
     Raises:
         InputError: as `read_checkpoint`.
