@@ -218,8 +218,7 @@ def check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path, config:
     """Compare the tensors of a checkpoint with those of a model.
 
     Raises:
-        InputError: a tensor is missing, too many, or of another shape; the first few keys
-            are named, with expected and found shapes.
+        InputError: a tensor is missing, too many, or of another shape; a few are named.
     """
     wanted = model.state_dict()
     differences = [
