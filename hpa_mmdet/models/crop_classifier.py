@@ -42,6 +42,9 @@ class CropClassifier(BaseModel):
     masks; for bags of a store `cell_ids` says which they are.
     """
 
+    detect = False
+    """Cells are always given, as to an `HpaMaskRCNN` with `detect=False`."""
+
     def __init__(
         self,
         backbone: dict[str, Any],

@@ -162,6 +162,7 @@ BAD = [
     pytest.param(set_in("images", 0, file_name=None), "image 7: it has no file_name", id="no name"),
     pytest.param(set_in("images", 0, file_name="/etc/a.png"), "image 7: file name '/etc/a.png' leads out", id="absolute"),
     pytest.param(set_in("images", 0, channel_files={"red": "../a.png"}), "image 7: file name '../a.png' leads out", id="climbing"),
+    pytest.param(set_in("images", 0, file_name="9" * 256), "image 7: file name '999.* is too long", id="long name"),
     pytest.param(set_in("images", 0, channel_files=["a.png"]), "image 7: found the entry", id="channel list"),
     pytest.param(set_in("images", 0, channel_files={"red": None}), "image 7: found file name None", id="channel null"),
     pytest.param(set_in("images", 0, hpa_id=3), "image 7: found hpa_id 3, expected a text", id="hpa_id number"),
@@ -195,7 +196,7 @@ BAD = [
     pytest.param(set_in("annotations", 0, segmentation={**RLE, "counts": "~~"}), "annotation 3: the mask's run lengths are damaged", id="damaged"),
     pytest.param(set_in("annotations", 0, segmentation={**RLE, "counts": [920]}), "annotation 3: its mask has no pixels", id="no pixels"),
     pytest.param(set_in("annotations", 0, segmentation=[[0, 0, 1e9, 0, 1e9, 1e9]]), "annotation 3: a polygon has a corner at", id="polygon"),
-    pytest.param(lambda content: content.update(info={"images_root": 3}), "info: found images_root 3", id="root"),
+    pytest.param(lambda content: content.update(info={"images_root": 3}), "info, images_root: found file name 3, expected a file name", id="root"),
 ]  # fmt: skip
 
 
