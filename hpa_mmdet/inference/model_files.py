@@ -22,6 +22,7 @@ from hpa_mmdet.compat.checkpoints import load_checkpoint_strict
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.exported_config import CELL_DIAMETER, WHITE_LEVEL, read_export
 from hpa_mmdet.inference.settings import InputSettings, read_settings
+from hpa_mmdet.io.output_records import file_sha256
 from hpa_mmdet.predictions.call_rules import THRESHOLDS_KEY, CallRules, check_thresholds
 
 _SHOWN_KEYS = 4
@@ -91,7 +92,7 @@ def load_model(
     meta: dict[str, Any] = {}
     if path is not None:
         state, meta = read_checkpoint(path)
-        digest = sha256_of(path)
+        digest = file_sha256(path)
         if exported and path.suffix == ".safetensors" and digest != exported["weights_sha256"]:
             raise InputError(
                 path,
@@ -196,7 +197,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_shapes(path: Path) -> dict[str, Tensor]:
-    """Read names and shapes of a checkpoint's tensors; those of .safetensors without the data.
+    """Read the shapes of a checkpoint's tensors by name; of .safetensors without the data.
 
     Raises:
         InputError: as `read_checkpoint`.
@@ -217,8 +218,7 @@ def check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path, config:
     """Compare the tensors of a checkpoint with those of a model.
 
     Raises:
-        InputError: a tensor is missing, too many, or of another shape; the first few keys
-            are named, with expected and found shapes.
+        InputError: a tensor is missing, too many, or of another shape; a few are named.
     """
     wanted = model.state_dict()
     differences = [
@@ -245,12 +245,6 @@ def check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path, config:
             f"the {len(wanted)} tensors of the model in {config}",
             "give the config that this checkpoint was trained with",
         )
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

@@ -88,7 +88,7 @@ def whole(small: Path) -> Path:
 
 
 def entries(data: HpaCellDataset) -> list[dict[str, Any]]:
-    return [data.get_data_info(each) for each in range(len(data))]
+    return [data.get_data_info(index) for index in range(len(data))]
 
 
 @pytest.mark.parametrize("serialize", [True, False], ids=["serialized", "as a list"])
@@ -128,8 +128,8 @@ def test_the_file_is_not_loaded(large: Path) -> None:
         data = build(large, filter_cfg={"filter_empty_gt": True})
         held, peak = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
-        for each in range(0, len(data), 10):
-            data[each]
+        for index in range(0, len(data), 10):
+            data[index]
         later, peak_of_reading = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -154,7 +154,7 @@ def test_workers_give_the_same_samples(small: Path, start: str, workers: int) ->
     loader: Iterator[Any] = DataLoader(  # type: ignore[assignment]
         data, 4, num_workers=workers, multiprocessing_context=start, collate_fn=collate
     )
-    assert [each for batch in loader for each in batch] == entries(data)
+    assert [entry for batch in loader for entry in batch] == entries(data)
 
 
 def test_samplers_and_checks_work_on_it(small: Path) -> None:
@@ -163,9 +163,9 @@ def test_samplers_and_checks_work_on_it(small: Path) -> None:
 
     data = build(small, filter_cfg={"filter_empty_gt": True})
     batches = list(AspectRatioBatchSampler(DefaultSampler(data, shuffle=False), 2))
-    assert sorted(each for batch in batches for each in batch) == list(range(25))
-    wide = [{data.get_data_info(each)["width"] > 30 for each in batch} for batch in batches]
-    assert sum(len(each) > 1 for each in wide) <= 1  # what is left over at the end
+    assert sorted(index for batch in batches for index in batch) == list(range(25))
+    wide = [{data.get_data_info(index)["width"] > 30 for index in batch} for batch in batches]
+    assert sum(len(index) > 1 for index in wide) <= 1  # what is left over at the end
     balanced = ClassBalancedDataset(data, oversample_thr=0.08)
     labels = [data.get_data_info(index)["image_labels"][0] for index in range(25)]
     times = [balanced.repeat_indices.count(index) for index in range(25)]
@@ -179,7 +179,7 @@ def test_a_file_out_of_order_is_read_whole(small: Path) -> None:
     lines[first], lines[first + CELLS] = lines[first + CELLS], lines[first]
     moved = small.with_name("moved.json")
     moved.write_text("\n".join(lines))
-    ids = [each["cell_id"] for each in build(moved).get_data_info(1)["instances"]]
+    ids = [instance["cell_id"] for instance in build(moved).get_data_info(1)["instances"]]
     assert sorted(ids) == list(range(2, 2 * CELLS + 2, 2))
 
 
@@ -209,6 +209,6 @@ def test_a_cut_file_is_an_error(small: Path, share: float) -> None:
 def test_slices_and_counts_of_an_index(small: Path) -> None:
     index = CocoIndex(small)
     assert index[-2:] == [index[28], index[29]]
-    assert index.annotation_counts.tolist() == [12 if each % 7 else 0 for each in range(30)]
+    assert index.annotation_counts.tolist() == [12 if place % 7 else 0 for place in range(30)]
     with pytest.raises(IndexError):
         index[30]

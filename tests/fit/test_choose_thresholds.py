@@ -40,7 +40,7 @@ def test_weighed_scores_are_called_as_the_cells_show() -> None:
     with torch.no_grad():
         bags = given.cells.split([3, 2])
         scores = torch.cat(
-            [fitted.localization.predict(each, torch.zeros(2))[0] for each in bags]
+            [fitted.localization.predict(cells, torch.zeros(2))[0] for cells in bags]
         ).numpy()
     assert scores[0, 0] < 0.95 * float(torch.sigmoid(given.cells[0, 0]))  # it is weighed
     assert (scores[:, 0] >= chosen[0]).tolist() == [True, False, False, False, False]
