@@ -41,6 +41,7 @@ from hpa_mmdet.io.channels import CHANNELS, find_images
 from hpa_mmdet.io.pictures import read_picture
 from hpa_mmdet.jobs.parts import PartFolder
 
+SMALLEST = Path(__file__).parents[1] / "configs/crops/ladder_1-plain.py"
 OPTIONS = CropOptions(channels=(*CHANNELS, "mask"))
 
 
@@ -137,6 +138,48 @@ def measure_speed(source: SourceOptions, work: Path, repeats: int) -> None:
     print(f"{goal:,} crops: {size_gb:.1f} GB, {hours:.1f} hours of one core")
 
 
+def measure_loader(source: SourceOptions, work: Path, repeats: int) -> None:
+    """Compare the loader with training steps of the smallest network, on this one core."""
+    from hpa_mmdet.compat import prepare
+
+    prepare()
+    import torch
+    from mmdet.registry import DATASETS, MODELS
+    from mmengine.config import Config
+    from mmengine.dataset import pseudo_collate
+    from mmengine.optim import build_optim_wrapper
+    from mmengine.registry import init_default_scope
+
+    import hpa_mmdet.datasets
+    import hpa_mmdet.models  # noqa: F401
+
+    torch.set_num_threads(1)
+    init_default_scope("mmdet")
+    config = Config.fromfile(SMALLEST)
+    loader = config.train_dataloader
+    options = CropOptions.from_dict(loader.dataset.crop.to_dict())
+    extract_crops(source, work / "small_crops", options)
+    dataset = DATASETS.build({**loader.dataset.to_dict(), "store": str(work / "small_crops")})
+    model = MODELS.build(config.model)
+    optimizer = build_optim_wrapper(model, config.optim_wrapper)
+    places = [place % len(dataset) for place in range(loader.batch_size)]
+
+    def load() -> dict[str, list[object]]:
+        batch: dict[str, list[object]] = pseudo_collate([dataset[place] for place in places])
+        return batch
+
+    batch = load()
+    crops = sum(len(bag) for bag in batch["inputs"])
+    least = least_times(
+        {"load": load, "step": lambda: model.train_step(load(), optimizer)}, 3 * repeats
+    )
+    step_s = least["step"] - least["load"]
+    print(
+        f"crops per second: {crops / least['load']:,.0f} from the loader, {crops / step_s:,.0f} "
+        f"in steps of {SMALLEST.stem}: {step_s / least['load']:.1f} times (goal: 3)"
+    )
+
+
 def measure_memory(drawn: Path, work: Path, counts: tuple[int, int]) -> None:
     peaks = {}
     for count in counts:
@@ -170,7 +213,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         data = args.data or work / "data"
-        measure_speed(draw(data / "large", args.images, args.size), work, args.repeats)
+        source = draw(data / "large", args.images, args.size)
+        measure_speed(source, work, args.repeats)
+        measure_loader(source, work, args.repeats)
         draw(data / "small", 4, args.memory_size)
         measure_memory(data / "small", work, (args.few, args.many))
 

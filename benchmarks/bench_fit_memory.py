@@ -36,6 +36,7 @@ from hpa_mmdet.fit import feature_store  # noqa: E402
 from hpa_mmdet.fit.exponents import choose_exponents  # noqa: E402
 from hpa_mmdet.fit.feature_cache import cache_features, join_caches  # noqa: E402
 from hpa_mmdet.fit.heads import fit_heads  # noqa: E402
+from hpa_mmdet.fit.predictions import predict_bags  # noqa: E402
 from hpa_mmdet.fit.thresholds import choose_thresholds  # noqa: E402
 from hpa_mmdet.models import LocalizationBranch  # noqa: E402
 
@@ -141,8 +142,9 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     written = time.perf_counter()
     fit_heads(model, cache, epochs=args.epochs)
     fitted = time.perf_counter()
-    choose_exponents(model, cache, by_images=True)
-    choose_thresholds(model, cache)
+    bags = predict_bags(model, cache)
+    choose_exponents(model.localization, bags, by_images=True)
+    choose_thresholds(model.localization, bags)
     return {
         "images": args.images,
         "cells": len(cache.cells),

@@ -122,7 +122,7 @@ def _tuned(
     options = [f"{loader}.{key}={value}" for loader in loaders for key, value in folds.items()]
     options += [
         f"model.data_preprocessor.crop.size_px={args.crop_size}",
-        f"visualizer.name={secrets.token_hex(4)}",
+        f"visualizer.name=run_{secrets.token_hex(4)}",
     ]
     if args.epochs is not None:
         options += [f"train_cfg.max_epochs={args.epochs}", f"param_scheduler.1.T_max={args.epochs}"]

@@ -92,7 +92,7 @@ def train_row(
         changes[f"{exact}.dataset.store"] = store
         changes[f"{exact}.dataset.crop.size_px"] = size_px
         changes[f"{exact}.num_workers"] = 0
-    changes["visualizer.name"] = secrets.token_hex(4)
+    changes["visualizer.name"] = f"run_{secrets.token_hex(4)}"
     flat = [f"{key}={value}" for key, value in changes.items()]
     arguments = [str(config), "--work-dir", str(work_dir), "--seed", str(seed)]
     with contextlib.redirect_stdout(io.StringIO()):

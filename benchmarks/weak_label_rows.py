@@ -14,6 +14,7 @@ from hpa_mmdet.coco.folds import part_in_folds
 from hpa_mmdet.fit.exponents import choose_exponents
 from hpa_mmdet.fit.feature_cache import FeatureCache, join_caches
 from hpa_mmdet.fit.heads import fit_heads
+from hpa_mmdet.fit.predictions import predict_bags
 from hpa_mmdet.models.localization_branch import LocalizationBranch
 from hpa_mmdet.refine.out_of_fold import predict_out_of_fold
 from hpa_mmdet.refine.relabel import EXPECTED_SHARE, assign_labels
@@ -128,7 +129,9 @@ def _choose(
     held_out = torch.from_numpy(part_in_folds(train.groups, 5, seed) == 0)
     model = _fitted(row, loss, cache.select((~held_out).nonzero()[:, 0]), train, seed)
     validation = cache.select(held_out.nonzero()[:, 0])
-    image, cells, _ = choose_exponents(model, validation, by_images=row.choose == "images")
+    image, cells, _ = choose_exponents(
+        model.localization, predict_bags(model, validation), by_images=row.choose == "images"
+    )
     return replace(row, image_exponent=image, cells_exponent=cells), [image, cells]
 
 

@@ -1,6 +1,7 @@
 """Fixtures that every room's tests share."""
 
 import os
+import secrets
 from pathlib import Path
 
 import pytest
@@ -23,5 +24,7 @@ def mmdet_scope() -> None:
     """Let names in configs mean mmdet's registries, as a Runner does."""
     from mmengine.registry import DefaultScope
 
-    if DefaultScope.get_current_instance() is None:
-        DefaultScope.get_instance("tests", scope_name="mmdet")
+    current = DefaultScope.get_current_instance()
+    if current is None or current.scope_name != "mmdet":  # such as that of a test's own runner
+        # a new name: mmengine takes the scope that was made last
+        DefaultScope.get_instance(f"tests-{secrets.token_hex(4)}", scope_name="mmdet")

@@ -24,6 +24,7 @@ custom_hooks = [
     dict(type="StartUpChecks"),
     dict(type="MeasureClasses"),
     dict(type="ProgressBar"),
+    dict(type="CountLeftOutCells"),
     dict(type="FillImageCache"),  # does nothing where no pipeline names a cache
 ]
 env_cfg = dict(

@@ -91,6 +91,12 @@ def add_crop_options(group: argparse._ArgumentGroup) -> None:
     add("--grow-um", type=float, default=0.0, help="grow the mask before it blanks")
     add("--clean-green", action="store_true", help="subtract background, scale by percentiles")
     add(
+        "--white-level",
+        type=int,
+        metavar="N",
+        help="value of full brightness in 16-bit files (default: measured over the images)",
+    )
+    add(
         "--linear",
         action="store_true",
         help="interpolate linearly, without halving large windows first",
@@ -114,6 +120,7 @@ def crop_options(args: argparse.Namespace) -> CropOptions:
         blank=not args.keep_surroundings,
         grow_um=args.grow_um,
         clean_green=args.clean_green,
+        white_level=args.white_level,
         linear=args.linear,
     )
 

@@ -12,6 +12,7 @@ with an empty row in the submission); 2 bad arguments or input.
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
@@ -22,6 +23,8 @@ from hpa_mmdet.jobs.engines import ENGINES
 from hpa_mmdet.jobs.shards import parse_shard
 from hpa_mmdet.predictions.call_rules import read_thresholds
 
+_PIXEL_KEY = "model.data_preprocessor.crop.pixel_um"
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the options; apart from main, so that docs and tests can read them."""
@@ -30,7 +33,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = new_parser("infer", __doc__)
     add = parser.add_argument
     add("config", type=Path, help="the model's config, or the .json of tools/export.py")
-    add("checkpoint", type=Path, help="the .pth of training, or the .safetensors of the export")
+    add(
+        "checkpoint",
+        type=Path,
+        help="the .pth of training, the .safetensors "
+        "of the export, or `released` for a config that needs no training",
+    )
     add("images", type=Path, help="folder of <id>_<channel>.png files")
     add("--out", type=Path, required=True, help="folder for all results")
     _add_run_arguments(parser)
@@ -57,6 +65,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="value of full brightness in 16-bit files, such as 4095 for a 12-bit camera "
         "(default: measured over the folder, and compared with the model's)",
+    )
+    add(
+        "--pixel-size",
+        type=float,
+        metavar="UM",
+        help="micrometres of a pixel, for configs whose crops have a fixed scale",
     )
     add("--tile", type=int, metavar="PX", help="cut larger images into tiles of this side")
     add(
@@ -161,7 +175,7 @@ def run(args: argparse.Namespace) -> int:
         white_level=args.white_level,
         min_cell_score=args.min_cell_score,
         clean=args.clean,
-        options=args.cfg_options,
+        options=_config_options(args),
     )
     report = run_inference(predictor, args.images, options)
     print(report.summary())
@@ -199,6 +213,12 @@ def _run_options(args: argparse.Namespace) -> RunOptions:
         call_score=args.call_score,
         thresholds=None if args.thresholds is None else read_thresholds(args.thresholds),
     )
+
+
+def _config_options(args: argparse.Namespace) -> dict[str, Any] | None:
+    if args.pixel_size is None:
+        return args.cfg_options
+    return {**(args.cfg_options or {}), _PIXEL_KEY: args.pixel_size}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

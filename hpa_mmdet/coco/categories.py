@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpa_mmdet.coco.fields import LARGEST_ID, take_whole
+from hpa_mmdet.coco.fields import HIGHEST_COCO_ID, take_whole
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.json_files import as_object, shorten
 from hpa_mmdet.localizations import NAMES, NUM_LOCALIZATIONS
@@ -20,7 +20,7 @@ def read_categories(categories: Sequence[object], path: Path) -> dict[int, int]:
     for place, category in enumerate(categories):
         category = as_object(category, f"{path}, category at place {place}")
         where = f"{path}, category {shorten(category.get('id'))}"
-        category_id = take_whole(category, "id", where, 0, LARGEST_ID)
+        category_id = take_whole(category, "id", where, 0, HIGHEST_COCO_ID)
         name, hpa_index = category.get("name"), category.get("hpa_index")
         if hpa_index is not None:
             hpa_index = take_whole(category, "hpa_index", where, 0, NUM_LOCALIZATIONS - 1)

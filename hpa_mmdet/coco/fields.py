@@ -10,8 +10,8 @@ from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.json_files import shorten
 
 _REMEDY = "correct the file; docs/reference/coco_format.md lists the keys"
-LARGEST_ID = 2**63 - 1
-HIGHEST_CELL_ID = 2**31 - 1  # of a label image of 32 bits
+HIGHEST_COCO_ID = 2**63 - 1
+HIGHEST_CELL_ID = 2**32 - 1  # of a label image of 32 bits
 _FARTHEST = 2**31  # pixels from the origin, of a box
 
 
@@ -100,6 +100,18 @@ def take_area(annotation: Mapping[str, Any], where: object) -> int | None:
     if type(area) not in (int, float) or not 0 <= area < 2**53:
         raise InputError(where, f"area {shorten(area)}", "a number of pixels", _REMEDY)
     return round(area)
+
+
+def take_flag(entry: Mapping[str, Any], key: str, where: object) -> bool:
+    """Take true or false; false where there is none or it is null.
+
+    Raises:
+        InputError: it is another kind of value.
+    """
+    value = entry.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise InputError(where, f"{key} {shorten(value)}", "true or false", _REMEDY)
+    return bool(value)
 
 
 def take_probabilities(annotation: Mapping[str, Any], count: int, where: object) -> list[float]:

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 from hpa_mmdet.coco.categories import read_categories
 from hpa_mmdet.coco.fields import (
     HIGHEST_CELL_ID,
-    LARGEST_ID,
+    HIGHEST_COCO_ID,
     take_area,
     take_box,
+    take_flag,
     take_hpa_id,
     take_list,
     take_probabilities,
@@ -46,7 +47,8 @@ class CocoCell(NamedTuple):
     """One cell: `counts` is the compressed mask of the full image, `hpa_indices` its set.
 
     `hpa_probs` says how likely each of the set is, where the file has soft labels
-    (tools/refine_labels.py --soft); else it is empty.
+    (tools/refine_labels.py --soft); else it is empty. `reviewed` says that a person looked at
+    the cell, so that its set is known and not its image's.
     """
 
     cell_id: int
@@ -57,6 +59,7 @@ class CocoCell(NamedTuple):
     touches_border: bool
     annotation_id: int
     hpa_probs: tuple[float, ...] = ()
+    reviewed: bool = False
 
 
 class CocoImage(NamedTuple):
@@ -98,7 +101,9 @@ class CocoParser:
             InputError: a value is missing or does not fit.
         """
         image = as_object(entry, f"{self._name}, image at place {place}")
-        image_id = take_whole(image, "id", f"{self._name}, image at place {place}", 0, LARGEST_ID)
+        image_id = take_whole(
+            image, "id", f"{self._name}, image at place {place}", 0, HIGHEST_COCO_ID
+        )
         where = f"{self._name}, image {image_id}"
         height, width = (take_whole(image, key, where, 1, _MAX_PIXELS) for key in _SIDES)
         if height * width > _MAX_PIXELS:
@@ -137,7 +142,7 @@ class CocoParser:
         annotation = as_object(entry, f"{self._name}, annotation at place {place}")
         number = annotation.get("id", f"at place {place}")
         where = f"{self._name}, annotation {shorten(number)}"
-        image_id = take_whole(annotation, "image_id", where, 0, LARGEST_ID)
+        image_id = take_whole(annotation, "image_id", where, 0, HIGHEST_COCO_ID)
         if image_id not in images:
             raise InputError(where, f"image_id {image_id}", "the id of an image", _VALIDATE)
         return image_id
@@ -193,7 +198,7 @@ class CocoParser:
         where = _Where(self._name, annotation)
         category_ids = take_list(annotation, "category_ids", where)
         if not category_ids:
-            category_ids = [take_whole(annotation, "category_id", where, 0, LARGEST_ID)]
+            category_ids = [take_whole(annotation, "category_id", where, 0, HIGHEST_COCO_ID)]
         probs = take_probabilities(annotation, len(category_ids), where)
         prob_of: dict[int, float] = {}
         for place, category_id in enumerate(category_ids):
@@ -236,8 +241,9 @@ class CocoParser:
             area=area if stated_area is None else stated_area,
             counts=text.decode("ascii"),
             touches_border=touches,
-            annotation_id=take_whole(annotation, "id", where, 0, LARGEST_ID),
+            annotation_id=take_whole(annotation, "id", where, 0, HIGHEST_COCO_ID),
             hpa_probs=tuple(prob_of.values()) if annotation.get("category_probs") else (),
+            reviewed=take_flag(annotation, "reviewed", where),
         )
 
 
@@ -263,7 +269,8 @@ def _join(cell: CocoCell, more: CocoCell, where: _Where) -> CocoCell:
             remedy="give each cell of an image its own cell_id, or leave cell_id out",
         )
     merged = tuple(sorted({*cell.hpa_indices, *more.hpa_indices}))
-    return cell._replace(hpa_indices=merged, hpa_probs=())
+    reviewed = cell.reviewed or more.reviewed
+    return cell._replace(hpa_indices=merged, hpa_probs=(), reviewed=reviewed)
 
 
 def _numbered(cells: Collection[CocoCell], where: str) -> tuple[CocoCell, ...]:

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpa_mmdet.coco.fields import take_text
 from hpa_mmdet.coco.parse import CocoImage, CocoParser
 from hpa_mmdet.coco.schema import Json
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.json_files import read_json_object
+from hpa_mmdet.io.json_files import check_path, read_json_object
 
 SECTIONS: tuple[str, ...] = ("categories", "images", "annotations")
 
@@ -66,8 +65,8 @@ def find_images_root(info: object, path: Path) -> Path | None:
     """Give the images' folder that `info` names, relative to the file's own folder.
 
     Raises:
-        InputError: `images_root` is no text.
+        InputError: `images_root` can be no path.
     """
     if not isinstance(info, dict) or info.get("images_root") is None:
         return None
-    return path.parent / take_text(info, "images_root", f"{path}, info")
+    return path.parent / check_path(info["images_root"], f"{path}, info, images_root")

@@ -63,10 +63,15 @@ def bytes_of_batch(dataset: Any, batch_size: int) -> int:
         dataset: has `get_image_info(index)` or `get_data_info(index)`, as `HpaCellDataset`, or
             wraps such a data set.
         batch_size: images of a batch.
+
+    Returns:
+        0 for a data set that does not say its sizes.
     """
-    while not hasattr(dataset, "get_data_info") or hasattr(dataset, "dataset"):
+    while hasattr(dataset, "dataset"):
         dataset = dataset.dataset
-    look_up = getattr(dataset, "get_image_info", dataset.get_data_info)
+    look_up = getattr(dataset, "get_image_info", getattr(dataset, "get_data_info", None))
+    if look_up is None:
+        return 0
     step = max(1, len(dataset) // _LOOKED_AT)
     sizes = [_pixels(look_up(index)) for index in range(0, len(dataset), step)]
     channels, scale = _channels_and_scale(dataset)

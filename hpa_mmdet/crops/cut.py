@@ -115,10 +115,8 @@ def _prepare_plane(
             f"{name} among them",
             "add its files, or name other channels",
         )
-    plane = planes[name]
-    return scale_to_uint8(
-        clean_channel(plane) if name == "green" and options.clean_green else plane
-    )
+    plane = scale_to_uint8(planes[name], options.white_level or 65535, f"channel {name}")
+    return clean_channel(plane) if name == "green" and options.clean_green else plane
 
 
 class _Window(NamedTuple):

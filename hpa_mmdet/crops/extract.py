@@ -19,19 +19,23 @@ from hpa_mmdet.crops.index import CELL_SCHEMA, IMAGE_SCHEMA
 from hpa_mmdet.crops.limits import CropLimits
 from hpa_mmdet.crops.options import CropOptions
 from hpa_mmdet.crops.pixel_file import read_pixel_lines
-from hpa_mmdet.crops.sources import SourceOptions, open_source
+from hpa_mmdet.crops.sources import CropSource, SourceOptions, open_source
 from hpa_mmdet.crops.store import CELLS, DROPPED, FORMAT, HEADER, IMAGES, REPORT, VERSION
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import remove_temporary_files
+from hpa_mmdet.io.channels import ImageFiles
+from hpa_mmdet.io.depth import measure_depth
 from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.jobs import Report
 from hpa_mmdet.jobs.engines import map_in_order
 from hpa_mmdet.jobs.fingerprint import fingerprint
 from hpa_mmdet.jobs.parts import PartFolder
 from hpa_mmdet.jobs.progress import progress
+from hpa_mmdet.jobs.run import attempt
 from hpa_mmdet.jobs.shards import Shard
 
 _TOOL = "extract_crops"
+_SAMPLED_IMAGES = 32
 PIXELS, ENDING = "pixels-", ".npy"
 
 
@@ -81,11 +85,15 @@ def extract_crops(
     opened = open_source(source)
     if not opened.ids:
         raise InputError(source.source, problem="holds no images", remedy="check the path")
+    report = Report(_TOOL, notes=list(opened.notes))
+    if options.white_level is None:
+        depth = measure_depth(_sample(opened), options.image_channels)
+        options = replace(options, white_level=depth.white_level)
+        report.notes.append(depth.describe())
     cutter = ChunkCutter(
         source, options, limits, PartFolder(out, _TOOL, name=PIXELS, ending=ENDING)
     )
     chunks = chunk_images(opened.ids)
-    report = Report(_TOOL, notes=list(opened.notes))
     mine = chunks if shard is None else list(shard.take(chunks))
     _cut_chunks(cutter, mine, report, workers=workers, engine=engine)
     if shard is not None:
@@ -93,6 +101,13 @@ def extract_crops(
     elif report.done:
         _finish(cutter, chunks, opened.root, report, outputs)
     return report
+
+
+def _sample(source: CropSource) -> list[ImageFiles]:
+    """Give the files of some images, evenly spread; those that cannot be read fail later."""
+    step = max(1, len(source.ids) // _SAMPLED_IMAGES)
+    images = [attempt(source.image, place) for place in range(0, len(source.ids), step)]
+    return [image.files for image in images if not isinstance(image, InputError)]
 
 
 def _cut_chunks(

@@ -1,7 +1,7 @@
 """How a cell is cut out: all that the pixels of a crop depend on besides its image and mask."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -33,6 +33,8 @@ class CropOptions:
         grow_um: micrometres by which the mask is grown before it blanks what is outside.
         clean_green: subtract the background of the green channel and scale it between
             percentiles, image by image; False leaves it as it is stored.
+        white_level: value of full brightness in 16-bit images; None for 65535, or in an
+            extraction for what is measured over the images.
         linear: interpolate linearly however large the window is; False halves a large window
             first, which keeps small spots and rounds its sides up by a few pixels.
 
@@ -50,6 +52,7 @@ class CropOptions:
     blank: bool = True
     grow_um: float = 0.0
     clean_green: bool = False
+    white_level: int | None = None
     linear: bool = False
 
     def __post_init__(self) -> None:
@@ -71,6 +74,7 @@ class CropOptions:
             ("--size", self.size_px, 8, MAX_SIZE_PX),
             ("--margin", self.margin, 0, 2),
             ("--grow-um", self.grow_um, 0, 100),
+            ("--white-level", 65535 if self.white_level is None else self.white_level, 1, 65535),
             ("--um-per-px", 1 if self.um_per_px is None else self.um_per_px, 0.001, 100),
             ("--pixel-size", 1 if self.pixel_um is None else self.pixel_um, 0.001, 100),
         ):
@@ -131,20 +135,10 @@ class CropOptions:
 
 
 def describe_difference(found: CropOptions, expected: CropOptions) -> list[tuple[str, Any, Any]]:
-    """List the options that differ: name, what is there, what should be."""
-    theirs, ours = found.to_dict(), expected.to_dict()
-    return [(name, theirs[name], ours[name]) for name in ours if theirs[name] != ours[name]]
+    """List the options that differ: name, what is there, what should be.
 
-
-def channel_places(names: Sequence[str], wanted: Sequence[str], where: object) -> list[int]:
-    """Find where the wanted channels stand among the names.
-
-    Raises:
-        InputError: one of them is not there.
+    What belongs to the images, the size of a pixel and the white level, may differ.
     """
-    for name in wanted:
-        if name not in names:
-            raise InputError(
-                where, f"channels {', '.join(names)}", f"{name} among them", "name others"
-            )
-    return [names.index(name) for name in wanted]
+    theirs, ours = found.to_dict(), expected.to_dict()
+    names = [name for name in ours if name not in ("pixel_um", "white_level")]
+    return [(name, theirs[name], ours[name]) for name in names if theirs[name] != ours[name]]

@@ -129,6 +129,7 @@ def _entry(image: CocoImage, folder: Path) -> dict[str, Any]:
                 "localizations": list(cell.hpa_indices),
                 "localization_probs": list(cell.hpa_probs),
                 "cell_id": cell.cell_id,
+                "reviewed": cell.reviewed,
             }
             for cell in image.cells
         ],

@@ -103,9 +103,10 @@ class LoadCells(BaseTransform):
     """Draw the image's cells into one label image, and list their label sets.
 
     Adds `cell_label_image` (H, W) uint16, in which k > 0 is row k - 1 of
-    `cell_localizations` (N, K) and of `cell_ids` (N,). Transforms then turn one array in
-    place of N masks, and a cell, its box and its labels cannot part. Localizations are
-    uint8 of 0 and 1, or float32 where the data set has soft labels.
+    `cell_localizations` (N, K), of `cell_ids` (N,) and of `cell_reviewed` (N,) bool, whether a
+    person gave the cell its labels. Transforms then turn one array in place of N masks, and a
+    cell, its box and its labels cannot part. Localizations are uint8 of 0 and 1, or float32
+    where the data set has soft labels.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -129,5 +130,7 @@ class LoadCells(BaseTransform):
             localizations[row, instance["localizations"]] = probs
         results["cell_label_image"] = label_image
         results["cell_localizations"] = localizations
+        reviewed = [bool(instance.get("reviewed")) for instance in instances]
+        results["cell_reviewed"] = np.array(reviewed, np.bool_)
         results["cell_ids"] = np.array([instance["cell_id"] for instance in instances], np.int64)
         return results

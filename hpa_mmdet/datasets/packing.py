@@ -23,7 +23,7 @@ class PackCells(BaseTransform):
     """Make `inputs` (C, H, W) uint8 and a DetDataSample.
 
     `gt_instances` holds for each cell that is still in the picture its `bboxes` (N, 4),
-    `labels` (0, a cell), `masks`, `localizations` (N, K) and `cell_ids` (N,). The metainfo
+    `labels` (0, a cell), `masks`, `localizations` (N, K), `cell_ids` and `reviewed` (N,). The metainfo
     holds `image_labels` (K,) of 0 and 1, `labels_are_exact` (they hold for each cell),
     `hpa_id`, `img_id`, the shapes and `cells_left_out`: how many cells of the JSON are hidden
     under others, cut off by a crop, or too small. Without `cell_label_image` (prediction)
@@ -73,6 +73,7 @@ class PackCells(BaseTransform):
             masks=masks,
             localizations=torch.from_numpy(results["cell_localizations"][rows]),
             cell_ids=torch.from_numpy(results["cell_ids"][rows]),
+            reviewed=torch.from_numpy(results["cell_reviewed"][rows]),
         )
 
 

@@ -1,6 +1,6 @@
-"""How much the image says of its cells, chosen on cells that the heads did not learn from.
+"""How much an image says of its cells, and the learnt Negative: chosen on cells that are known.
 
-N: cells; B: images; K: classes.
+n: cells of an image; K: classes.
 """
 
 from collections.abc import Sequence
@@ -9,31 +9,36 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from hpa_mmdet.fit.feature_cache import FeatureCache
+from hpa_mmdet.fit.predictions import BagPrediction
+from hpa_mmdet.localizations import NEGATIVE
 from hpa_mmdet.scoring.resampling import class_average_precisions, mean_of_known
 
 IMAGE_EXPONENTS = (0.0, 0.25, 0.5, 1.0)
 CELLS_EXPONENTS = (0.0, 0.5, 1.0, 1.5)
+NEGATIVE_SHARES = (0.0, 0.5, 1.0)
 
 
 @torch.no_grad()
 def choose_exponents(
-    model: Any,
-    cache: FeatureCache,
+    branch: Any,
+    bags: Sequence[BagPrediction],
     image_exponents: Sequence[float] = IMAGE_EXPONENTS,
     cells_exponents: Sequence[float] = CELLS_EXPONENTS,
     by_images: bool = False,
 ) -> tuple[float, float, float]:
-    """Try all pairs and leave the best in `model.localization.chosen_exponents`.
+    """Try all pairs and leave the best in `branch.chosen_exponents`.
 
-    The score is the mean over the classes of average precision over cells. Where the data
-    set does not tell the cells of an image apart nothing is changed: exponents chosen by
-    images were worse for cells than the defaults (docs/weak_supervision.md).
+    The score is the mean over the classes of average precision over cells whose labels are
+    known: those that a person reviewed, else those that the data set tells apart. Where there
+    are none nothing is changed: exponents chosen by images were worse for cells than the
+    defaults (docs/weak_supervision.md).
 
     Args:
-        model: has `localization`, a fitted `LocalizationBranch`.
-        cache: features of validation images.
+        branch: a fitted `LocalizationBranch`.
+        bags: predictions for images that the heads did not learn from.
         image_exponents: candidates for a of `LocalizationBranch.predict`.
         cells_exponents: candidates for b.
         by_images: score images by their highest cell instead, for comparison.
@@ -42,38 +47,86 @@ def choose_exponents(
         The chosen a and b, of equal ones the smallest, and their score; NaN where none was
         chosen.
     """
-    branch = model.localization
-    device = branch.chosen_exponents.device
-    truth = None if by_images else _cells_told_apart(cache)
+    truth = None if by_images else known_cells(bags)
     if truth is None and not by_images:
         return *branch.exponents(), float("nan")
-    probs = [
-        (
-            branch.cell_head.probabilities(cells.to(device)),
-            branch.image_head.probabilities(image[None].to(device))[0],
-        )
-        for cells, image in cache.bags()
-    ]
+    filled = [bag for bag in bags if len(bag.cells)]
+    labels = np.array([bag.image_labels.numpy() > 0 for bag in filled])
     best = (-1.0, 0.0, 0.0)
     for a, b in product(sorted(image_exponents), sorted(cells_exponents)):
-        scores = [branch.weigh(*bag, a, b).cpu() for bag in probs]
         if truth is None:
-            rows = torch.stack([bag.amax(0) for bag in scores if len(bag)]).double().numpy()
-            shown = cache.image_labels[cache.counts > 0].numpy() > 0
+            rows = torch.stack([_weighed(branch, bag, a, b).amax(0) for bag in filled])
+            value = _score(labels, rows)
         else:
-            rows, shown = torch.cat(scores).double().numpy(), truth
-        value = mean_of_known(class_average_precisions(shown, rows)[0])
+            rows = torch.cat([_weighed(branch, bag, a, b) for bag in bags])
+            value = _score(truth[0][truth[1]], rows[torch.from_numpy(truth[1])])
         if value > best[0] + 1e-9:
             best = (value, a, b)
     branch.chosen_exponents.copy_(torch.tensor(best[1:]))
     return best[1], best[2], best[0]
 
 
-def _cells_told_apart(cache: FeatureCache) -> np.ndarray | None:
-    """(N, K) what each cell shows, or None where all cells have their image's labels."""
-    if cache.cell_targets is None:
+@torch.no_grad()
+def choose_negative(branch: Any, bags: Sequence[BagPrediction]) -> float:
+    """Leave in `branch.learnt_negative` how much of Negative its own logit says.
+
+    The score is average precision of Negative over reviewed cells, which are the only ones that
+    teach it. Without a reviewed cell of either kind the two are mixed half and half.
+
+    Args:
+        branch: a fitted `LocalizationBranch` whose Negative is derived.
+        bags: predictions for images that the heads did not learn from, with reviewed cells.
+
+    Returns:
+        The share of the learnt logit; 0 where no cell is reviewed.
+    """
+    truth = known_cells(bags)
+    if truth is None or not any(bag.reviewed.any() for bag in bags):
+        return float(branch.learnt_negative)
+    rows = torch.from_numpy(truth[1])
+    shown = truth[0][truth[1], NEGATIVE]
+    best, chosen = -1.0, 0.5
+    if 0 < shown.sum() < len(shown):
+        for share in NEGATIVE_SHARES:
+            branch.learnt_negative.fill_(share)
+            scores = torch.cat([_weighed(branch, bag, 0.0, 0.0) for bag in bags])[rows, NEGATIVE]
+            value = _score(shown[:, None], scores[:, None])
+            if value > best + 1e-9:
+                best, chosen = value, share
+    branch.learnt_negative.fill_(chosen)
+    return chosen
+
+
+def known_cells(
+    bags: Sequence[BagPrediction],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+    """Give what cells are known to show.
+
+    Returns:
+        (N, K) bool labels of all cells and (N,) bool where they are known: the reviewed cells,
+        else all cells if some have other labels than their image; None where neither is so.
+    """
+    if not bags or any(bag.cell_targets is None for bag in bags):
         return None
-    image_of = torch.repeat_interleave(torch.arange(len(cache.counts)), cache.counts)
-    if torch.equal(cache.cell_targets > 0.5, cache.image_labels[image_of] > 0.5):
+    targets = torch.cat([_targets(bag) for bag in bags]) > 0.5
+    reviewed = torch.cat([bag.reviewed for bag in bags])
+    if reviewed.any():
+        return targets.numpy(), reviewed.numpy()
+    inherited = torch.cat([(bag.image_labels > 0.5).expand(len(bag.cells), -1) for bag in bags])
+    if torch.equal(targets, inherited):
         return None
-    return (cache.cell_targets > 0.5).numpy()
+    return targets.numpy(), np.ones(len(targets), np.bool_)
+
+
+def _targets(bag: BagPrediction) -> Tensor:
+    assert bag.cell_targets is not None
+    return bag.cell_targets
+
+
+def _weighed(branch: Any, bag: BagPrediction, a: float, b: float) -> Tensor:
+    weighed: Tensor = branch.weigh(bag.cells, bag.image, a, b)
+    return weighed.cpu()
+
+
+def _score(shown: NDArray[np.bool_], scores: Tensor) -> float:
+    return mean_of_known(class_average_precisions(shown, scores.double().numpy())[0])

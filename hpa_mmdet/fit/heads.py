@@ -21,6 +21,7 @@ def fit_heads(
     weight_decay: float = 1e-2,
     batch_images: int = 32,
     seed: int = 0,
+    images: Tensor | None = None,
 ) -> Sequence[tuple[int, dict[str, float]]]:
     """Fit the cell head and the image head of `model.localization` on cached features.
 
@@ -33,26 +34,23 @@ def fit_heads(
         weight_decay: of AdamW.
         batch_images: bags per step.
         seed: of the order of the bags and of dropout.
+        images: numbers of the images to learn from; None for all.
 
     Returns:
         For each epoch its number and mean losses.
     """
     branch = model.localization
     device = next(branch.cell_head.parameters()).device
-    weak = cache.weak_images()
+    numbers = torch.arange(len(cache.counts)) if images is None else images
+    weak = numbers[torch.isin(numbers, cache.weak_images())]
     branch.cell_head.standardize.fit(part.cells for part in cache.chunks(weak))
     branch.image_head.standardize.fit(part.images for part in cache.chunks(weak))
     branch.loss_localization.measure_classes(cache.image_labels[weak].sum(0))
-    linear = [*branch.cell_head.linear_parameters(), *branch.image_head.linear_parameters()]
-    known = {id(weight) for weight in linear}
-    modules = (branch.cell_head, branch.image_head, branch.loss_localization)
-    others = [w for part in modules for w in part.parameters() if id(w) not in known]
-    rated = [(weights, rate) for weights, rate in ((linear, linear_lr), (others, lr)) if weights]
-    groups = [{"params": weights, "lr": rate} for weights, rate in rated]
+    groups = _rated_weights(branch, lr, linear_lr)
     optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay)
-    steps = -(-len(cache.counts) // batch_images)
+    steps = -(-len(numbers) // batch_images)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [rate for _, rate in rated], total_steps=epochs * steps
+        optimizer, [group["lr"] for group in groups], total_steps=epochs * steps
     )
     generator = torch.Generator().manual_seed(seed)
     history: list[tuple[int, dict[str, float]]] = []
@@ -62,7 +60,7 @@ def fit_heads(
         torch.manual_seed(seed)
         for epoch in range(1, epochs + 1):
             sums: dict[str, float] = {}
-            order = torch.randperm(len(cache.counts), generator=generator)
+            order = numbers[torch.randperm(len(numbers), generator=generator)]
             for chosen in order.split(batch_images):
                 losses = branch.loss(**_batch(cache, chosen, device))
                 optimizer.zero_grad()
@@ -76,9 +74,21 @@ def fit_heads(
     return history
 
 
+def _rated_weights(branch: Any, lr: float, linear_lr: float) -> list[dict[str, Any]]:
+    """Part the weights that the fit changes into those of linear layers and all others."""
+    linear = [*branch.cell_head.linear_parameters(), *branch.image_head.linear_parameters()]
+    known = {id(weight) for weight in linear}
+    modules = (branch.cell_head, branch.image_head, branch.loss_localization)
+    weights = [weight for module in modules for weight in module.parameters()]
+    others = [weight for weight in weights if id(weight) not in known]
+    groups = [{"params": linear, "lr": linear_lr}, {"params": others, "lr": lr}]
+    return [group for group in groups if group["params"]]
+
+
 def _batch(cache: FeatureCache, chosen: Tensor, device: torch.device) -> dict[str, Tensor | None]:
     """Arguments of `LocalizationBranch.loss` for the images chosen."""
     part = cache.select(chosen)
+    has_reviewed = cache.reviewed is not None and bool(cache.reviewed.any())
     has_exact = cache.exact is not None and bool(cache.exact.any())
     arguments = {
         "cells": part.cells,
@@ -87,5 +97,6 @@ def _batch(cache: FeatureCache, chosen: Tensor, device: torch.device) -> dict[st
         "image_labels": part.image_labels,
         "cell_targets": part.cell_targets,
         "exact": part.exact if has_exact else None,
+        "reviewed": part.reviewed if has_reviewed else None,
     }
     return {name: None if value is None else value.to(device) for name, value in arguments.items()}

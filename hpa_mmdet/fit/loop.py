@@ -25,10 +25,11 @@ from hpa_mmdet.fit.detector_weights import (
     share_weights,
     take_best_weights,
 )
-from hpa_mmdet.fit.exponents import choose_exponents
+from hpa_mmdet.fit.exponents import choose_exponents, choose_negative
 from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.fit.feature_store import FeatureStore, open_features, weights_digest
 from hpa_mmdet.fit.heads import fit_heads
+from hpa_mmdet.fit.predictions import predict_bags, predict_reviewed
 from hpa_mmdet.fit.thresholds import choose_thresholds
 from hpa_mmdet.io.atomic import atomic_path
 
@@ -50,7 +51,8 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             `PackCells` and does not augment; `more_dataloaders`, a list of others, such
             as the same images with another channel in place of the protein's;
             `exponents_dataloader`, one of validation images on which `choose_exponents`
-            weighs image against cell.
+            weighs image against cell; `cross_folds`, the number of folds in which reviewed
+            training cells are predicted for that where validation has none (0: not at all).
         max_epochs: of the detector's stage.
         kwargs: of `EpochBasedTrainLoop`.
 
@@ -74,6 +76,7 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             _FitData(runner, f"fit-{at}", one) for at, one in enumerate([first, *more])
         ]
         self.exponents_data = _FitData(runner, "exponents", exponents) if exponents else None
+        self.cross_folds = int(self.fit_options.pop("cross_folds", 3))
         signature(fit_heads).bind(None, None, **self.fit_options)
         self.is_fitted = False
 
@@ -145,15 +148,12 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         """
         runner = self.runner
         known = self.fit_heads_once() if refit else self._features(self.fit_data[:1])
-        if self.exponents_data is not None:
-            known = self._features([self.exponents_data])
-            if known is not None:
-                self._choose_exponents(known)
+        validation = self._features([self.exponents_data]) if self.exponents_data else None
+        meta = {}
+        if known is not None:
+            meta["thresholds"] = self._choose(known, validation).tolist()
         share_weights(runner)
         self.is_fitted = True
-        meta = {}
-        if known is not None:  # cells that the heads have not seen, where there are any
-            meta["thresholds"] = choose_thresholds(bare_model(runner), known).tolist()
         best = best_checkpoint(runner)  # whoever takes it for prediction wants its heads fitted
         for name in (best.name if best else None, FITTED_CHECKPOINT):
             if name is not None:
@@ -199,14 +199,34 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         summary = ", ".join(f"{name} {value:.4f}" for name, value in last.items())
         runner.logger.info(f"fitted in {time.monotonic() - start:.1f} s: {summary}")
 
-    def _choose_exponents(self, cache: FeatureCache) -> None:
-        image, cells, score = choose_exponents(bare_model(self.runner), cache)
-        how = f"chosen on {len(cache.counts)} validation images (mean AP {score:.4f})"
-        if math.isnan(score):
-            how = "the defaults, since the validation set has no per-cell labels"
-        self.runner.logger.info(
-            f"exponents: {image:g} of the image head, {cells:g} of the image's cells; {how}"
-        )
+    def _choose(self, known: FeatureCache, validation: FeatureCache | None) -> Any:
+        """Choose the learnt Negative, exponents and thresholds on cells that were not learnt from.
+
+        Reviewed cells of the validation set come first, then those of the training set, which
+        heads predict that are fitted on the other images.
+
+        Returns:
+            (K,) thresholds.
+        """
+        model: Any = bare_model(self.runner)
+        branch = model.localization
+        bags = predict_bags(model, known if validation is None else validation)
+        reviewed = [] if validation is None else [bag for bag in bags if bag.reviewed.any()]
+        if not reviewed and self.cross_folds > 1:
+            options = {**self.fit_options, "seed": self.runner.seed}
+            reviewed = predict_reviewed(model, known, self.cross_folds, **options)
+        if reviewed and branch.negative == "derived":
+            choose_negative(branch, reviewed)
+        if reviewed or validation is not None:
+            image, cells, score = choose_exponents(branch, reviewed or bags)
+            how = f"chosen on {len(reviewed) or len(bags)} images (mean AP {score:.4f})"
+            if math.isnan(score):
+                how = "the defaults, since the validation set has no per-cell labels"
+            self.runner.logger.info(
+                f"exponents: {image:g} of the image head, {cells:g} of the image's cells; {how}; "
+                f"share of the learnt Negative: {float(branch.learnt_negative):g}"
+            )
+        return choose_thresholds(branch, bags, reviewed)
 
     def _wants_validation(self) -> bool:
         # the last epoch's validation follows the fit

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from hpa_mmdet.compat import prepare
+from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.geometry import Symmetry, Tile, cut_tiles
 from hpa_mmdet.inference.mask_cleaning import check_cleaning, clean_cells
 from hpa_mmdet.inference.merge import merge_sources
@@ -242,6 +243,7 @@ def _name_given(
     ids = np.array([cell.cell_id for cell in cells], np.int64)
     total = np.zeros((len(ids), NUM_LOCALIZATIONS))
     weight = np.zeros(len(ids))
+    vectors: NDArray[np.float64] | None = None
     for tile, answers in zip(tiles, by_tile, strict=True):
         part = label_image[tile.slices]
         pixels = np.bincount(np.searchsorted(ids, part[part > 0]), minlength=len(ids))
@@ -250,10 +252,24 @@ def _name_given(
             rows = np.searchsorted(ids, sample.given_instances.cell_ids.numpy())
             scores = ImagePrediction(image_id, 1, 1, named).localization_scores
             total[rows] += scores * pixels[rows, None]
+            if "embeddings" in sample.pred_instances:
+                found = to_numpy(sample.pred_instances.embeddings)
+                if not np.isfinite(found).all():
+                    raise InputError(
+                        where,
+                        problem="the model gives an embedding that is not finite",
+                        remedy="check its weights, or run it without --amp",
+                    )
+                vectors = np.zeros((len(ids), found.shape[1])) if vectors is None else vectors
+                vectors[rows] += found * pixels[rows, None]
             weight[rows] += pixels[rows]
-    means = (total / np.maximum(weight, 1)[:, None]).astype(np.float32)
+    shares = np.maximum(weight, 1)[:, None]
+    means = (total / shares).astype(np.float32)
+    of_cells = [None] * len(ids) if vectors is None else (vectors / shares).astype(np.float32)
     shape_hw = (label_image.shape[0], label_image.shape[1])
     return [
-        CellPrediction(cell.counts, shape_hw, cell.bbox_xywh, cell.area, 1.0, scores, cell.cell_id)
-        for cell, scores in zip(cells, means, strict=True)
+        CellPrediction(
+            cell.counts, shape_hw, cell.bbox_xywh, cell.area, 1.0, scores, cell.cell_id, vector
+        )
+        for cell, scores, vector in zip(cells, means, of_cells, strict=True)
     ]

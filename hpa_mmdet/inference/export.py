@@ -19,7 +19,8 @@ from hpa_mmdet.inference.exported_config import (
     WHITE_LEVEL,
     check_config,
 )
-from hpa_mmdet.inference.model_files import LoadedModel, sha256_of
+from hpa_mmdet.inference.model_files import LoadedModel
+from hpa_mmdet.io.output_records import file_sha256
 from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.localizations import NAMES
 from hpa_mmdet.predictions.call_rules import check_thresholds
@@ -85,7 +86,7 @@ def export_model(
         WHITE_LEVEL: loaded.settings.white_level,
         CELL_DIAMETER: diameter and round(diameter, 1),
         "weights": weights_path.name,
-        "weights_sha256": sha256_of(weights_path),
+        "weights_sha256": file_sha256(weights_path),
         "checkpoint_sha256": loaded.weights_sha256,
         "config": config,
     }

@@ -22,9 +22,12 @@ from hpa_mmdet.compat.checkpoints import load_checkpoint_strict
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.exported_config import CELL_DIAMETER, WHITE_LEVEL, read_export
 from hpa_mmdet.inference.settings import InputSettings, read_settings
+from hpa_mmdet.io.output_records import file_sha256
 from hpa_mmdet.predictions.call_rules import THRESHOLDS_KEY, CallRules, check_thresholds
 
 _SHOWN_KEYS = 4
+RELEASED = "released"
+"""In the place of a checkpoint: see `load_model`."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ def load_model(
 
     Args:
         config: a file, or a config in memory.
-        checkpoint: a file; None leaves the weights as the config's classes begin (tests).
+        checkpoint: a file; `RELEASED` for the published weights that the config itself names,
+            where it needs no training; None leaves the weights as the config's classes begin
+            (tests).
         device: where the model goes.
         options: changes of the config by dotted key, as --cfg-options gives them.
 
@@ -76,7 +81,8 @@ def load_model(
         config.merge_from_dict(dict(options))
     settings = read_settings(config, where)
     init_default_scope(config.get("default_scope", "mmdet"))
-    path = None if checkpoint is None else Path(checkpoint).expanduser()
+    released = str(checkpoint) == RELEASED
+    path = None if checkpoint is None or released else Path(checkpoint).expanduser()
     if exported and path is not None:
         # nothing of its size is made before the weights are known to be of that size too
         with torch.device("meta"):
@@ -86,7 +92,7 @@ def load_model(
     meta: dict[str, Any] = {}
     if path is not None:
         state, meta = read_checkpoint(path)
-        digest = sha256_of(path)
+        digest = file_sha256(path)
         if exported and path.suffix == ".safetensors" and digest != exported["weights_sha256"]:
             raise InputError(
                 path,
@@ -97,11 +103,32 @@ def load_model(
         check_fitted(meta, config, path)
         check_fit(model, state, path, where)
         model.load_state_dict(state)
-    rules = _rules(exported, where, meta, checkpoint)
+    if released:
+        digest = _load_released(model, where)
+    rules = _rules(exported, where, meta, None if released else checkpoint)
     stored = {**meta, **{key: value for key, value in exported.items() if value is not None}}
     settings = replace(settings, white_level=stored.get(WHITE_LEVEL) or settings.white_level)
     diameter = stored.get(CELL_DIAMETER)
     return LoadedModel(model.to(device).eval(), settings, rules, config, digest, diameter)
+
+
+def _load_released(model: Any, where: object) -> str:
+    """Load the published weights that a config names; give the SHA-256 of them all.
+
+    Raises:
+        InputError: parts of the model would have to be trained, or a file is missing.
+    """
+    if not getattr(getattr(model, "localization", None), "needs_no_training", False):
+        raise InputError(
+            where,
+            problem="its heads have to be trained, so there are no released weights of them",
+            remedy="give the checkpoint of a training",
+        )
+    model.init_weights()
+    digest = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        digest.update(tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def check_fitted(meta: Mapping[str, Any], config: Config, path: Path) -> None:
@@ -170,7 +197,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_shapes(path: Path) -> dict[str, Tensor]:
-    """Read names and shapes of a checkpoint's tensors; those of .safetensors without the data.
+    """Read the shapes of a checkpoint's tensors by name; of .safetensors without the data.
 
     Raises:
         InputError: as `read_checkpoint`.
@@ -191,8 +218,7 @@ def check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path, config:
     """Compare the tensors of a checkpoint with those of a model.
 
     Raises:
-        InputError: a tensor is missing, too many, or of another shape; the first few keys
-            are named, with expected and found shapes.
+        InputError: a tensor is missing, too many, or of another shape; a few are named.
     """
     wanted = model.state_dict()
     differences = [
@@ -219,12 +245,6 @@ def check_fit(model: nn.Module, state: Mapping[str, Tensor], path: Path, config:
             f"the {len(wanted)} tensors of the model in {config}",
             "give the config that this checkpoint was trained with",
         )
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

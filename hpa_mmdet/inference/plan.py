@@ -12,7 +12,9 @@ from hpa_mmdet.io.label_images import find_masks
 from hpa_mmdet.io.naming import split_plane
 from hpa_mmdet.jobs.shards import Shard
 
-OUTPUT_NAMES = ("submission", "table", "coco", "labels", "overlays", "gallery", "anndata")
+OUTPUT_NAMES = (
+    "submission", "table", "coco", "labels", "overlays", "gallery", "anndata", "embeddings",
+)  # fmt: skip
 """Keys of `OUTPUTS`, for the tool's help, which loads none of them."""
 DEFAULT_OUTPUTS = ("submission", "table", "coco")
 WHOLE = Shard(1, 1)

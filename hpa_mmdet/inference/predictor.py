@@ -146,8 +146,27 @@ class Predictor:
         return [self.view_maker.read(request, answer) for request, answer in pairs]
 
     def prepare(self, request: ImageRequest) -> PreparedImage:
-        """Do the part of `predict` before the network; any thread can (see `ViewMaker`)."""
+        """Do the part of `predict` before the network; any thread can (see `ViewMaker`).
+
+        Raises:
+            InputError: the image does not fit the model, or the model finds no cells and none
+                are given.
+        """
+        self.check_given(request.label_image is not None)
         return self.view_maker.prepare(request)
+
+    def check_given(self, cells_are_given: bool) -> None:
+        """Refuse a model that only names cells where none are given.
+
+        Raises:
+            InputError: see above.
+        """
+        if not cells_are_given and not getattr(self.loaded.model, "detect", True):
+            raise InputError(
+                "--instances model",
+                problem="this model names given cells and finds none",
+                remedy="give --instances masks --masks DIR (in Python: a label image)",
+            )
 
     def detect(self, images: Sequence[PreparedImage]) -> list[list[Any]]:
         """Run the network: the costly part of `predict`, on the device.

@@ -198,6 +198,13 @@ def check_options(options: RunOptions, predictor: Predictor) -> None:
         )
     for name in options.write:
         OUTPUTS[name].check()
+    predictor.check_given(options.masks is not None)
+    if "embeddings" in options.write and not getattr(predictor.loaded.model, "gives_vectors", 0):
+        raise InputError(
+            "--write embeddings",
+            problem="the model gives no vector for a cell",
+            remedy="use a config of configs/embeddings",
+        )
     if options.engine not in ENGINES:
         raise InputError("--engine", options.engine, ", ".join(ENGINES), "choose one of them")
     if options.overwrite and (options.resume or options.shard.count > 1):

@@ -5,6 +5,7 @@
 "localization_scores", "counts"}, ...]}
 """
 
+import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,7 @@ def line_of(stored: StoredImage) -> str:
             "score": round(cell.cell_score, _DECIMALS),
             "localization_scores": _rounded(cell.localization_scores),
             "counts": cell.counts,
+            **_embedding_entry(cell),
         }
         for cell in prediction.cells
     ]
@@ -122,7 +124,23 @@ def _parse_cell(cell: dict[str, Any], shape_hw: tuple[int, int]) -> CellPredicti
         cell_score=score,
         localization_scores=_scores(cell["localization_scores"]),
         cell_id=None if cell["cell_id"] is None else _whole(cell["cell_id"]),
+        embedding=_parse_embedding(cell.get("embedding")),
     )
+
+
+def _embedding_entry(cell: CellPrediction) -> dict[str, str]:
+    if cell.embedding is None:
+        return {}
+    return {"embedding": base64.b64encode(cell.embedding.astype("<f4").tobytes()).decode("ascii")}
+
+
+def _parse_embedding(text: str | None) -> NDArray[np.float32] | None:
+    if text is None:
+        return None
+    embedding = np.frombuffer(base64.b64decode(text, validate=True), "<f4")
+    if not np.isfinite(embedding).all():
+        raise ValueError("an embedding with numbers that are not finite")
+    return embedding.astype(np.float32)
 
 
 def _scores(values: Any) -> NDArray[np.float32]:

@@ -21,6 +21,8 @@ MAX_BYTES = 2**31
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OTHER_ENCODINGS = ((b"\xff\xfe\0\0", "UTF-32"), (b"\0\0\xfe\xff", "UTF-32"),
                     (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))  # fmt: skip
+LONGEST_PART = 255
+"""Bytes of a file's or folder's name, on every common file system."""
 _PLAIN_NAME = re.compile(r"[\w-][^\\/:\0]*")
 _LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _WRITE_AGAIN = "write the file again as UTF-8 JSON"
@@ -159,10 +161,9 @@ def check_below(root: Path, name: object, where: object) -> None:
     Raises:
         InputError: as `resolve_below`.
     """
-    if isinstance(name, str) and _PLAIN_NAME.fullmatch(name):
+    if isinstance(name, str) and len(name) < 60 and _PLAIN_NAME.fullmatch(name):
         return
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise InputError(where, f"file name {shorten(name)}", "a file name", "correct it")
+    name = check_path(name, where)
     parts = re.split(r"[\\/]", os.path.normpath(name))
     if Path(name).is_absolute() or re.match(r"[A-Za-z]:|[\\/]", name) or ".." in parts:
         raise InputError(
@@ -170,6 +171,22 @@ def check_below(root: Path, name: object, where: object) -> None:
             problem=f"file name {shorten(name)} leads out of {root}",
             remedy="give names below that folder",
         )
+
+
+def check_path(name: object, where: object) -> str:
+    """Check that a value can be a path at all, and give it.
+
+    Raises:
+        InputError: it is no text, empty, or longer than file systems take.
+    """
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise InputError(where, f"file name {shorten(name)}", "a file name", "correct it")
+    encoded = os.fsencode(name)
+    if len(encoded) > 1000 or max(map(len, encoded.split(b"/"))) > LONGEST_PART:
+        raise InputError(
+            where, problem=f"file name {shorten(name)} is too long", remedy="correct it"
+        )
+    return name
 
 
 def dump_json(value: Any) -> str:

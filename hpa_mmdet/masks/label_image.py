@@ -17,7 +17,7 @@ def label_image_from_rles(
     shape_hw: tuple[int, int],
     cell_ids: Sequence[int] | None = None,
     where: object = "mask",
-) -> NDArray[np.int32]:
+) -> NDArray[np.signedinteger]:
     """Draw the cells of an image into one label image.
 
     Args:
@@ -27,7 +27,7 @@ def label_image_from_rles(
         where: what an error names.
 
     Returns:
-        (H, W) int32, 0 where no cell is; where masks overlap, the later one shows.
+        (H, W) int32, or int64 where a value needs it; 0 where no cell is; where masks overlap, the later one shows.
 
     Raises:
         InputError: a mask is damaged or not of this size.
@@ -39,13 +39,16 @@ def label_image_from_rles(
     """
     height, width = shape_hw
     values = range(1, len(all_counts) + 1) if cell_ids is None else cell_ids
-    columns = np.zeros((width, height), np.int32)
+    is_wide = max(values, default=0) > np.iinfo(np.int32).max
+    columns = np.zeros((width, height), np.int64 if is_wide else np.int32)
     flat = columns.ravel()
     masks = masks_from_counts(all_counts, shape_hw, where)
     for value, mask in zip(values, masks, strict=True):
         for start, end in zip(mask.starts.tolist(), mask.ends.tolist(), strict=True):
             flat[start:end] = value
-    return np.asarray(cv2.transpose(columns)) if columns.size else columns.T
+    if is_wide or not columns.size:  # OpenCV turns up to 32 bits, and no empty pictures
+        return np.ascontiguousarray(columns.T)
+    return np.asarray(cv2.transpose(columns))
 
 
 def number_cells(

@@ -42,6 +42,9 @@ class CropClassifier(BaseModel):
     masks; for bags of a store `cell_ids` says which they are.
     """
 
+    detect = False
+    """Cells are always given, as to an `HpaMaskRCNN` with `detect=False`."""
+
     def __init__(
         self,
         backbone: dict[str, Any],
@@ -90,6 +93,7 @@ class CropClassifier(BaseModel):
             labels,
             torch.cat(targets).to(cells.device),
             torch.tensor(marks, device=cells.device) if any(marks) else None,
+            _reviewed(data_samples, cells.device),
         )
 
     @torch.no_grad()
@@ -149,6 +153,13 @@ class CropClassifier(BaseModel):
                 found.cell_ids = sample.gt_instances.cell_ids
             sample.pred_instances = found
         return data_samples
+
+
+def _reviewed(samples: list[DetDataSample], device: torch.device) -> Tensor | None:
+    known = [sample.gt_instances for sample in samples]
+    marks = [torch.as_tensor(cells.get("reviewed", torch.zeros(len(cells)))) for cells in known]
+    reviewed = torch.cat(marks).to(device, torch.bool)
+    return reviewed if bool(reviewed.any()) else None
 
 
 def _image_labels(samples: list[DetDataSample], device: torch.device) -> Tensor:

@@ -99,7 +99,8 @@ class HpaMaskRCNN(TwoStageDetector):
         labels = _image_labels(batch_data_samples, images.device)
         targets = _cell_targets(instances, images.device)
         exact = _exact(batch_data_samples, images.device)
-        return self.localization.loss(cells, bag_index, images, labels, targets, exact)
+        reviewed = _reviewed(instances, images.device)
+        return self.localization.loss(cells, bag_index, images, labels, targets, exact, reviewed)
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: list[DetDataSample], rescale: bool = True
@@ -227,6 +228,13 @@ def _exact(samples: Sequence[DetDataSample], device: torch.device) -> Tensor | N
     """(B,) bool, images whose labels hold for each cell; None without any (`SubstituteChannel`)."""
     marks = [bool(sample.get("labels_are_exact", False)) for sample in samples]
     return torch.tensor(marks, device=device) if any(marks) else None
+
+
+def _reviewed(instances: Sequence[InstanceData], device: torch.device) -> Tensor | None:
+    """(N,) bool, cells whose labels a person gave; None without any."""
+    marks = [torch.as_tensor(cells.get("reviewed", torch.zeros(len(cells)))) for cells in instances]
+    reviewed = torch.cat(marks).to(device, torch.bool)
+    return reviewed if bool(reviewed.any()) else None
 
 
 def _as_results(given: InstanceData) -> InstanceData:

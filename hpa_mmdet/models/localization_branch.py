@@ -32,7 +32,8 @@ class LocalizationBranch(BaseModule):
         image_loss_weight: of the image head's binary cross-entropy.
         negative: "derived": p(Negative) is the product of (1 - p) over the other 18;
             "learnt": its own logit; "mixed": the mean of both. Image labels hardly ever say
-            Negative, though 10 % of real cells are, so the default is derived.
+            Negative, though 10 % of real cells are, so the default is derived; the fit then mixes
+            the learnt logit in where it learnt from reviewed cells (`learnt_negative`).
         image_exponent: a in the score of a cell, the weighted geometric mean
             (p(k | cell) * p(k | image)^a * mean(k)^b)^(1 / (1 + a + b)); 0 switches the image
             head off. None takes what `choose_exponents` found on validation images, or 0.5.
@@ -40,12 +41,16 @@ class LocalizationBranch(BaseModule):
             the image: neighbours that show k are evidence for k. None as above, or 1.
         train_with_detector: also learn in the detector's own steps. Else only
             `DetectThenFitLoop` trains the heads, which is cheaper by far on a CPU.
+        reviewed_loss_weight: of the cross-entropy of cells that a person looked at. The other
+            cells of their image stay a bag of which the rest is asked: a label that a reviewed
+            cell shows is explained, one that all reviewed cells lack must lie in the others.
         exact_loss_weight: of the cross-entropy of cells whose labels are exact because
             another channel stands in for the protein (`SubstituteChannel`).
         init_cfg: mmengine's.
     """
 
     chosen_exponents: Tensor
+    learnt_negative: Tensor
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class LocalizationBranch(BaseModule):
         cells_exponent: float | None = None,
         train_with_detector: bool = False,
         exact_loss_weight: float = 1.0,
+        reviewed_loss_weight: float = 1.0,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -74,11 +80,14 @@ class LocalizationBranch(BaseModule):
         self.image_loss_weight = image_loss_weight
         self.train_with_detector = train_with_detector
         self.exact_loss_weight = exact_loss_weight
+        self.reviewed_loss_weight = reviewed_loss_weight
         self.loss_localization = MODELS.build(loss)
         self.cell_head = LocalizationHead(feature_dim, hidden, dropout)
         self.image_head = LocalizationHead(feature_dim, hidden, dropout)
         # a and b, for exponents that the config leaves open; part of the checkpoint
         self.register_buffer("chosen_exponents", torch.tensor([0.5, 1.0]))
+        # share of the learnt logit in a derived Negative; 0 until reviewed cells taught it
+        self.register_buffer("learnt_negative", torch.tensor(0.0))
 
     def maps(self, image: Tensor, detector_maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Give the maps to pool: of the own network, or the detector's.
@@ -97,6 +106,7 @@ class LocalizationBranch(BaseModule):
         image_labels: Tensor,
         cell_targets: Tensor | None = None,
         exact: Tensor | None = None,
+        reviewed: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compute the losses from features; the same in both stages of training.
 
@@ -108,19 +118,26 @@ class LocalizationBranch(BaseModule):
             cell_targets: (N, K) in 0..1, for losses that learn from single cells.
             exact: (B,) bool, images whose labels hold for each of their cells. They have a
                 loss of their own and no part in the others.
+            reviewed: (N,) bool, cells whose `cell_targets` a person gave.
 
         Returns:
-            `loss_localization` and `loss_image`, and `loss_exact` where `exact` is given.
+            `loss_localization` and `loss_image`, `loss_exact` where `exact` is given, and
+            `loss_reviewed` where `reviewed` is.
         """
         parts = self.cell_head(cells)
         labels = image_labels.float()
         # a derived Negative has no logit of its own to learn
         count = NEGATIVE if self.negative == "derived" else NUM_LOCALIZATIONS
         weak = torch.ones_like(bag_index, dtype=torch.bool) if exact is None else ~exact[bag_index]
-        targets = None if cell_targets is None else cell_targets[weak, :count]
+        known, asked = torch.zeros_like(weak), None
+        if reviewed is not None and cell_targets is not None:
+            known = weak & reviewed
+            asked = 1 - _shown_by(cell_targets[known], bag_index[known], len(labels))[:, :count]
+        rest = weak & ~known
+        targets = None if cell_targets is None else cell_targets[rest, :count]
         weak_losses = [
             self.loss_localization(
-                logits[weak, :count], bag_index[weak], labels[:, :count], targets
+                logits[rest, :count], bag_index[rest], labels[:, :count], targets, asked
             )
             for logits in parts
         ]
@@ -129,6 +146,10 @@ class LocalizationBranch(BaseModule):
             "loss_localization": torch.stack(weak_losses).mean(),
             "loss_image": self.image_loss_weight * _mean(image_loss, exact),
         }
+        if asked is not None and cell_targets is not None:
+            losses["loss_reviewed"] = self.reviewed_loss_weight * _reviewed_loss(
+                parts[:, known], cell_targets[known], bag_index[known], bag_index[weak]
+            )
         if exact is not None:
             exact_loss = _cross_entropy(parts[:, ~weak, :count], labels[bag_index[~weak], :count])
             losses["loss_exact"] = self.exact_loss_weight * _mean(exact_loss, None)
@@ -170,13 +191,14 @@ class LocalizationBranch(BaseModule):
         """
         shown, learnt = prob[:, :NEGATIVE], prob[:, NEGATIVE:]
         derived = (1 - shown).prod(1, keepdim=True)
-        negative = {"derived": derived, "learnt": learnt, "mixed": (derived + learnt) / 2}
+        mixed = {"derived": float(self.learnt_negative), "learnt": 1.0, "mixed": 0.5}[self.negative]
+        negative = (1 - mixed) * derived + mixed * learnt
         evidence = image_prob[:NEGATIVE] ** image_exponent
         if len(prob):
             evidence = evidence * shown.mean(0) ** cells_exponent
         # the root changes no order within a class, and keeps scores as large as probabilities
         weighed = (shown * evidence) ** (1 / (1 + image_exponent + cells_exponent))
-        return torch.cat([weighed, negative[self.negative]], dim=1)
+        return torch.cat([weighed, negative], dim=1)
 
 
 def _cross_entropy(parts: Tensor, targets: Tensor) -> Tensor:
@@ -185,6 +207,22 @@ def _cross_entropy(parts: Tensor, targets: Tensor) -> Tensor:
         parts, targets.expand_as(parts), reduction="none"
     )
     return by_class.sum(2).mean(0)
+
+
+def _reviewed_loss(parts: Tensor, targets: Tensor, bag_index: Tensor, all_bags: Tensor) -> Tensor:
+    """Cross-entropy of reviewed cells: the mean in each image, over all images of the batch.
+
+    So an image counts as much as in the bag loss, however many of its cells are reviewed.
+    """
+    by_cell = _cross_entropy(parts, targets.float())
+    reviewed_in_image = torch.bincount(bag_index)[bag_index]
+    return (by_cell / reviewed_in_image).sum() / max(len(all_bags.unique()), 1)
+
+
+def _shown_by(cell_targets: Tensor, bag_index: Tensor, num_bags: int) -> Tensor:
+    """(B, K) 1 where one of the (n, K) cells of an image shows a class, else 0."""
+    shown = torch.zeros(num_bags, cell_targets.shape[1], device=cell_targets.device)
+    return shown.index_add(0, bag_index, (cell_targets > 0.5).float()).clamp(max=1)
 
 
 def _mean(values: Tensor, left_out: Tensor | None) -> Tensor:

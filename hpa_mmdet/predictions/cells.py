@@ -29,6 +29,7 @@ class CellPrediction:
         localization_scores: (19,) float32, p(k | cell), 0 to 1.
         cell_id: the value in the label image that the cell was given by; None where the
             model found the cell.
+        embedding: (D,) float32 that describes the cell, of models that give one.
     """
 
     counts: str
@@ -38,6 +39,7 @@ class CellPrediction:
     cell_score: float
     localization_scores: NDArray[np.float32]
     cell_id: int | None = None
+    embedding: NDArray[np.float32] | None = None
 
     @classmethod
     def of_runs(

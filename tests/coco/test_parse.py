@@ -162,6 +162,7 @@ BAD = [
     pytest.param(set_in("images", 0, file_name=None), "image 7: it has no file_name", id="no name"),
     pytest.param(set_in("images", 0, file_name="/etc/a.png"), "image 7: file name '/etc/a.png' leads out", id="absolute"),
     pytest.param(set_in("images", 0, channel_files={"red": "../a.png"}), "image 7: file name '../a.png' leads out", id="climbing"),
+    pytest.param(set_in("images", 0, file_name="9" * 256), "image 7: file name '999.* is too long", id="long name"),
     pytest.param(set_in("images", 0, channel_files=["a.png"]), "image 7: found the entry", id="channel list"),
     pytest.param(set_in("images", 0, channel_files={"red": None}), "image 7: found file name None", id="channel null"),
     pytest.param(set_in("images", 0, hpa_id=3), "image 7: found hpa_id 3, expected a text", id="hpa_id number"),
@@ -181,8 +182,8 @@ BAD = [
     pytest.param(set_in("annotations", 0, category_probs=[0.5, "1"]), "annotation 3: found category_probs", id="prob text"),
     pytest.param(set_in("annotations", 0, cell_id="5"), "annotation 3: found cell_id '5'", id="cell text"),
     pytest.param(set_in("annotations", 0, cell_id=0), "annotation 3: found cell_id 0", id="cell 0"),
-    pytest.param(set_in("annotations", 0, cell_id=2**31), "annotation 3: found cell_id 2147483648", id="cell 2**31"),
-    pytest.param(set_in("annotations", 0, cell_id=2**31 - 1), "no cell_id is left above 2147483647", id="none left"),
+    pytest.param(set_in("annotations", 0, cell_id=2**32), "annotation 3: found cell_id 4294967296", id="cell 2**32"),
+    pytest.param(set_in("annotations", 0, cell_id=2**32 - 1), "no cell_id is left above 4294967295", id="none left"),
     pytest.param(set_in("annotations", 1, cell_id=5), "annotation 4: its cell_id 5 is that of annotation 3", id="equal"),
     pytest.param(set_in("annotations", 0, bbox=[1, 2, 3]), r"annotation 3: found bbox \[1, 2, 3\]", id="bbox three"),
     pytest.param(set_in("annotations", 0, bbox=[1, 2, 3, None]), "annotation 3: found bbox", id="bbox null"),
@@ -195,7 +196,7 @@ BAD = [
     pytest.param(set_in("annotations", 0, segmentation={**RLE, "counts": "~~"}), "annotation 3: the mask's run lengths are damaged", id="damaged"),
     pytest.param(set_in("annotations", 0, segmentation={**RLE, "counts": [920]}), "annotation 3: its mask has no pixels", id="no pixels"),
     pytest.param(set_in("annotations", 0, segmentation=[[0, 0, 1e9, 0, 1e9, 1e9]]), "annotation 3: a polygon has a corner at", id="polygon"),
-    pytest.param(lambda content: content.update(info={"images_root": 3}), "info: found images_root 3", id="root"),
+    pytest.param(lambda content: content.update(info={"images_root": 3}), "info, images_root: found file name 3, expected a file name", id="root"),
 ]  # fmt: skip
 
 

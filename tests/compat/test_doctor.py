@@ -109,7 +109,7 @@ def test_a_missing_mm_package_brings_the_opencv_commands_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pretend(monkeypatch, mmengine=None)
-    (finding,) = (each for each in health.check_requirements() if each.subject == "mmengine")
+    (finding,) = (found for found in health.check_requirements() if found.subject == "mmengine")
     assert finding.fix[1:] == health.FIX_OPENCV
 
 
@@ -118,7 +118,7 @@ def test_outside_a_checkout_extras_come_from_the_registry(
 ) -> None:
     monkeypatch.setattr(health, "__file__", str(tmp_path / "a" / "b" / "c.py"))
     pretend(monkeypatch, fastapi=None)
-    (finding,) = (each for each in health.check_requirements() if each.subject == "extra serve")
+    (finding,) = (found for found in health.check_requirements() if found.subject == "extra serve")
     assert finding.fix[0] == f"{health.PIP} install 'hpa-mmdet[serve]'"
 
 

@@ -75,7 +75,7 @@ def test_nms_filters_by_score_and_number_in_rows_of_the_input() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_nms_of_half_types_equals_the_same_numbers_in_float32(dtype: torch.dtype) -> None:
-    boxes, scores = (each.to(dtype) for each in random_boxes(1))
+    boxes, scores = (values.to(dtype) for values in random_boxes(1))
     wanted = mmcv.ops.nms(boxes.float(), scores.float(), 0.5)[1]
     assert mmcv.ops.nms(boxes, scores, 0.5)[1].tolist() == wanted.tolist()
 
@@ -193,7 +193,7 @@ def test_roi_align_of_half_types_sums_in_float32(dtype: torch.dtype) -> None:
     wide = features.float().requires_grad_()
     narrow = features.clone().requires_grad_()
     outputs = [
-        mmcv.ops.roi_align(each, ROIS.to(each.dtype), (7, 7), 0.25, 0) for each in (narrow, wide)
+        mmcv.ops.roi_align(maps, ROIS.to(maps.dtype), (7, 7), 0.25, 0) for maps in (narrow, wide)
     ]
     assert outputs[0].dtype == dtype
     # the regions are rounded to the half type on both sides

@@ -128,7 +128,7 @@ def test_epochs_draw_different_numbers_in_workers(tmp_path: Path) -> None:
         runner.train_loop._epoch = epoch
         runner._seed_epoch()
         jitters.append(
-            [float(each) for batch in runner.train_dataloader for each in batch["inputs"][0]]
+            [float(pixel) for batch in runner.train_dataloader for pixel in batch["inputs"][0]]
         )
     assert jitters[0] != jitters[1]
 
@@ -250,7 +250,7 @@ def test_a_last_stage_without_a_number_comes_first(tmp_path: Path) -> None:
     for name in ("epoch_1.pth", "epoch_2.pth", "fitted.pth"):
         (tmp_path / name).touch()
     (tmp_path / "last_checkpoint").write_text(str(tmp_path / "fitted.pth"))
-    assert [each.stem for each in find_checkpoints(tmp_path)] == ["fitted", "epoch_2", "epoch_1"]
+    assert [path.stem for path in find_checkpoints(tmp_path)] == ["fitted", "epoch_2", "epoch_1"]
 
 
 def test_plain_state_keeps_values_and_says_what_it_drops(caplog: pytest.LogCaptureFixture) -> None:
@@ -268,7 +268,7 @@ def test_plain_state_keeps_values_and_says_what_it_drops(caplog: pytest.LogCaptu
     assert plain["runtime_info"] == {"lr": 0.5, "pair": (1, 2), "set": [4]}
     assert type(plain["runtime_info"]["lr"]) is float
     back = from_plain_hub(plain)["log_scalars"]["loss"]
-    assert [each.tolist() for each in back.data] == [[1.0, 2.0], [1, 3]]
+    assert [values.tolist() for values in back.data] == [[1.0, 2.0], [1, 3]]
     assert (back.max_length, back.mean()) == (9, 3 / 4)
 
 

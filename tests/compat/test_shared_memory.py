@@ -35,6 +35,7 @@ def test_a_batch_is_as_large_as_its_largest_images() -> None:
     wanted = 2 * 3 * 30 * 50 * 2.0**2 * 1.6
     assert bytes_of_batch(Images(), 2) == int(wanted)
     assert bytes_of_batch(SimpleNamespace(dataset=Images()), 2) == int(wanted)  # a wrapper
+    assert bytes_of_batch([1, 2, 3], 2) == 0  # says nothing of sizes
 
 
 @pytest.mark.parametrize(

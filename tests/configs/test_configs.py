@@ -36,7 +36,7 @@ def test_experiment_builds(name: str) -> None:
     config = without_weights(Config.fromfile(CONFIGS / name))
     model = MODELS.build(config.model)
     model.init_weights()
-    assert sum(each.numel() for each in model.parameters()) > 100_000
+    assert sum(weight.numel() for weight in model.parameters()) > 100_000
     if config.train_cfg.type == "DetectThenFitLoop":
         ann_file = config.train_cfg.fit.dataloader.dataset.ann_file
         assert ann_file.endswith(("/train.json", "/train_refined.json", "/train_train.json"))
@@ -54,11 +54,11 @@ def test_data_root_reaches_every_file(monkeypatch: pytest.MonkeyPatch) -> None:
         text = Config.fromfile(CONFIGS / name).pretty_text
         found = re.findall(r"ann_file='(.*?)'", text)
         assert len(found) >= loaders
-        assert all(each.startswith("/somewhere/else/train") for each in found)
+        assert all(path.startswith("/somewhere/else/train") for path in found)
         assert "data/hpa" not in text
 
 
-@pytest.mark.parametrize("name", [each for each in EXPERIMENTS if each.endswith("_1x_hpa.py")])
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name.endswith("_1x_hpa.py")])
 def test_real_experiments_are_validated_on_other_images(name: str) -> None:
     config = Config.fromfile(CONFIGS / name)
     assert config.train_dataloader.dataset.ann_file.endswith("/train_train.json")
@@ -67,9 +67,9 @@ def test_real_experiments_are_validated_on_other_images(name: str) -> None:
     for dataset in (config.val_dataloader.dataset, chosen_on):
         assert dataset.ann_file.endswith("/train_val.json")
     assert config.val_dataloader.dataset.test_mode
-    metrics = [METRICS.build(dict(each)) for each in config.val_evaluator]
-    assert {each.ann_file for each in metrics} == {config.val_dataloader.dataset.ann_file}
-    hooks = {each.type: each for each in config.custom_hooks}
+    metrics = [METRICS.build(dict(metric)) for metric in config.val_evaluator]
+    assert {metric.ann_file for metric in metrics} == {config.val_dataloader.dataset.ann_file}
+    hooks = {hook.type: hook for hook in config.custom_hooks}
     assert config.default_hooks.checkpoint.save_best == hooks["EarlyStoppingHook"].monitor
     assert hooks["PredictionPictures"].dataset == config.val_dataloader.dataset
     assert config.optim_wrapper.clip_grad.max_norm > 0
@@ -78,8 +78,8 @@ def test_real_experiments_are_validated_on_other_images(name: str) -> None:
     assert warm_up.end > 0
     assert cosine.type == "CosineAnnealingLR"
     assert cosine.T_max == config.train_cfg.max_epochs
-    for each in config.custom_hooks:
-        HOOKS.build(dict(each))
+    for hook in config.custom_hooks:
+        HOOKS.build(dict(hook))
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

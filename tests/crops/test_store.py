@@ -492,3 +492,22 @@ def test_a_json_of_other_images_or_cells_is_refused(data: Path) -> None:
     (data / "o.json").write_text((data / "train.json").read_text().replace("[3,5]", "[3]"))
     with pytest.raises(InputError, match=r"image a: found labels .*Nuclear bodies, expected"):
         check_labels(store, data / "o.json")
+
+
+def test_the_white_level_of_12_bit_files_is_measured_over_all_of_them(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    for path in (data / "images").iterdir():
+        Image.fromarray(rng.integers(1, 300, (70, 110)).astype(np.uint16)).save(path)
+    bright = np.full((70, 110), 4000, np.uint16)
+    Image.fromarray(bright).save(data / "images" / "b_red.png")
+    store = extract(data)
+    assert "read with white level 4095 (12 bits)" in capsys.readouterr().out
+    assert store.options.white_level == 4095
+    inside = store.bag(1)[..., 1] == 255
+    assert set(np.unique(store.bag(1)[..., 2][inside])) == {249}  # 4000 of 4095
+    assert store.bag(0)[..., 2].max() <= 19
+    expected = CropOptions.from_dict({**store.options.to_dict(), "white_level": None})
+    store.check_options(expected)
+    assert extract(data, "--white-level", "65535", out="deep").bag(1)[..., 2].max() == 16

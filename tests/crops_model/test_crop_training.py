@@ -47,7 +47,7 @@ SMALL = (
 def arguments(discs: Path, work_dir: Path, *more: str, options: tuple[str, ...] = ()) -> list[str]:
     return [
         CONFIG, "--data-root", str(discs), "--work-dir", str(work_dir), *more,
-        "--cfg-options", *SMALL, f"visualizer.name={secrets.token_hex(4)}", *options,
+        "--cfg-options", *SMALL, f"visualizer.name=run_{secrets.token_hex(4)}", *options,
     ]  # fmt: skip
 
 
@@ -161,7 +161,7 @@ def test_large_runs_are_judged_on_the_store_kept_back(discs: Path, tmp_path: Pat
         "model.backbone.weights=None", f"model.backbone.model_name={TINY_BACKBONE}",
         "model.data_preprocessor.crop.size_px=32", "train_cfg.max_epochs=2",
         "train_cfg.fit.epochs=2",
-        f"visualizer.name={secrets.token_hex(4)}",
+        f"visualizer.name=run_{secrets.token_hex(4)}",
     ]  # fmt: skip
     assert train(arguments) == 0
     run = tmp_path / "run"

@@ -56,7 +56,7 @@ def put(cache: ImageCache, files: ImageFiles) -> None:
 @pytest.fixture
 def discs(tmp_path: Path) -> Path:
     write_discs(tmp_path, ["a", "b", "c"], (96, 128))
-    paths = [str(tmp_path / each) for each in ("images", "masks", "train.csv", "train.json")]
+    paths = [str(tmp_path / name) for name in ("images", "masks", "train.csv", "train.json")]
     assert convert([paths[0], "--masks", paths[1], "--labels", paths[2], "--out", paths[3]]) == 0
     return tmp_path
 
@@ -270,7 +270,7 @@ def test_filling_lists_what_cannot_be_read_and_resumes(tmp_path: Path) -> None:
     cache = ImageCache(tmp_path / "cache", CHANNELS)
     report = Report("test")
     fill_cache(cache, sources, report, workers=2)
-    assert (report.done, [each.item_id for each in report.failures]) == (1, ["bad"])
+    assert (report.done, [failure.item_id for failure in report.failures]) == (1, ["bad"])
     assert "bad_blue.tif: found an unknown kind of file" in report.failures[0].message
     before = next(cache.folder.glob("??/*.npy")).stat().st_mtime_ns
     write_image(tmp_path, "bad", seed=3)
@@ -390,7 +390,7 @@ def test_the_tool_fills_what_training_reads(
     monkeypatch.setattr("hpa_mmdet.datasets.loading.decode_working_image", None)
     data = dataset(discs, scale=0.5, cache=str(discs / "cache"))
     assert data[2]["inputs"].shape == (4, 48, 64)
-    assert [each.files.image_id for each in sources_of(data)] == ["a", "b", "c"]
+    assert [source.files.image_id for source in sources_of(data)] == ["a", "b", "c"]
 
 
 def test_the_tool_says_what_is_wrong(discs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("mmdet_scope")
 def discs(tmp_path: Path) -> Path:
     write_discs(tmp_path, ["a", "b", "c"], SHAPE_HW)
     arguments = ["--masks", "masks", "--labels", "train.csv", "--out", "train.json"]
-    paths = [str(tmp_path / each) if not each.startswith("--") else each for each in arguments]
+    paths = [str(tmp_path / word) if not word.startswith("--") else word for word in arguments]
     assert convert([str(tmp_path / "images"), *paths]) == 0
     return tmp_path
 
@@ -50,19 +50,19 @@ def test_instances_are_the_cells_of_the_json(discs: Path) -> None:
     data = dataset(discs, [*LOAD, {"type": "PackCells", "min_side_px": 1}])
     assert len(data) == 3
     for number, image in enumerate(content["images"]):
-        cells = [each for each in content["annotations"] if each["image_id"] == image["id"]]
+        cells = [cell for cell in content["annotations"] if cell["image_id"] == image["id"]]
         packed = data[number]
         assert packed["inputs"].shape == (4, *SHAPE_HW)
         sample = packed["data_samples"]
         found = sample.gt_instances
-        assert found.cell_ids.tolist() == [each["cell_id"] for each in cells]
+        assert found.cell_ids.tolist() == [cell["cell_id"] for cell in cells]
         for row, cell in enumerate(cells):
             expected = coco_mask.decode(cell["segmentation"])
             np.testing.assert_array_equal(found.masks.masks[row], expected)
             x, y, width, height = cell["bbox"]
             assert found.bboxes.tensor[row].tolist() == [x, y, x + width, y + height]
             marked = np.flatnonzero(found.localizations[row]).tolist()
-            assert [each + 1 for each in marked] == cell["category_ids"]
+            assert [index + 1 for index in marked] == cell["category_ids"]
         assert np.flatnonzero(sample.image_labels).tolist() == image["labels"]
 
 
@@ -116,6 +116,22 @@ def test_hidden_and_small_cells_are_counted(discs: Path) -> None:
     assert sample.cells_left_out == len(
         [cell for cell in content["annotations"] if cell["image_id"] == 1]
     )
+
+
+def test_reviewed_cells_keep_their_mark(discs: Path) -> None:
+    content = json.loads((discs / "train.json").read_text())
+    cells = [cell for cell in content["annotations"] if cell["image_id"] == 1]
+    cells[1]["reviewed"] = True
+    (discs / "train.json").write_text(json.dumps(content))
+    flip = {"type": "AlbumentationsBridge", "transforms": [{"type": "HorizontalFlip", "p": 1.0}]}
+    pack = {"type": "PackCells", "min_side_px": 1}
+    found = dataset(discs, [*LOAD, flip, pack])[0]["data_samples"].gt_instances
+    reviewed = found.cell_ids[found.reviewed].tolist()
+    assert reviewed == [cells[1]["cell_id"]]
+    cells[1]["reviewed"] = "yes"
+    (discs / "train.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="found reviewed 'yes', expected true or false"):
+        dataset(discs, LOAD)
 
 
 def test_augmentation_follows_numpys_seed(discs: Path) -> None:
@@ -200,7 +216,7 @@ def test_nothing_to_train_on_is_an_error(discs: Path, drop: str, message: str) -
 
 def test_images_without_cells_are_kept_where_the_config_says_so(discs: Path) -> None:
     content = json.loads((discs / "train.json").read_text())
-    content["annotations"] = [each for each in content["annotations"] if each["image_id"] != 2]
+    content["annotations"] = [cell for cell in content["annotations"] if cell["image_id"] != 2]
     (discs / "train.json").write_text(json.dumps(content))
     assert len(dataset(discs, LOAD)) == 3
     assert len(dataset(discs, LOAD, filter_cfg={"filter_empty_gt": True})) == 2

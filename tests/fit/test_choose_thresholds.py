@@ -6,8 +6,13 @@ import numpy as np
 import torch
 
 from hpa_mmdet.fit.feature_cache import FeatureCache
+from hpa_mmdet.fit.predictions import predict_bags
 from hpa_mmdet.fit.thresholds import choose_thresholds
 from hpa_mmdet.models.localization_branch import LocalizationBranch
+
+
+def chosen_thresholds(fitted: SimpleNamespace, given: FeatureCache) -> np.ndarray:
+    return choose_thresholds(fitted.localization, predict_bags(fitted, given))
 
 
 def model() -> SimpleNamespace:
@@ -31,11 +36,11 @@ def cache(exact: torch.Tensor | None = None) -> FeatureCache:
 
 def test_weighed_scores_are_called_as_the_cells_show() -> None:
     fitted, given = model(), cache()
-    chosen = choose_thresholds(fitted, given)
+    chosen = chosen_thresholds(fitted, given)
     with torch.no_grad():
         bags = given.cells.split([3, 2])
         scores = torch.cat(
-            [fitted.localization.predict(each, torch.zeros(2))[0] for each in bags]
+            [fitted.localization.predict(cells, torch.zeros(2))[0] for cells in bags]
         ).numpy()
     assert scores[0, 0] < 0.95 * float(torch.sigmoid(given.cells[0, 0]))  # it is weighed
     assert (scores[:, 0] >= chosen[0]).tolist() == [True, False, False, False, False]
@@ -44,7 +49,7 @@ def test_weighed_scores_are_called_as_the_cells_show() -> None:
 
 def test_a_label_is_shown_by_the_likeliest_cell_at_least() -> None:
     given = cache()._replace(image_labels=torch.eye(19)[[1, 0]])
-    chosen = choose_thresholds(model(), given)
+    chosen = chosen_thresholds(model(), given)
     # class 0: the last cell at p = 0.27; its score is the mean of p and its image's mean
     p = torch.sigmoid(torch.tensor([-2.0, -1.0]))
     low, high = ((p * p.mean()) ** 0.5).tolist()
@@ -52,12 +57,12 @@ def test_a_label_is_shown_by_the_likeliest_cell_at_least() -> None:
 
 
 def test_classes_without_images_and_sets_without_cells_are_called_from_a_half_on() -> None:
-    assert choose_thresholds(model(), cache())[5] == 0.5
+    assert chosen_thresholds(model(), cache())[5] == 0.5
     empty = cache()._replace(cells=torch.zeros(0, 2), counts=torch.tensor([0, 0]))
-    np.testing.assert_array_equal(choose_thresholds(model(), empty), np.full(19, 0.5))
+    np.testing.assert_array_equal(chosen_thresholds(model(), empty), np.full(19, 0.5))
 
 
 def test_images_with_exact_labels_have_no_part() -> None:
-    alone = choose_thresholds(model(), cache(torch.tensor([False, True])))
+    alone = chosen_thresholds(model(), cache(torch.tensor([False, True])))
     first = cache().select(torch.tensor([0]))
-    np.testing.assert_array_equal(alone, choose_thresholds(model(), first))
+    np.testing.assert_array_equal(alone, chosen_thresholds(model(), first))

@@ -2,13 +2,21 @@
 
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from hpa_mmdet.fit.exponents import choose_exponents
 from hpa_mmdet.fit.feature_cache import FeatureCache
+from hpa_mmdet.fit.predictions import predict_bags
 from hpa_mmdet.models.localization_branch import LocalizationBranch
+
+
+def chosen_exponents(
+    fitted: SimpleNamespace, given: FeatureCache, **options: Any
+) -> tuple[float, float, float]:
+    return choose_exponents(fitted.localization, predict_bags(fitted, given), **options)
 
 
 def model() -> SimpleNamespace:
@@ -44,7 +52,7 @@ def cache(shown: list[bool]) -> FeatureCache:
 )
 def test_the_pair_that_ranks_best_is_kept(shown: list[bool], chosen: tuple[float, float]) -> None:
     fitted = model()
-    a, b, score = choose_exponents(fitted, cache(shown), cells_exponents=(0.0,))
+    a, b, score = chosen_exponents(fitted, cache(shown), cells_exponents=(0.0,))
     assert (a, b) == chosen
     assert score == pytest.approx(1.0)
     assert fitted.localization.exponents() == pytest.approx(chosen)
@@ -52,7 +60,7 @@ def test_the_pair_that_ranks_best_is_kept(shown: list[bool], chosen: tuple[float
 
 def test_images_can_be_asked_though_cells_are_known() -> None:
     given = cache([False, False, True, False])
-    assert choose_exponents(model(), given, cells_exponents=(0.0,), by_images=True)[0] == 0.25
+    assert chosen_exponents(model(), given, cells_exponents=(0.0,), by_images=True)[0] == 0.25
 
 
 def test_neighbours_can_be_what_decides() -> None:
@@ -63,14 +71,14 @@ def test_neighbours_can_be_what_decides() -> None:
         features, torch.tensor([2, 2]), torch.zeros(2, 2), torch.eye(19)[[0, 5]], targets
     )
     fitted = model()
-    _, b, score = choose_exponents(fitted, given, image_exponents=(0.0,))
+    _, b, score = chosen_exponents(fitted, given, image_exponents=(0.0,))
     assert b > 0
     assert score == pytest.approx(1.0)
 
 
 def test_without_truth_of_cells_the_defaults_stay() -> None:
     fitted = model()
-    a, b, score = choose_exponents(fitted, cache([True, True, False, False]))
+    a, b, score = chosen_exponents(fitted, cache([True, True, False, False]))
     assert (a, b) == (0.5, 1.0) == fitted.localization.exponents()
     assert math.isnan(score)
 
@@ -79,4 +87,4 @@ def test_images_without_cells_have_no_say() -> None:
     empty = FeatureCache(
         torch.zeros(1, 2), torch.tensor([0, 1]), torch.zeros(2, 2), torch.eye(19)[[3, 0]]
     )
-    assert choose_exponents(model(), empty, by_images=True)[2] == pytest.approx(1.0)
+    assert chosen_exponents(model(), empty, by_images=True)[2] == pytest.approx(1.0)

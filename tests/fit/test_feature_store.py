@@ -17,6 +17,7 @@ from hpa_mmdet.fit.feature_cache import FeatureCache, cache_features, join_cache
 from hpa_mmdet.fit.feature_store import FeatureStore, open_features, weights_digest
 from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.fit.mapped_rows import MappedRows
+from hpa_mmdet.fit.predictions import predict_bags
 from hpa_mmdet.fit.thresholds import choose_thresholds
 from hpa_mmdet.models.localization_branch import LocalizationBranch
 
@@ -195,7 +196,9 @@ def test_the_fit_and_all_choices_are_the_same_from_mapped_files(
         branch = LocalizationBranch(LENGTH, {"type": "BagLoss"}, hidden=(0, 4))
         model = SimpleNamespace(localization=branch)
         history = fit_heads(model, cache, epochs=3, batch_images=4)
-        choices = choose_exponents(model, cache, by_images=True), choose_thresholds(model, cache)
+        choices = choose_exponents(branch, predict_bags(model, cache), by_images=True)
+        bags = predict_bags(model, cache)
+        choices = choices, choose_thresholds(branch, bags)
         results.append((history, choices[0], choices[1].tolist()))
     assert results[0] == results[1]
 

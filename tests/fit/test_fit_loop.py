@@ -74,7 +74,7 @@ def test_linear_parts_learn_at_a_rate_of_their_own() -> None:
         fit_heads(SimpleNamespace(localization=branch), cache, epochs=1, **rates)
         after = [part[-1].weight for part in branch.cell_head.parts]
         moved[next(iter(rates))] = [
-            not torch.equal(*each) for each in zip(before, after, strict=True)
+            not torch.equal(*pair) for pair in zip(before, after, strict=True)
         ]
     assert moved == {"lr": [True, False], "linear_lr": [False, True]}
 
@@ -117,8 +117,8 @@ def tiny(folder: Path, work_dir: str, *options: str) -> list[str]:
         *options,
         "--cfg-options",
         *(
-            f"{each}.{key}"
-            for each in backbones
+            f"{backbone}.{key}"
+            for backbone in backbones
             for key in (f"model_name={TINY_BACKBONE}", "weights=None")
         ),
         f"model.neck.in_channels={list(TINY_CHANNELS)}".replace(" ", ""),
@@ -151,11 +151,11 @@ def test_exponents_are_chosen_on_validation_images(
     log = next((discs / "chosen").glob("*/*.log")).read_text()
     found = re.search(r"exponents: (\S+) of the image head, (\S+) of .*; the defaults", log)
     assert found  # all cells of the discs have their image's labels
-    chosen = [float(each) for each in found.groups()]
+    chosen = [float(text) for text in found.groups()]
     assert fitted["localization.chosen_exponents"].tolist() == chosen == [0.5, 1.0]
     meta = torch.load(discs / "chosen" / "fitted.pth", weights_only=True)["meta"]
     assert len(meta["thresholds"]) == 19
-    assert all(0 <= each <= 1 for each in meta["thresholds"])
+    assert all(0 <= threshold <= 1 for threshold in meta["thresholds"])
 
 
 def curve(work_dir: Path) -> list[float]:

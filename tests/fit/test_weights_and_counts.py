@@ -41,9 +41,9 @@ def test_the_best_checkpoint_comes_first_then_the_average(tmp_path: Path) -> Non
         2.0: runner_with(average=2.0),
         3.0: runner_with(average=2.0, best=best),
     }
-    sources = [take_best_weights(each) for each in cases.values()]
+    sources = [take_best_weights(runner) for runner in cases.values()]
     assert sources == ["the last step", "the average over the steps", best.name]
-    assert [each.model.weight.item() for each in cases.values()] == list(cases)
+    assert [runner.model.weight.item() for runner in cases.values()] == list(cases)
     gone = runner_with(average=2.0, best=tmp_path / "gone.pth")  # another run cleaned up
     assert take_best_weights(gone) == "the average over the steps"
 

@@ -12,7 +12,7 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.hooks import PredictionPictures, ProgressBar, prediction_pictures
+from hpa_mmdet.hooks import CountLeftOutCells, PredictionPictures, ProgressBar, prediction_pictures
 from hpa_mmdet.hooks.start_up_checks import check_dataset
 
 SHAPE_HW = (60, 90)
@@ -91,7 +91,7 @@ class Listed:
 
 
 def entry(folder: Path, name: str, labels: list[int]) -> dict[str, Any]:
-    paths = {each: str(folder / f"{name}_{each}.png") for each in ("red", "green")}
+    paths = {channel: str(folder / f"{name}_{channel}.png") for channel in ("red", "green")}
     return {"hpa_id": name, "channel_paths": paths, "image_labels": labels}
 
 
@@ -136,3 +136,15 @@ def test_without_a_terminal_or_steps_there_is_no_bar(monkeypatch: pytest.MonkeyP
         bar.after_train_iter(SimpleNamespace(iter=0), 0)
         assert bar._progress is None
         bar.after_train(None)
+
+
+def test_cells_that_are_left_out_are_counted_for_each_epoch() -> None:
+    said: list[str] = []
+    runner = SimpleNamespace(logger=SimpleNamespace(info=said.append))
+    hook = CountLeftOutCells()
+    for left_out, cells in ((2, 3), (0, 4)):
+        sample = {"cells_left_out": left_out, "gt_instances": [0] * cells}
+        hook.after_train_iter(runner, 0, {"inputs": [], "data_samples": [sample, {}]})
+    hook.after_train_epoch(runner)
+    hook.after_train_epoch(runner)  # nothing is left of the epoch before
+    assert said == ["2 of 9 cells left out of this epoch: hidden, cut off or too small"]

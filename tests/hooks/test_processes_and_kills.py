@@ -30,7 +30,7 @@ optim_wrapper = dict(
     accumulative_counts={images},
 )
 param_scheduler = None
-_base_.custom_hooks = [each for each in _base_.custom_hooks if each.type != "EMAHook"]
+_base_.custom_hooks = [hook for hook in _base_.custom_hooks if hook.type != "EMAHook"]
 """
 # every process leaves its weights behind
 KEEP_WEIGHTS = """
@@ -56,7 +56,7 @@ class KillNine(Hook):
     def after_train_iter(self, runner, *_, **__):
         if runner.iter == 2:
             os.kill(os.getpid(), signal.SIGKILL)
-sys.argv += ["--cfg-options", "custom_hooks.2.type=KillNine"]
+sys.argv += ["--cfg-options", "custom_hooks.ProgressBar.type=KillNine"]
 """
 
 
@@ -93,15 +93,15 @@ def test_two_processes_give_the_training_of_one(data: Path, tmp_path: Path) -> N
     ]
     config = write_config(tmp_path, "one", SAME_STEP.format(images=2))
     assert train(arguments(config, data, tmp_path / "one")) == 0
-    outputs = [each.communicate(timeout=3600)[0] for each in both]
-    assert [each.returncode for each in both] == [0, 0], outputs
-    assert ["fitted.pth IMAGES --out DIR" in each for each in outputs] == [True, False]
+    outputs = [process.communicate(timeout=3600)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert ["fitted.pth IMAGES --out DIR" in output for output in outputs] == [True, False]
     for name in ("epoch_1.pth", "fitted.pth"):
         one, two = (
-            load_checkpoint_strict(tmp_path / each / name)["state_dict"] for each in ("one", "two")
+            load_checkpoint_strict(tmp_path / run / name)["state_dict"] for run in ("one", "two")
         )
         torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-5)
-    first, second = (load_checkpoint_strict(tmp_path / f"two/rank_{each}.pt") for each in (0, 1))
+    first, second = (load_checkpoint_strict(tmp_path / f"two/rank_{rank}.pt") for rank in (0, 1))
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert first["localization.cell_head.standardize.mean"].any()
     # the main process saw the first image of the order; one process sees it first as well
@@ -118,7 +118,7 @@ def test_a_killed_run_goes_on_with_the_curve_of_the_unbroken_one(
     process = start(arguments(config, data, work_dir), KILL)
     output, _ = process.communicate(timeout=3600)
     assert process.returncode == -signal.SIGKILL, output
-    assert sorted(each.name for each in work_dir.glob("epoch_*.pth")) == ["epoch_1.pth"]
+    assert sorted(path.name for path in work_dir.glob("epoch_*.pth")) == ["epoch_1.pth"]
     before = losses(work_dir)
     config = write_config(tmp_path, "parts")
     assert train(arguments(config, data, work_dir, "--resume")) == 0
@@ -127,7 +127,7 @@ def test_a_killed_run_goes_on_with_the_curve_of_the_unbroken_one(
     assert before == pytest.approx(unbroken[: len(before)], rel=1e-4)
     assert resumed == pytest.approx(unbroken[2:], rel=1e-4)
     one, two = (
-        load_checkpoint_strict(tmp_path / each / "fitted.pth")["state_dict"]
-        for each in ("whole", "parts")
+        load_checkpoint_strict(tmp_path / run / "fitted.pth")["state_dict"]
+        for run in ("whole", "parts")
     )
     torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-6)

@@ -35,8 +35,8 @@ def state(path: Path, key: str = "state_dict") -> dict[str, Any]:
 
 def parts(weights: dict[str, Any], heads: bool) -> dict[str, Any]:
     """The weights that the fit changes, or all others."""
-    fitted = tuple(f"localization.{each}" for each in ("cell_head", "image_head", "chosen"))
-    return {key: each for key, each in weights.items() if key.startswith(fitted) is heads}
+    fitted = tuple(f"localization.{part}" for part in ("cell_head", "image_head", "chosen"))
+    return {key: weight for key, weight in weights.items() if key.startswith(fitted) is heads}
 
 
 def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
@@ -48,15 +48,15 @@ def test_the_best_epochs_averaged_weights_are_fitted_and_kept(data: Path, tmp_pa
     # nothing is below the first epoch's 0, so that the best epoch is not the last
     work_dir = run(data, tmp_path, '_base_.default_hooks.checkpoint.rule = "less"\n')
     logged = scalars(work_dir)
-    validated = [each for each in logged if "cells/ap_60" in each]
+    validated = [line for line in logged if "cells/ap_60" in line]
     assert len(validated) == 2  # after the first epoch, and after the fit
     for score in ("contest/map", "image/map", "localization/map", "image/head_map"):
         assert 0 <= validated[-1][score] <= 1
     fitted, first = state(work_dir / "fitted.pth"), state(work_dir / "epoch_1.pth")
     assert same(parts(fitted, heads=False), parts(first, heads=False))
     raw = {
-        key.removeprefix("module."): each
-        for key, each in state(work_dir / "epoch_2.pth", "ema_state_dict").items()
+        key.removeprefix("module."): weight
+        for key, weight in state(work_dir / "epoch_2.pth", "ema_state_dict").items()
     }
     averaged = state(work_dir / "epoch_2.pth")
     assert not torch.equal(raw["rpn_head.rpn_cls.weight"], averaged["rpn_head.rpn_cls.weight"])
@@ -65,7 +65,7 @@ def test_the_best_epochs_averaged_weights_are_fitted_and_kept(data: Path, tmp_pa
     assert fitted["localization.cell_head.standardize.mean"].any()
     copy = state(work_dir / "fitted.pth", "ema_state_dict")
     copy.pop("steps")
-    assert same({key.removeprefix("module."): each for key, each in copy.items()}, fitted)
+    assert same({key.removeprefix("module."): weight for key, weight in copy.items()}, fitted)
     (best,) = work_dir.glob("best_*.pth")
     assert same(state(best), fitted)
     told = {path.name: state(path, "meta")["fitted"] for path in work_dir.glob("*.pth")}
@@ -78,8 +78,9 @@ def test_the_best_epochs_averaged_weights_are_fitted_and_kept(data: Path, tmp_pa
 def test_training_ends_early_and_a_resumed_run_knows_it(data: Path, tmp_path: Path) -> None:
     lines = """
 _base_.train_cfg.max_epochs = 4
-_base_.custom_hooks[5].patience = 1
-_base_.custom_hooks[5].min_delta = 2.0
+early = next(hook for hook in _base_.custom_hooks if hook.type == "EarlyStoppingHook")
+early.patience, early.min_delta = 1, 2.0
+del early
 """
     work_dir = run(data, tmp_path, lines)
     assert len(losses(work_dir)) == 4  # two epochs of two steps
@@ -93,7 +94,7 @@ def test_given_cells_are_named_and_none_is_looked_for(
     work_dir = run(data, tmp_path, "", "--instances", "masks")
     assert "IMAGES --instances masks --masks MASKS --out DIR" in capsys.readouterr().out
     assert losses(work_dir) == []
-    (validated,) = [each for each in scalars(work_dir) if "image/map" in each]
+    (validated,) = [line for line in scalars(work_dir) if "image/map" in line]
     assert validated["localization/found"] == 1
     assert not any(key.startswith("cells/") for key in validated)
     (best,) = work_dir.glob("best_image_map_*.pth")
@@ -113,11 +114,11 @@ _base_.train_cfg.max_epochs = 1
         work_dir = run(data, tmp_path, lines, *options)
     finally:
         torch.use_deterministic_algorithms(False)
-    steps = [each for each in scalars(work_dir) if "loss" in each]
+    steps = [line for line in scalars(work_dir) if "loss" in line]
     assert len(steps) == 2
-    for each in steps:
-        assert {"loss_localization", "loss_image"} < each.keys()
-        assert not any("rpn" in key or "bbox" in key or "mask" in key for key in each)
+    for step in steps:
+        assert {"loss_localization", "loss_image"} < step.keys()
+        assert not any("rpn" in key or "bbox" in key or "mask" in key for key in step)
     # two images of the sixteen that the learning rate is for, at the start of the warm-up
     assert steps[0]["lr"] == pytest.approx(2e-4 * 2 / 16 * 0.01, rel=0.1)
     kept = (work_dir / "tiny.py").read_text()
@@ -144,8 +145,8 @@ def test_a_validation_set_without_cells_is_refused_before_training(
     (data / "empty_val.json").write_text(json.dumps(content))
     lines = """
 _base_.val_dataloader.dataset.ann_file = _base_.data_root + "/empty_val.json"
-for each in _base_.val_evaluator:
-    each.ann_file = _base_.data_root + "/empty_val.json"
+for part in _base_.val_evaluator:
+    part.ann_file = _base_.data_root + "/empty_val.json"
 """
     config = write_config(tmp_path, "empty", lines)
     assert train([str(config), "--data-root", str(data), "--work-dir", str(tmp_path / "w")]) == 2

@@ -16,12 +16,12 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 BASES = ("_base_/models/hpa-mask-rcnn_lite0_fpn.py", "_base_/hpa_1x.py")
 
 TINY = f"""
-for each in (_base_.model.backbone, _base_.model.localization.backbone):
-    each.model_name, each.weights = "{TINY_BACKBONE}", None
+for part in (_base_.model.backbone, _base_.model.localization.backbone):
+    part.model_name, part.weights = "{TINY_BACKBONE}", None
 _base_.model.neck.in_channels = {list(TINY_CHANNELS)}
 _base_.model.localization.feature_dim = {2 * sum(TINY_CHANNELS)}
-for each in (_base_.train_dataloader, _base_.fit_dataloader, _base_.val_dataloader):
-    each.num_workers, each.persistent_workers = 0, False
+for part in (_base_.train_dataloader, _base_.fit_dataloader, _base_.val_dataloader):
+    part.num_workers, part.persistent_workers = 0, False
 _base_.train_cfg.fit.dataloader = _base_.fit_dataloader
 _base_.train_cfg.fit.exponents_dataloader.num_workers = 0
 _base_.train_cfg.fit.more_dataloaders[0].num_workers = 0
@@ -53,8 +53,8 @@ def write_config(folder: Path, name: str, lines: str = "") -> Path:
             a process lives, so no two runs of a process may share it.
         lines: changes; `_base_` is at hand.
     """
-    text = f"_base_ = {[str(CONFIGS / each) for each in BASES]}\n{TINY}{lines}\n"
-    text += "del each\n"
+    text = f"_base_ = {[str(CONFIGS / base) for base in BASES]}\n{TINY}{lines}\n"
+    text += "del part\n"
     unique = f"{name}-{secrets.token_hex(4)}"
     text += f'_base_.visualizer.name = "{unique}"\nexperiment_name = "{unique}"\n'
     path = folder / f"{name}.py"
@@ -91,4 +91,4 @@ def scalars(work_dir: Path) -> list[dict[str, Any]]:
 
 def losses(work_dir: Path) -> list[float]:
     """Read the loss of each step."""
-    return [each["loss"] for each in scalars(work_dir) if "loss" in each]
+    return [line["loss"] for line in scalars(work_dir) if "loss" in line]

@@ -193,3 +193,15 @@ def test_numbers_out_of_range_are_refused(
     assert main([*job, *option]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_finds_no_cells_asks_for_masks(
+    tmp_path: Path, job: list[str], capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(StandInCells, "detect", False, raising=False)
+    assert main(job) == 2
+    assert "this model names given cells and finds none; give --instances masks" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "out").exists()

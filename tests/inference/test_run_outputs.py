@@ -236,7 +236,9 @@ def test_anndata_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch)
     import sys
 
     monkeypatch.setitem(sys.modules, "anndata", None)
-    with pytest.raises(InputError, match="--write anndata: the package anndata is not installed"):
+    with pytest.raises(
+        InputError, match="--write anndata or embeddings: the package anndata is not installed"
+    ):
         AnnDataOutput.check()
 
 

@@ -110,6 +110,12 @@ def test_what_is_no_file_name_is_refused(name: object) -> None:
         resolve_below(Path("data"), name, "image 3")
 
 
+@pytest.mark.parametrize("name", ["x" * 256, "\u00e9" * 128, "a/" * 501 + "b"], ids=len)
+def test_names_that_no_file_system_takes_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"image 3: file name .* is too long; correct it"):
+        resolve_below(Path("data"), name, "image 3")
+
+
 def test_what_is_written_is_json_for_every_reader() -> None:
     value = {"a": np.array([1.5, np.nan]), "b": (np.int64(3), math.inf), "c": np.bool_(True)}
     assert json.loads(dump_json(value)) == {"a": [1.5, None], "b": [3, None], "c": True}

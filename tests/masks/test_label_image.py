@@ -54,3 +54,12 @@ def test_no_masks_give_an_empty_label_image(shape_hw: tuple[int, int]) -> None:
 def test_a_broken_mask_is_refused(counts: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         label_image_from_rles([counts], (3, 4), where="a.json")
+
+
+def test_ids_of_32_bits_are_drawn() -> None:
+    label_image = np.array([[0, 2**32 - 1, 7], [7, 0, 2**31]], np.uint32)
+    cells = encode_cells(label_image)
+    ids = [cell.cell_id for cell in cells]
+    assert ids == [7, 2**31, 2**32 - 1]
+    drawn = label_image_from_rles([cell.counts for cell in cells], (2, 3), ids)
+    assert drawn.tolist() == label_image.tolist()

@@ -35,7 +35,7 @@ def batch(counts: tuple[int, ...] = (4, 3), key: str = "gt_instances") -> dict[s
     inputs, samples = [], []
     for number, count in enumerate(counts):
         label_image = draw_discs(SHAPE_HW, count, seed=number)
-        masks = [label_image == each for each in range(3, 3 * count + 1, 3)]
+        masks = [label_image == value for value in range(3, 3 * count + 1, 3)]
         masks = [mask for mask in masks if mask.any()]
         boxes = torch.zeros(len(masks), 4)
         for row, mask in enumerate(masks):
@@ -81,7 +81,7 @@ def test_losses_are_finite_and_reach_every_part(together: bool) -> None:
     ]
     expected = [] if together else ["localization.cell_head", "localization.image_head"]
     assert sorted({".".join(name.split(".")[:2]) for name in without}) == expected
-    assert all(each.grad is None for each in model.localization.backbone.parameters())
+    assert all(weight.grad is None for weight in model.localization.backbone.parameters())
 
 
 def test_a_picture_without_cells_trains_too() -> None:
@@ -106,8 +106,8 @@ def test_predictions_have_what_the_tools_need() -> None:
         assert found.localization_scores.shape == (count, 19)
         assert sample.image_probs.shape == (19,)
         for name in ("scores", "mask_probs", "localization_scores"):
-            each = found[name]
-            assert 0 <= each.min() <= each.max() <= 1
+            values = found[name]
+            assert 0 <= values.min() <= values.max() <= 1
 
 
 def test_no_cell_found_gives_empty_results() -> None:
@@ -124,7 +124,7 @@ def test_given_cells_are_named_in_their_order_and_none_is_looked_for() -> None:
     given = batch((4, 0), "given_instances")
     with torch.no_grad():
         samples = model.test_step(given)
-    first, second = (each.pred_instances for each in samples)
+    first, second = (sample.pred_instances for sample in samples)
     assert torch.equal(first.bboxes, given["data_samples"][0].given_instances.bboxes.tensor)
     assert first.masks is given["data_samples"][0].given_instances.masks
     assert first.scores.tolist() == [1.0] * len(first)
@@ -163,8 +163,8 @@ def test_cells_are_described_alike_in_both_stages() -> None:
             "batch_data_samples": data["data_samples"],
         }
     )
-    assert [len(each) for each in cells] == [
-        len(each.gt_instances) for each in data["data_samples"]
+    assert [len(features) for features in cells] == [
+        len(sample.gt_instances) for sample in data["data_samples"]
     ]
     assert labels.argmax(1).tolist() == [0, 1]
     single = prepare(model, {key: value[1:] for key, value in batch().items()}, True)
@@ -192,7 +192,7 @@ def test_given_cells_can_be_learnt_from_alone(own: bool) -> None:
     total, _ = model.parse_losses(losses)
     total.backward()
     learnt = {
-        name.split(".")[0] for name, each in model.named_parameters() if each.grad is not None
+        name.split(".")[0] for name, weight in model.named_parameters() if weight.grad is not None
     }
     assert learnt == ({"localization"} if own else {"localization", "backbone"})
     model.eval()

@@ -6,7 +6,7 @@ import pytest
 import timm
 import torch
 from mmdet.structures import DetDataSample
-from subcell_files import SIZES, write_classifier, write_encoder
+from subcell_toy import SIZES, write_classifier, write_encoder
 
 from hpa_mmdet.download.subcell import class_places
 from hpa_mmdet.errors import InputError

@@ -86,8 +86,8 @@ def test_a_derived_negative_has_no_logit_that_learns(negative: str, learns: bool
 def test_mixed_negative_is_the_mean_of_both() -> None:
     cells, image = torch.randn(2, 6), torch.randn(6)
     derived, learnt, mixed = (
-        branch(negative=each).predict(cells, image)[0][:, 18]
-        for each in ("derived", "learnt", "mixed")
+        branch(negative=way).predict(cells, image)[0][:, 18]
+        for way in ("derived", "learnt", "mixed")
     )
     torch.testing.assert_close(mixed, (derived + learnt) / 2)
 

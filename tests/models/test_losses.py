@@ -54,8 +54,8 @@ def test_inherited_loss_is_cross_entropy_averaged_per_image() -> None:
     for image in range(2):
         probs = torch.sigmoid(LOGITS[image == BAG])
         targets = LABELS[image] * 0.8 + 0.1
-        each = -(targets * probs.log() + (1 - targets) * (1 - probs).log()).sum(1)
-        total += each.mean().item()
+        by_cell = -(targets * probs.log() + (1 - targets) * (1 - probs).log()).sum(1)
+        total += by_cell.mean().item()
     assert loss.item() == pytest.approx(total / 2, rel=1e-5)
 
 
@@ -144,8 +144,8 @@ def test_asymmetric_loss_without_focus_is_the_inherited_one() -> None:
 
 def test_cells_are_learnt_from_their_own_labels() -> None:
     targets = torch.tensor([[1.0, 0.0], [0.0, 0.25], [0.0, 0.0], [1.0, 1.0]])
-    each = F.binary_cross_entropy_with_logits(LOGITS, targets, reduction="none").sum(1)
-    expected = (each[[0, 2, 3]].mean() + each[1]) / 2
+    by_cell = F.binary_cross_entropy_with_logits(LOGITS, targets, reduction="none").sum(1)
+    expected = (by_cell[[0, 2, 3]].mean() + by_cell[1]) / 2
     torch.testing.assert_close(CellLoss()(LOGITS, BAG, LABELS, targets), expected)
     inherited = LABELS[BAG].float()
     torch.testing.assert_close(
@@ -158,7 +158,7 @@ def test_cells_are_learnt_from_their_own_labels() -> None:
 def test_rare_classes_weigh_more_by_their_effective_number() -> None:
     weights = effective_number_weights(torch.tensor([100, 2, 0]), 0.9)
     raw = [(1 - 0.9) / (1 - 0.9**count) for count in (100, 2, 1)]
-    assert weights.tolist() == pytest.approx([3 * each / sum(raw) for each in raw], rel=1e-5)
+    assert weights.tolist() == pytest.approx([3 * weight / sum(raw) for weight in raw], rel=1e-5)
 
 
 @pytest.mark.parametrize(

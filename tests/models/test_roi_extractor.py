@@ -50,6 +50,6 @@ def test_the_stock_extractor_does_round_them() -> None:
 def test_no_region_gives_no_features_and_gradients_reach_the_maps() -> None:
     extractor = FloatRoIExtractor(**ARGUMENTS)
     assert extractor(ramps(torch.bfloat16), torch.zeros(0, 5)).shape == (0, 1, 7, 7)
-    maps = tuple(each.requires_grad_() for each in ramps(torch.bfloat16))
+    maps = tuple(feature_map.requires_grad_() for feature_map in ramps(torch.bfloat16))
     extractor(maps, rois()).float().sum().backward()
-    assert all(each.grad is not None and each.grad.any() for each in maps)
+    assert all(feature_map.grad is not None and feature_map.grad.any() for feature_map in maps)

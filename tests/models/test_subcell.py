@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from subcell_files import write_classifier, write_encoder
+from subcell_toy import write_classifier, write_encoder
 
 from hpa_mmdet.download.subcell import (
     CHANNEL_SETS,

@@ -17,8 +17,15 @@ def test_input_stride_multiplies_the_strides_of_the_maps() -> None:
     model = TimmFeatures("resnet18", input_stride=2)
     assert model.strides == [8, 16, 32, 64]
     maps = model(torch.zeros(1, 4, 128, 192))
-    assert [tuple(each.shape[2:]) for each in maps] == [(16, 24), (8, 12), (4, 6), (2, 3)]
-    assert [each.shape[1] for each in maps] == model.out_channels == [64, 128, 256, 512]
+    assert [tuple(feature_map.shape[2:]) for feature_map in maps] == [
+        (16, 24),
+        (8, 12),
+        (4, 6),
+        (2, 3),
+    ]
+    assert (
+        [feature_map.shape[1] for feature_map in maps] == model.out_channels == [64, 128, 256, 512]
+    )
 
 
 def test_lite0_weights_name_its_tensors_and_adapt_the_stem() -> None:
@@ -64,8 +71,8 @@ def test_a_flattened_naming_is_matched() -> None:
 
 def test_frozen_networks_stay_in_evaluation_mode_without_gradients() -> None:
     frozen = TimmFeatures("resnet18", frozen=True).train()
-    assert not any(each.training for each in frozen.modules())
-    assert not any(each.requires_grad for each in frozen.parameters())
+    assert not any(module.training for module in frozen.modules())
+    assert not any(weight.requires_grad for weight in frozen.parameters())
     tuned = TimmFeatures("resnet18", norm_eval=True).train()
     assert tuned.training
     assert not tuned.network.bn1.training
@@ -129,7 +136,7 @@ def test_a_transformers_maps_are_turned_and_take_any_size() -> None:
         options={"strict_img_size": False, **small},
     )
     maps = model(torch.zeros(1, 4, 64, 160))
-    assert [tuple(each.shape[1:]) for each in maps] == [
+    assert [tuple(feature_map.shape[1:]) for feature_map in maps] == [
         (24, 16, 40), (48, 8, 20), (96, 4, 10), (192, 2, 5)
     ]  # fmt: skip
     assert model.strides == [4, 8, 16, 32]

@@ -45,6 +45,12 @@ def test_a_cell_is_what_any_stain_shows() -> None:
     assert alone.max() == pytest.approx(84, abs=3)
 
 
+def test_a_nucleus_in_the_dark_is_a_cell_too() -> None:
+    nuclei = one_nucleus()
+    found = grow_cells(nuclei, [box(slice(0, 20), slice(0, 20), outside=0)], 20)
+    np.testing.assert_array_equal(found, nuclei)
+
+
 @pytest.mark.parametrize(("gain", "offset"), [(1, 0), (40, 0), (1, 300), (0.01, 5)])
 def test_neither_gain_nor_offset_of_a_stain_matter(gain: float, offset: float) -> None:
     plane = box(slice(20, 60), slice(30, 85)) * gain + offset
@@ -210,6 +216,16 @@ def test_a_border_parts_cells_and_is_then_shared_out() -> None:
     apart = label_cells(bands(nuclei & ~line, line * 0.2), bands(body))
     assert apart.cells.max() == 2
     assert label_cells(bands(nuclei), bands(body)).cells.max() == 1
+
+
+@pytest.mark.parametrize(("bridge", "count"), [(0.2, 1), (0.1, 2)])
+def test_nuclei_that_a_faint_bridge_joins_are_one(bridge: float, count: int) -> None:
+    y, x = np.mgrid[: SHAPE_HW[0], : SHAPE_HW[1]]
+    inside = np.where((abs(y - 40) < 4) & (x > 45) & (x < 95), bridge, 0.0)
+    inside[disc((40, 45), 12) | disc((40, 95), 12)] = 1
+    body = np.ones(SHAPE_HW)
+    body[:4] = 0
+    assert label_cells(bands(inside), bands(body)).cells.max() == count
 
 
 def test_sizes_in_micrometres_and_their_bounds() -> None:

@@ -135,6 +135,14 @@ def test_the_tree_measures_its_parts() -> None:
     assert part_of_disc().sharpness == pytest.approx(30 / 3, rel=0.05)
 
 
+def test_the_area_of_a_part_is_that_of_its_pixels() -> None:
+    bright = np.zeros(SHAPE_HW, np.float32)
+    bright[40:61, 50:81] = 100
+    areas = [item.area for item in build_tree(bright, 5, 90, 30)]
+    # the brush takes two pixels of each corner, and Pick's formula lacks its last pixel
+    assert areas == [21 * 31 - 8 - 1] * len(areas)
+
+
 def test_parts_far_from_the_typical_size_are_not_looked_at() -> None:
     bright = np.zeros(SHAPE_HW, np.float32)
     bright[disc((60, 60), 20)] = 100
@@ -213,6 +221,8 @@ def test_weighted_medians_and_spreads_by_hand() -> None:
     found = spread_per_label(bright, labels, np.array([1, 2, 5]))
     assert found.median.tolist() == [0, 5, 4]  # the upper of the two in the middle
     assert found.largest.tolist() == [0, 7, 4]
+    three = spread_per_label(bright[:, :3], labels[:, :3], np.array([2]))
+    assert (three.median.tolist(), three.largest.tolist()) == ([3], [5])
 
 
 @pytest.mark.parametrize(
@@ -228,6 +238,16 @@ def test_the_estimate_of_the_diameter_is_a_little_more_than_that_of_hard_discs(
             plane[disc((y, x), radius, shape_hw)] = 100
     plane[disc((5, 5), 3, shape_hw)] = 900  # debris, bright and small
     assert estimate_nucleus_diameter(plane) == pytest.approx(2 * radius * ratio, rel=0.04)
+
+
+def test_a_large_part_does_not_rule_the_estimate() -> None:
+    plane = np.full((400, 600), 10.0, np.float32)
+    for at in range(7):
+        centre = (90 + 110 * (at % 2), 60 + 70 * at)
+        plane[disc(centre, 20, (400, 600))] = 100
+    plane[disc((330, 500), 40, (400, 600))] = 100
+    assert estimate_nucleus_diameter(plane) == pytest.approx(40 * 1.19, rel=0.06)
+    assert estimate_nucleus_diameter(plane[280:380, 420:580]) == pytest.approx(80 * 1.17, rel=0.06)
 
 
 def test_small_nuclei_of_a_large_picture_are_measured_at_full_size() -> None:
@@ -385,6 +405,7 @@ def bar(height: int, width: int, level: float = 255, filled: float = 1.0) -> np.
         pytest.param(bar(2, 40), True, id="two lines"),
         pytest.param(bar(4, 40, filled=0.9), True, id="filled"),
         pytest.param(bar(4, 40, filled=0.8), False, id="not filled"),
+        pytest.param(bar(2, 20, filled=0.8), True, id="filled to 36 of 40 pixels"),
     ],
 )
 def test_a_scale_bar_is_a_filled_wide_rectangle(plane: np.ndarray, is_bar: bool) -> None:
@@ -400,8 +421,10 @@ def test_a_bar_is_white_in_every_plane_and_filled_from_its_rim() -> None:
     np.testing.assert_array_equal(found["red"], bar(4, 30))
     soft = bar(4, 30)
     soft[78:80, 20:50] = 90  # what a JPEG leaves around it
+    soft[10:20, 25:35] = soft[100:110, 25:35] = soft[78:84, 70:80] = 120  # and what stays
     filled = without_scale_bars({"red": soft, "blue": bar(4, 30, 250)})["red"]
-    assert (filled == 20).all()
+    np.testing.assert_array_equal(filled == 120, soft == 120)
+    assert (filled[soft != 120] == 20).all()
     assert soft[81, 25] == 255  # the planes given are not changed
     assert without_scale_bars({}) == {}
 
@@ -433,3 +456,11 @@ def test_a_small_bump_is_no_piece_of_its_own() -> None:
         assert ((bump & ~body).sum() >= least) == (pieces == 2)
         found = split_by_shape(body | bump, DIAMETER)
         assert len(np.unique(found)) - 1 == pieces
+
+
+@pytest.mark.parametrize(("level", "is_stain"), [(60.0, False), (120.0, True)])
+def test_what_hardly_stands_out_of_the_spill_is_no_stain(level: float, is_stain: bool) -> None:
+    other = np.where(disc((60, 100), 50), 200, 0).astype(np.float32)
+    nuclei = np.where(disc((60, 100), 12), level, 0).astype(np.float32)
+    clean = without_spill(nuclei + 0.1 * other, {"red": other})  # 20 of spill, four times that
+    assert (clean is not None) == is_stain

@@ -6,6 +6,7 @@ from pathlib import Path
 from hpa_mmdet.inference.outputs.annotated import AnnDataOutput
 from hpa_mmdet.inference.outputs.base import Output, RunContext
 from hpa_mmdet.inference.outputs.coco import CocoOutput
+from hpa_mmdet.inference.outputs.embeddings import EmbeddingsOutput
 from hpa_mmdet.inference.outputs.gallery import GalleryOutput
 from hpa_mmdet.inference.outputs.labels import LabelsOutput
 from hpa_mmdet.inference.outputs.overlays import OverlaysOutput
@@ -24,6 +25,7 @@ OUTPUTS: dict[str, type[Output]] = {
     "overlays": OverlaysOutput,
     "gallery": GalleryOutput,
     "anndata": AnnDataOutput,
+    "embeddings": EmbeddingsOutput,
 }
 """By their names in --write."""
 

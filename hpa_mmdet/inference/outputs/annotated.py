@@ -1,5 +1,7 @@
 """Predictions as AnnData (.h5ad), for single-cell tools (extra `anndata`)."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from hpa_mmdet.errors import InputError
@@ -15,7 +17,7 @@ class AnnDataOutput(Output):
     the centroids, `uns["thresholds"]` the thresholds of the calls. N may be 0.
     """
 
-    names = ("cells.h5ad",)
+    names: ClassVar[tuple[str, ...]] = ("cells.h5ad",)
 
     @classmethod
     def check(cls) -> None:
@@ -28,7 +30,7 @@ class AnnDataOutput(Output):
             import anndata  # noqa: F401
         except ImportError as error:
             raise InputError(
-                "--write anndata",
+                "--write anndata or embeddings",
                 problem="the package anndata is not installed",
                 remedy="pip install 'hpa-mmdet[anndata]'",
             ) from error

@@ -75,6 +75,7 @@ class BagLoss(LocalizationLoss):
         bag_index: Tensor,
         bag_labels: Tensor,
         cell_targets: Tensor | None = None,
+        asked: Tensor | None = None,
     ) -> Tensor:
         """Compute the loss; averaged over the images that have cells. See the parent."""
         if not len(cell_logits):
@@ -87,6 +88,8 @@ class BagLoss(LocalizationLoss):
         absent = (F.softplus(logits) * is_cell[..., None]).sum(1) / count
         present = -self._log_pooled(logits, is_cell, count)
         by_class = labels * present + self.absent_weight * (1 - labels) * absent
+        if asked is not None:
+            by_class = by_class * asked[filled]
         return self.loss_weight * self.weigh(by_class).mean()
 
     def _log_pooled(self, logits: Tensor, is_cell: Tensor, count: Tensor) -> Tensor:

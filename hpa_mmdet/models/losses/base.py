@@ -41,6 +41,7 @@ class LocalizationLoss(nn.Module):
         bag_index: Tensor,
         bag_labels: Tensor,
         cell_targets: Tensor | None = None,
+        asked: Tensor | None = None,
     ) -> Tensor:
         """Compute the loss.
 
@@ -50,6 +51,8 @@ class LocalizationLoss(nn.Module):
             bag_labels: (B, K) 0 or 1.
             cell_targets: (N, K) in 0..1, what the data set says of each cell; only the
                 losses that learn from single cells read it.
+            asked: (B, K) in 0..1, the weight of each class in each image; None weighs all
+                alike. What single cells of an image are known to show is not asked of its others.
 
         Returns:
             Scalar; 0, with a gradient of 0, where there are no cells.

@@ -32,6 +32,7 @@ class CellLoss(LocalizationLoss):
         bag_index: Tensor,
         bag_labels: Tensor,
         cell_targets: Tensor | None = None,
+        asked: Tensor | None = None,
     ) -> Tensor:
         """Compute the loss; averaged over the cells of each image, then over the images."""
         if cell_targets is None:
@@ -39,4 +40,6 @@ class CellLoss(LocalizationLoss):
         by_class = F.binary_cross_entropy_with_logits(
             cell_logits.float(), cell_targets.float(), reduction="none"
         )
+        if asked is not None:
+            by_class = by_class * asked[bag_index]
         return self.loss_weight * mean_over_bags(self.weigh(by_class), bag_index, len(bag_labels))

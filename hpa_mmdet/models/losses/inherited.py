@@ -38,11 +38,14 @@ class InheritedLoss(LocalizationLoss):
         bag_index: Tensor,
         bag_labels: Tensor,
         cell_targets: Tensor | None = None,
+        asked: Tensor | None = None,
     ) -> Tensor:
         """Compute the loss; averaged over the cells of each image, then over the images."""
         smooth = self.label_smoothing
         target = bag_labels.float()[bag_index] * (1 - 2 * smooth) + smooth
         by_class = F.binary_cross_entropy_with_logits(cell_logits.float(), target, reduction="none")
+        if asked is not None:
+            by_class = by_class * asked[bag_index]
         return self.loss_weight * mean_over_bags(self.weigh(by_class), bag_index, len(bag_labels))
 
 
@@ -86,6 +89,7 @@ class AsymmetricInheritedLoss(LocalizationLoss):
         bag_index: Tensor,
         bag_labels: Tensor,
         cell_targets: Tensor | None = None,
+        asked: Tensor | None = None,
     ) -> Tensor:
         """Compute the loss; averaged over the cells of each image, then over the images."""
         logits = cell_logits.float()
@@ -97,4 +101,6 @@ class AsymmetricInheritedLoss(LocalizationLoss):
         positive = (1 - prob) ** self.positive_focus * F.logsigmoid(logits)
         negative = shifted**self.negative_focus * log_negative
         by_class = -(target * positive + (1 - target) * negative)
+        if asked is not None:
+            by_class = by_class * asked[bag_index]
         return self.loss_weight * mean_over_bags(self.weigh(by_class), bag_index, len(bag_labels))

@@ -1,0 +1,97 @@
+"""What fitted heads say of the cells of a cache, also of cells that they learnt from.
+
+n: cells of an image; K: classes.
+"""
+
+import copy
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from hpa_mmdet.fit.feature_cache import FeatureCache
+from hpa_mmdet.fit.heads import fit_heads
+
+
+class BagPrediction(NamedTuple):
+    """One image.
+
+    `cells` (n, K) p(k | cell) and `image` (K,) p(k | image) of the heads alone; `image_labels`
+    (K,); `cell_targets` (n, K) what the data set says of each cell, or None; `reviewed` (n,)
+    bool, where a person said it.
+    """
+
+    cells: Tensor
+    image: Tensor
+    image_labels: Tensor
+    cell_targets: Tensor | None
+    reviewed: Tensor
+
+
+@torch.no_grad()
+def predict_bags(
+    model: Any, cache: FeatureCache, chosen: Tensor | None = None
+) -> list[BagPrediction]:
+    """Predict the cells of some images.
+
+    Args:
+        model: has `localization`, a fitted `LocalizationBranch`.
+        cache: features.
+        chosen: numbers of images; None for all whose labels are not exact.
+    """
+    branch = model.localization
+    device = branch.chosen_exponents.device
+    images = cache.weak_images() if chosen is None else chosen
+    rows = cache.rows_of(images).split(cache.counts[images].tolist())
+    found = []
+    for (cells, image), own, number in zip(cache.bags(images), rows, images.tolist(), strict=True):
+        none = torch.zeros(len(own), dtype=torch.bool)
+        found.append(
+            BagPrediction(
+                branch.cell_head.probabilities(cells.to(device)).cpu(),
+                branch.image_head.probabilities(image[None].to(device))[0].cpu(),
+                cache.image_labels[number],
+                None if cache.cell_targets is None else cache.cell_targets[own],
+                none if cache.reviewed is None else cache.reviewed[own].bool(),
+            )
+        )
+    return found
+
+
+def predict_reviewed(
+    model: Any, cache: FeatureCache, folds: int, seed: int = 0, **fit: Any
+) -> list[BagPrediction]:
+    """Predict the images of reviewed cells by heads that did not learn from them.
+
+    The heads are fitted once per fold on the images of the others.
+
+    Args:
+        model: has `localization`; it stays as it is.
+        cache: features of the training set.
+        folds: two or more.
+        seed: of the folds and the fits.
+        fit: arguments of `fit_heads`.
+
+    Returns:
+        The images that have reviewed cells.
+    """
+    order = torch.randperm(len(cache.counts), generator=torch.Generator().manual_seed(seed))
+    has_reviewed = torch.zeros(len(cache.counts), dtype=torch.bool)
+    image_of = torch.repeat_interleave(torch.arange(len(cache.counts)), cache.counts)
+    if cache.reviewed is not None:
+        has_reviewed[image_of[cache.reviewed.bool()]] = True
+    if cache.exact is not None:
+        has_reviewed &= ~cache.exact
+    found: list[BagPrediction] = []
+    for fold in range(folds):
+        held_out = order[fold::folds].sort().values
+        asked = held_out[has_reviewed[held_out]]
+        if not len(asked):
+            continue
+        others = torch.ones(len(cache.counts), dtype=torch.bool)
+        others[held_out] = False
+        fitted = SimpleNamespace(localization=copy.deepcopy(model.localization))
+        fit_heads(fitted, cache, seed=seed, images=others.nonzero()[:, 0], **fit)
+        found += predict_bags(fitted, cache, asked)
+    return found
