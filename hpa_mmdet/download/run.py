@@ -61,8 +61,7 @@ class Options:
         max_total_bytes: over the whole run.
         limits: of each transfer.
         checksums: SHA-256 of served files by name; those named must match.
-        gene_template: page that lists a gene's images, asked for what is not at its own
-            address; empty to ask none.
+        gene_template: page that lists a gene's images; empty to ask none.
         optional: channels that an image may lack.
     """
 
@@ -99,9 +98,8 @@ class Downloader:
         """Fetch one file.
 
         Returns:
-            `fetched`; `kept`, where it was there already; `users`, where a file is in its
-            place that this tool did not write; `absent`, where an optional channel is not
-            on the server.
+            `fetched`; `kept`, where it was there already; `users`, where a file of the user's is
+            in its place; `absent`, where an optional channel is not on the server.
 
         Raises:
             InputError: it could not be had.
