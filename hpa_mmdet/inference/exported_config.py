@@ -27,7 +27,8 @@ KNOWN_TYPES = {
     # of this package
     "BagLoss", "CellLoss", "CellRoIHead", "CropClassifier", "CropPreprocessor",
     "FloatRoIExtractor", "HpaDataPreprocessor", "HpaMaskRCNN", "InheritedLoss",
-    "LoadHpaChannels", "LocalizationBranch", "PackCells", "SmallNetwork", "TimmFeatures",
+    "LoadHpaChannels", "LocalizationBranch", "PackCells", "SmallNetwork", "SubCellBranch",
+    "SubCellEmbedder", "TimmEmbedder", "TimmFeatures",
     # of mmdet, mmcv and torch
     "AnchorGenerator", "CrossEntropyLoss", "DeltaXYWHBBoxCoder", "FCNMaskHead", "FPN", "GN",
     "BN", "L1Loss", "MaxIoUAssigner", "RPNHead", "RandomSampler", "ReLU", "Resize", "RoIAlign",

@@ -29,6 +29,7 @@ def picture() -> dict[str, Any]:
         "cell_label_image": cells,
         "cell_localizations": localizations,
         "cell_ids": np.array([4, 9]),
+        "cell_reviewed": np.zeros(2, bool),
     }
 
 

@@ -168,7 +168,7 @@ def test_what_cannot_be_refined_is_said_in_a_line(
     assert "found no row for cell 6 of image a" in capsys.readouterr().err
     features.write_bytes(b"no features")
     assert main([*command, *tiny()]) == 2
-    assert "features.npz: found no features" in capsys.readouterr().err
+    assert "features.npz: is no cache of" in capsys.readouterr().err
 
 
 def test_several_annotations_of_a_cell_are_refused(discs: Path) -> None:
