@@ -82,6 +82,8 @@ def load_model(
     settings = read_settings(config, where)
     init_default_scope(config.get("default_scope", "mmdet"))
     released = str(checkpoint) == RELEASED
+    if released and exported:  # its JSON may come from anybody and name any file
+        raise InputError(where, RELEASED, "the .safetensors file of the export", "name that file")
     path = None if checkpoint is None or released else Path(checkpoint).expanduser()
     if exported and path is not None:
         # nothing of its size is made before the weights are known to be of that size too
@@ -279,9 +281,7 @@ def _build(config: Config, where: object) -> nn.Module:
     from mmdet.registry import MODELS
 
     if "model" not in config:
-        raise InputError(
-            where, "no `model`", "a config with a model", "give an experiment's config"
-        )
+        raise InputError(where, "no `model`", "an experiment's config", "give one of configs/")
     try:
         model: nn.Module = MODELS.build(config.model)
     except InputError:

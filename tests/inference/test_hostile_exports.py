@@ -169,3 +169,8 @@ def test_weights_of_other_shapes_are_refused_before_the_model_is_made(
     save_file({"a": torch.zeros(2, 3)}, tmp_path / "other.safetensors")
     with pytest.raises(InputError, match=r"other.safetensors: found no .*; and \d+ more"):
         load_model(exported[0], tmp_path / "other.safetensors")
+
+
+def test_an_export_reads_no_file_that_its_json_names(exported: tuple[Path, Path]) -> None:
+    with pytest.raises(InputError, match="found released, expected the .safetensors file"):
+        load_model(exported[0], "released")
