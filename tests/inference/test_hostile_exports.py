@@ -172,5 +172,5 @@ def test_weights_of_other_shapes_are_refused_before_the_model_is_made(
 
 
 def test_an_export_reads_no_file_that_its_json_names(exported: tuple[Path, Path]) -> None:
-    with pytest.raises(InputError, match="found released, expected the .safetensors file"):
+    with pytest.raises(InputError, match=r"found released, expected the \.safetensors file"):
         load_model(exported[0], "released")
