@@ -14,7 +14,7 @@ from hpa_mmdet.coco.schema import build_annotations, build_image, to_line
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import check_channels, read_channels
 from hpa_mmdet.io.label_images import read_label_image
-from hpa_mmdet.io.label_tables import LabelSet
+from hpa_mmdet.io.label_sets import LabelSet
 from hpa_mmdet.io.naming import Template, parse_channels, split_plane
 from hpa_mmdet.jobs.parts import ItemResult
 from hpa_mmdet.masks.encode import EncodedCell, encode_cells

@@ -16,12 +16,11 @@ from hpa_mmdet.coco.schema import Json
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import ImageFiles, scan_images
 from hpa_mmdet.io.label_images import scan_masks
+from hpa_mmdet.io.label_sets import LabelSet, parse_label_set
 from hpa_mmdet.io.label_tables import (
     CellTable,
     Columns,
     ImageTable,
-    LabelSet,
-    parse_label_set,
     scan_cell_labels,
     scan_image_labels,
 )

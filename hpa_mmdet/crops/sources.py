@@ -184,7 +184,7 @@ class FolderSource:
             self._groups.get(hpa_id, hpa_id),
             mask=self._masks.get(hpa_id),
             nuclei=self._nuclei.get(hpa_id),
-            labels={cell_id: CellLabels(each) for cell_id, each in of_cells.items()},
+            labels={cell_id: CellLabels(labels) for cell_id, labels in of_cells.items()},
             problem=problem,
         )
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.label_tables import LabelSet, is_cell_id, parse_label_set
+from hpa_mmdet.io.label_sets import LabelSet, is_cell_id, parse_label_set
 from hpa_mmdet.io.naming import check_image_id
 
 DECISION_COLUMNS = ("ID", "cell_id", "cell_labels", "reviewer", "time")

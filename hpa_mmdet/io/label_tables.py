@@ -4,20 +4,24 @@ A row that cannot be used is kept as a problem of its image, so that one bad row
 stop a run.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.decisions import settled_cells
+from hpa_mmdet.io.label_sets import (
+    LARGEST_CELL_ID,
+    LabelSet,
+    is_cell_id,
+    label_words,
+    parse_label_set,
+)
 from hpa_mmdet.io.naming import DECOMPOSED, check_image_id, is_composed
 from hpa_mmdet.io.table_rows import read_column_names, read_rows
-from hpa_mmdet.localizations import HPA28_NAMES, NAMES, localization_labelled
+from hpa_mmdet.localizations import HPA28_NAMES, NAMES
 
-LabelSet = tuple[int, ...]
-LARGEST_CELL_ID = 2**32 - 1
-_LONGEST_LABEL = 200
 ID_COLUMNS = ("ID", "Id", "id", "image_id", "Image")
 LABEL_COLUMNS = ("Label", "Target", "Labels", "labels", "label")
 INDEX_COLUMNS = ("Label_idx", *LABEL_COLUMNS)  # public tables hold names and numbers
@@ -141,8 +145,6 @@ def scan_cell_labels(path: Path, scheme: str = "hpa19") -> CellTable:
     by_reviewers = {"reviewer", "time"} & {*read_column_names(path)}
     table = CellTable({}, {}, Counter(), bool(by_reviewers))
     if len(by_reviewers) == 2:
-        from hpa_mmdet.io.decisions import settled_cells  # it is built on this module
-
         settled_cells(path, table.sets, table.doubts)
         return table
     wanted = (ID_COLUMNS, ("cell_id",), ("cell_labels",))
@@ -171,17 +173,6 @@ def scan_cell_labels(path: Path, scheme: str = "hpa19") -> CellTable:
     return table
 
 
-def is_cell_id(text: str) -> bool:
-    """Whether a text is a whole number from 1 to `LARGEST_CELL_ID`.
-
-    Examples:
-        >>> is_cell_id("12"), is_cell_id("0"), is_cell_id("1e3")
-        (True, False, False)
-    """
-    is_number = text.isascii() and text.isdecimal() and len(text) <= 10
-    return is_number and 1 <= int(text) <= LARGEST_CELL_ID
-
-
 def read_native_labels(path: Path, scheme: str = "hpa19", *, to_19: bool = False) -> NativeTable:
     """Read a label table in the classes it was written in.
 
@@ -203,7 +194,7 @@ def read_native_labels(path: Path, scheme: str = "hpa19", *, to_19: bool = False
         return NativeTable(NAMES, mapped)
     rows = read_rows(path, ID_COLUMNS, LABEL_COLUMNS if scheme == "names" else INDEX_COLUMNS)
     words = {
-        check_image_id(id_text, where): set(_words(text, scheme))
+        check_image_id(id_text, where): set(label_words(text, scheme))
         for where, (id_text, text), _ in rows
     }
     names = HPA28_NAMES if scheme == "hpa28" else tuple(sorted(set().union(*words.values())))
@@ -217,45 +208,6 @@ def read_native_labels(path: Path, scheme: str = "hpa19", *, to_19: bool = False
             for image_id, of_image in words.items()
         },
     )
-
-
-def parse_label_set(
-    text: str, where: object = "labels", scheme: str = "hpa19", doubts: Counter[str] | None = None
-) -> LabelSet:
-    """Parse labels parted by bars, semicolons or commas; numbers by spaces too.
-
-    Args:
-        text: such as `8|5|0` or `Nucleoplasm,Golgi apparatus`.
-        where: what an error names.
-        scheme: what the labels are, as `localization_labelled` takes it.
-        doubts: counts labels whose class may be doubted, as a sentence each.
-
-    Returns:
-        Rising hpa_index values, each once.
-
-    Raises:
-        InputError: the text is empty or holds an unknown label.
-
-    Examples:
-        >>> parse_label_set("8|5|0")
-        (0, 5, 8)
-        >>> parse_label_set("23 8", scheme="hpa28")
-        (14, 17)
-    """
-    words = _words(text, scheme)
-    if not words:
-        raise InputError(where, "no label", "at least one", "give 18 (Negative) or drop the row")
-    indices = set()
-    for word in words:
-        if len(word) > _LONGEST_LABEL:
-            raise InputError(
-                where, f"a label of {len(word)} characters", "a class", "correct the row"
-            )
-        found = localization_labelled(word, scheme, where)
-        indices.add(found.hpa_index)
-        if found.doubt and doubts is not None:
-            doubts[f"label {word} counted as {NAMES[found.hpa_index]}: {found.doubt}"] += 1
-    return tuple(sorted(indices))
 
 
 def read_column(path: Path, column: str, image_id: str | None = None) -> dict[str, str]:
@@ -274,11 +226,6 @@ def read_column(path: Path, column: str, image_id: str | None = None) -> dict[st
 
 def _choice(name: str | None, usual: Sequence[str]) -> Sequence[str]:
     return usual if name is None else (name,)
-
-
-def _words(text: str, scheme: str) -> list[str]:
-    parts = re.split(r"[|;,]" if scheme == "names" else r"[|;,\s]", text)
-    return [word.strip() for word in parts if word.strip()]
 
 
 def _image_id(text: str, where: str, problem: InputError | None, doubts: Counter[str]) -> str:

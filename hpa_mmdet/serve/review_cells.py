@@ -20,7 +20,7 @@ from hpa_mmdet.inference.store import read_folder
 from hpa_mmdet.inference.stored_images import StoredImage
 from hpa_mmdet.io.channels import CHANNELS
 from hpa_mmdet.io.decisions import CellKey
-from hpa_mmdet.io.label_tables import LabelSet
+from hpa_mmdet.io.label_sets import LabelSet
 from hpa_mmdet.io.large_images import LargeImage, open_channels
 from hpa_mmdet.pages.compose import compose_rgb, shrink
 from hpa_mmdet.pages.draw import draw_cells, outline

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.decisions import BAD_MASK, CellKey, Decision, settle_cell
-from hpa_mmdet.io.label_tables import ID_COLUMNS, is_cell_id
+from hpa_mmdet.io.label_sets import is_cell_id
+from hpa_mmdet.io.label_tables import ID_COLUMNS
 from hpa_mmdet.io.table_rows import read_rows
 from hpa_mmdet.serve.review_cells import ReviewCell
 from hpa_mmdet.serve.schema import ReviewProgress

@@ -241,7 +241,7 @@ def test_a_fault_is_named_alike_where_images_are_read_one_by_one(
     path = write_ours(tmp_path / "t.json", content)
     with pytest.raises(
         InputError,
-        match=message.replace("at place 3", ".*").replace("category .*: found", "categor.*found"),
+        match=message.replace("at place 3", ".*").replace("category .*: found", "categ.*found"),
     ):
         list(open_coco(path).images)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.label_sets import parse_label_set
 from hpa_mmdet.io.label_tables import (
     Columns,
-    parse_label_set,
     read_cell_labels,
     read_column,
     read_image_labels,
