@@ -5,10 +5,15 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from mmdet.structures.mask import BitmapMasks
 
-from hpa_mmdet.compat.cell_masks import CellMasks, cut_cells
-from hpa_mmdet.models.cell_pooling import coverage_from_masks
+from hpa_mmdet.compat import prepare
+
+prepare()
+
+from mmdet.structures.mask import BitmapMasks  # noqa: E402
+
+from hpa_mmdet.compat.cell_masks import CellMasks, cut_cells  # noqa: E402
+from hpa_mmdet.models.cell_pooling import coverage_from_masks  # noqa: E402
 
 SHAPE_HW = (60, 83)
 BOXES = [(0, 0, 17, 9), (70, 41, 83, 60), (20, 10, 21, 50), (5, 5, 60, 33)]  # x1, y1, x2, y2

@@ -1,5 +1,6 @@
 """A server that several tests share."""
 
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -23,5 +24,11 @@ SHARED_LIMITS = ServerLimits(
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The address of a server with small limits."""
-    with running_server(SHARED_LIMITS) as address:
-        yield address
+    with (
+        # of its own, since the tests of another process leave folders in the common one
+        tempfile.TemporaryDirectory(prefix="serve-") as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(tempfile, "tempdir", folder)
+        with running_server(SHARED_LIMITS) as address:
+            yield address
