@@ -114,7 +114,7 @@ test-web: install ## test the web page in Chromium, installed by apt-get where t
 	if [ -z "$$browser" ]; then \
 		echo "No Chromium found: install it (Debian: apt-get install chromium) and try again." >&2; \
 		exit 2; fi; \
-	HPA_MMDET_BROWSER="$$browser" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/web $(WEB_OPTIONS)
+	HPA_MMDET_BROWSER="$$browser" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/web
 
 screenshots: install ## the pictures of the web page in docs/images, from synthetic images
 	@browser="$$(command -v chromium || command -v chromium-browser || command -v google-chrome)"; \

@@ -36,6 +36,7 @@ def begin(page: object, name: str = "Anna") -> None:
     page.fill("#name", name)
     page.keyboard.press("Enter")
     page.wait_for_selector("#choices button")
+    page.wait_for_selector('#desk[aria-busy="false"]')
 
 
 def caption_changes(page: object, before: str) -> str:

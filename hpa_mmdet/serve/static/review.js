@@ -160,19 +160,25 @@ function toggle(index) {
   byId("accept").disabled = !desk.chosen.size;
 }
 
-// One answer at a time: a second key press waits for the first to be saved.
-async function guarded(work) {
-  if (desk.busy) return;
-  desk.busy = true;
-  tell(byId("problem"), "");
-  try {
-    await work();
-  } catch (error) {
-    tell(byId("problem"), error.message);
-    if (!error.code) console.error(error);
-  } finally {
-    desk.busy = false;
-  }
+// One piece of work at a time. An answer given before the next cell is shown is dropped, since
+// nobody has seen that cell; a change of what is shown (waits) comes after the work before it.
+let working = Promise.resolve();
+function guarded(work, waits = false) {
+  if (desk.busy && !waits) return;
+  desk.busy = (desk.busy || 0) + 1;
+  byId("desk").setAttribute("aria-busy", "true");
+  working = working.then(async () => {
+    tell(byId("problem"), "");
+    try {
+      await work();
+    } catch (error) {
+      tell(byId("problem"), error.message);
+      if (!error.code) console.error(error);
+    } finally {
+      desk.busy -= 1;
+      byId("desk").setAttribute("aria-busy", String(desk.busy > 0));
+    }
+  });
 }
 
 async function decide(decisions) {
@@ -205,12 +211,12 @@ const undo = () => guarded(async () => {
 });
 
 function restart() {
-  desk.queue = [];
-  desk.later.clear();
   guarded(async () => {
+    desk.queue = [];
+    desk.later.clear();
     if (desk.gallery.on) await desk.gallery.load();
     else await next();
-  });
+  }, true);
 }
 
 function setMode(gallery) {
