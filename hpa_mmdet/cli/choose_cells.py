@@ -16,7 +16,7 @@ Exit status: 0 written; 2 bad arguments or input, nothing written.
 
 import argparse
 import csv
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +105,4 @@ def _read_candidates(args: argparse.Namespace) -> Candidates:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)
