@@ -5,7 +5,7 @@ Example:
         --json work_dirs/demo/scores.json --html work_dirs/demo/scores.html
 
 The truth is a COCO JSON with each cell's own set (tools/convert_coco.py --cell-labels).
-Images that are in one of the two files only are told; those missing from the submission
+Images that are in only one of the two files are listed; those missing from the submission
 count as not found.
 
 Exit status: 0 all done; 2 bad arguments or input, nothing written.

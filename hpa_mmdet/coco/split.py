@@ -1,4 +1,4 @@
-"""A COCO JSON parted into training and validation files, or into k folds of both."""
+"""A COCO JSON split into training and validation files, or into k folds of both."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack

@@ -53,7 +53,7 @@ class Page:
         self._add("heading", text=text, anchor=f"s{len(self._blocks)}")
 
     def add_text(self, text: str) -> None:
-        """Add paragraphs, parted by empty lines."""
+        """Add paragraphs, separated by empty lines."""
         self._add("text", paragraphs=[part for part in text.split("\n\n") if part.strip()])
 
     def add_note(self, text: str) -> None:

@@ -164,7 +164,7 @@ def write_dataset(
         render: draws an item; picklable.
         report: filled as the run goes on.
         workers: processes; their number changes nothing in what is written.
-        command: told in the notice.
+        command: quoted in the notice.
     """
     made = list(
         run_items(
