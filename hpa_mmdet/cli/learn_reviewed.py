@@ -15,7 +15,7 @@ Exit status: 0 done; 1 done, but some images failed; 2 bad arguments or input.
 
 import argparse
 import os
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from hpa_mmdet.cli import infer, train
@@ -85,6 +85,4 @@ def _convert(args: argparse.Namespace, data: Path) -> int:
     return len(report.failures)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)

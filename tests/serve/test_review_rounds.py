@@ -85,7 +85,7 @@ def served(words: list[str]) -> Iterator[tuple[str, Callable[[], str]]]:
         yield found[1], stop
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def review(address: str, truth: dict[str, dict[int, tuple[int, ...]]]) -> int:
@@ -121,7 +121,18 @@ def test_two_rounds_by_the_printed_commands_get_better(
 ) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
     data, out = tmp_path / "data", tmp_path / "review"
-    words = [str(data), "--images", "14", "--test-images", "0", "--size", "256", "256", "--pixel-um", "0.6"]
+    words = [
+        str(data),
+        "--images",
+        "14",
+        "--test-images",
+        "0",
+        "--size",
+        "256",
+        "256",
+        "--pixel-um",
+        "0.6",
+    ]
     assert synthesize([*words, "--share", "0.5", "--seed", "3"]) == 0
     truth = read_cell_labels(data / "truth/train/cells.csv")
     table = out / "cells.csv"
