@@ -19,6 +19,8 @@ from hpa_mmdet.compat import prepare
 
 prepare()
 
+from hpa_mmdet.testing import TINY_BACKBONE, TINY_CHANNELS  # noqa: E402
+
 from hpa_mmdet.cli.choose_cells import main as choose  # noqa: E402
 from hpa_mmdet.cli.learn_reviewed import main as learn  # noqa: E402
 from hpa_mmdet.cli.synthesize import main as synthesize  # noqa: E402
@@ -27,7 +29,6 @@ from hpa_mmdet.inference.store import read_folder  # noqa: E402
 from hpa_mmdet.io.label_tables import read_cell_labels  # noqa: E402
 from hpa_mmdet.refine.rounds import ReviewRound, next_number, round_of  # noqa: E402
 from hpa_mmdet.scoring.resampling import class_average_precisions, mean_of_known  # noqa: E402
-from hpa_mmdet.testing import TINY_BACKBONE, TINY_CHANNELS  # noqa: E402
 
 CONFIG = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fit-only_demo.py"
 BACKBONES = ("model.backbone", "model.localization.backbone")
