@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
+from discs import TINY_BACKBONE, TINY_CHANNELS
 
 from hpa_mmdet.compat import prepare
 
 prepare()
 
-from hpa_mmdet.testing import TINY_BACKBONE, TINY_CHANNELS  # noqa: E402
 
 from hpa_mmdet.cli.choose_cells import main as choose  # noqa: E402
 from hpa_mmdet.cli.learn_reviewed import main as learn  # noqa: E402
