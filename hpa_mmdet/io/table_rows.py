@@ -22,7 +22,7 @@ _LINES_OF_A_ROW = 50
 class TableRow(NamedTuple):
     """The texts of the wanted columns, and why the row cannot be used if it cannot.
 
-    `where` names file and line; the texts of a row with a problem are what could be told.
+    `where` names file and line; the texts of a row with a problem are what could be read.
     """
 
     where: str

@@ -155,7 +155,7 @@ def read_found_cells(path: Path, truth: Mapping[str, TruthImage]) -> dict[str, F
 
     Args:
         path: JSON list of {image_id, segmentation, score}; `image_id` is the truth's number
-            of the image or its HPA id, and `hpa_id`, where there is one, goes before it.
+            of the image or its HPA id, and `hpa_id`, where there is one, overrides it.
             Images that are not in the truth are left out.
         truth: as `read_truth` gives it.
 

@@ -6,7 +6,6 @@ antibody. First every image is drawn once as it is; more come from drawing one i
 label sets into another's outlines, both of the same half.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.atomic import write_csv
 from hpa_mmdet.io.label_images import find_masks, read_label_image
 from hpa_mmdet.io.label_tables import read_cell_labels, read_column, read_image_labels
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
@@ -165,13 +164,12 @@ def render_layout_item(item: LayoutItem, seed: int, shape_hw: tuple[int, int]) -
 
 def write_groups(path: Path, items: Sequence[LayoutItem]) -> None:
     """Write which antibody each training image has, so that folds can keep them together."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(("ID", "antibody", "labels_of", "outlines_of"))
-        for item in items:
-            if item.split == "train":
-                names = (item.labels.image_id, item.outlines.image_id)
-                table.writerow((item.image_id, item.labels.antibody, *names))
+    rows = [
+        (item.image_id, item.labels.antibody, item.labels.image_id, item.outlines.image_id)
+        for item in items
+        if item.split == "train"
+    ]
+    write_csv(path, ("ID", "antibody", "labels_of", "outlines_of"), rows)
 
 
 def _read_scaled(path: Path, shape_hw: tuple[int, int]) -> tuple[NDArray[np.uint16], float]:

@@ -130,8 +130,8 @@ def test_a_second_round_learns_from_the_first(discs: Path, monkeypatch: pytest.M
     for targets, (indices, probs) in zip(learnt[1].cell_targets, shown, strict=True):
         assert targets.nonzero()[:, 0].tolist() == sorted(indices)
         assert targets[list(indices)].tolist() == pytest.approx(probs)
-    assert [each.image_labels for each in read_coco(second).images] == [
-        each.image_labels for each in images
+    assert [image.image_labels for image in read_coco(second).images] == [
+        image.image_labels for image in images
     ]
 
     content = json.loads(first.read_text())

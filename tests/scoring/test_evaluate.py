@@ -26,8 +26,8 @@ def coco(images: list[DrawnImage], *, per_label: bool = False) -> dict[str, Any]
     """The images as convert_coco writes them; ids with gaps."""
     content: dict[str, Any] = {"images": [], "annotations": [], "info": {}}
     content["categories"] = [
-        {"id": each.hpa_index + 1, "name": each.name, "hpa_index": each.hpa_index}
-        for each in LOCALIZATIONS
+        {"id": known.hpa_index + 1, "name": known.name, "hpa_index": known.hpa_index}
+        for known in LOCALIZATIONS
     ]
     for image in images:
         coco_id = 10 * int(image.image_id)
@@ -286,7 +286,9 @@ def test_bad_options(
 def test_the_contests_figures() -> None:
     references = contest_references()
     assert len(references) == 19
-    assert np.mean([each.first_place for each in references]) == pytest.approx(0.5666, abs=1e-4)
+    assert np.mean([reference.first_place for reference in references]) == pytest.approx(
+        0.5666, abs=1e-4
+    )
     assert references[11] == (0.6439, 0.6891, 0.4733)
 
 
