@@ -54,11 +54,11 @@ def read_coco(path: Path) -> CocoData:
             raise parser.id_twice(image.image_id)
         images[image.image_id] = image
     of_image: dict[int, list[Json]] = {image_id: [] for image_id in images}
-    for place, entry in enumerate(content["annotations"]):
+    for place, entry in enumerate(content.pop("annotations")):
         of_image[parser.image_id_of(entry, place, of_image)].append(entry)
     read: list[CocoImage] = []
     for batch in _batches(images.values()):
-        entries = [of_image[image.image_id] for image in batch]
+        entries = [of_image.pop(image.image_id) for image in batch]  # they are not needed again
         cells_of = parser.read_cells(batch[0].shape_hw, entries)
         read += (image._replace(cells=cells) for image, cells in zip(batch, cells_of, strict=True))
     return CocoData(path, read, find_images_root(content.get("info"), path))

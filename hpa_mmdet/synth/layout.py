@@ -66,7 +66,7 @@ def read_layout(folder: Path) -> list[LayoutImage]:
     masks = find_masks(folder / "truth")
     image_labels = read_image_labels(folder / "images.csv")
     cell_labels = read_cell_labels(folder / "cells.csv")
-    antibodies = _read_antibodies(folder / "images.csv")
+    antibodies = read_column(folder / "images.csv", "antibody")
     images = []
     for image_id, labels in image_labels.items():
         if image_id not in masks or image_id not in cell_labels:
@@ -202,7 +202,3 @@ def _deal_sets(
     order = [rng.permutation(len(deck)) for _ in range(-(-len(ids) // len(deck)))]
     drawn = np.concatenate(order)[: len(ids)] if order else np.zeros(0, int)
     return {cell: deck[which] for cell, which in zip(ids, drawn.tolist(), strict=True)}
-
-
-def _read_antibodies(path: Path) -> dict[str, str]:
-    return read_column(path, "antibody")

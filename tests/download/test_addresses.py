@@ -77,6 +77,7 @@ def test_served_names_and_genes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
+        pytest.param('"b,HPA1,', "a quote is not closed", id="an open quote"),
         pytest.param("../x,HPA1,", "found image id '../x'", id="out of the folder"),
         pytest.param("good,HPA1,", "found good again, expected one row per image", id="twice"),
         pytest.param("b,,", r"found no antibody, expected a column for {antibody_num", id="field"),

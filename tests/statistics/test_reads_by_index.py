@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from discs import write_discs
 
 import hpa_mmdet.coco.index as index
 from hpa_mmdet.cli.browse import main as browse
 from hpa_mmdet.cli.convert_coco import main as convert
 from hpa_mmdet.cli.stats import main as stats
-from hpa_mmdet.testing import write_discs
 
 
 @pytest.fixture
