@@ -98,5 +98,6 @@ def _batch(cache: FeatureCache, chosen: Tensor, device: torch.device) -> dict[st
         "cell_targets": part.cell_targets,
         "exact": part.exact if has_exact else None,
         "reviewed": part.reviewed if has_reviewed else None,
+        "taught": part.taught,
     }
     return {name: None if value is None else value.to(device) for name, value in arguments.items()}
