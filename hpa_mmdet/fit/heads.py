@@ -11,11 +11,13 @@ from torch import Tensor
 
 from hpa_mmdet.fit.feature_cache import FeatureCache
 
+DEFAULT_EPOCHS = 50
+
 
 def fit_heads(
     model: Any,
     cache: FeatureCache,
-    epochs: int = 50,
+    epochs: int = DEFAULT_EPOCHS,
     lr: float = 3e-3,
     linear_lr: float = 3e-2,
     weight_decay: float = 1e-2,

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import torch
 
+from hpa_mmdet.fit.correction import correct_by_reviewed
 from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.fit.predictions import BagPrediction
@@ -42,11 +43,30 @@ def test_soft_labels_keep_to_the_images_labels_and_spare_reviewed_cells() -> Non
     assert taught.taught.tolist() == [False, False, True]
     assert taught.cell_targets is not None
     torch.testing.assert_close(taught.cell_targets[:2], cache.cell_targets[:2])  # type: ignore[index]
-    expected = torch.zeros(19)
-    expected[3], expected[5], expected[NEGATIVE] = 0.75, 0.2, 0.25 * 0.8
-    torch.testing.assert_close(taught.cell_targets[2], expected)
+    soft = taught.cell_targets[2]  # lower than was said, for the reviewed cell shows neither
+    assert 0.5 < soft[3] < 0.75
+    assert 0.1 < soft[5] < 0.2
+    torch.testing.assert_close(soft[NEGATIVE], (1 - soft[3]) * (1 - soft[5]))
+    assert soft.nonzero()[:, 0].tolist() == [3, 5, NEGATIVE]
     assert cache.taught is None
     assert taught.select(torch.tensor([1])).taught.tolist() == [False, True]  # type: ignore[union-attr]
+
+
+def test_reviewed_cells_correct_what_is_said_of_cells_that_look_alike() -> None:
+    cells = torch.tensor(
+        [[3.0, 0.0], [3.0, 0.1], [-3.0, 0.0], [-3.0, 0.1], [0.0, 3.0], [0.0, -3.0]]
+    )
+    shown = torch.zeros(6, 19)
+    shown[[0, 1], 4] = 1
+    cache = FeatureCache(
+        cells, torch.tensor([2, 2, 2]), torch.zeros(3, 2), torch.ones(3, 19), shown,
+        reviewed=torch.tensor([True, False, True, False, False, False]),
+    )  # fmt: skip
+    probs = torch.full((6, 19), 0.5)
+    found = correct_by_reviewed(cache, probs, torch.arange(3))[:, 4]
+    assert found[1] > 0.8
+    assert found[3] < 0.2
+    assert (found[4:] - 0.5).abs().max() < 0.1
 
 
 def test_exact_images_have_no_reviewed_cells() -> None:
