@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_LINES = 8.0
 
 
 class _Rate(TextColumn):
@@ -32,7 +32,7 @@ class _Rate(TextColumn):
 def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
     """Give a function to call with the number of items just done.
 
-    A bar where stderr is a terminal; a line every half minute where it is a log.
+    A bar where stderr is a terminal; a line every eight seconds where it is a log.
     """
     bar = progress_bar()
     if bar.disable:
