@@ -71,6 +71,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--size", type=int, default=128, help="their side in pixels")
     add("--workers", type=int, default=2)
     add("--large", type=int, default=0, metavar="N", help="measure 2048 pixels on N images")
+    add(
+        "--steps", nargs="+", metavar="STEP", help="run these only; drawn masks serve for segment's"
+    )
     add("--kill", nargs="*", metavar="STEP", help="kill these only (default: every step)")
     add("--compare", type=Path, metavar="JSON", help="an earlier, smaller rehearsal.json")
     return parser
@@ -105,9 +108,13 @@ def rehearse(
     shutil.rmtree(folder, ignore_errors=True)
     lay_out(args.data, folder, ids, drawn, size, args.workers)
     count = images_of("segment", folder)
+    if args.steps and "segment" not in args.steps:
+        link_masks(folder)
     steps = []
     for words in recipe(PAGE.read_text(encoding="utf-8")):
         name = Path(words[1]).stem
+        if args.steps and name not in args.steps:
+            continue
         if "--workers" in words:
             words[words.index("--workers") + 1] = str(args.workers)
         if name == "split_coco":
@@ -119,7 +126,8 @@ def rehearse(
         step.disk_mb = disk_mb(folder) - before
         print(f"{name}: {' + '.join(f'{one:.1f}' for one in step.seconds)} s", flush=True)
         steps.append(step)
-    read_back(folder)
+    if steps[-1].name == "infer":
+        read_back(folder)
     return steps
 
 
@@ -137,7 +145,7 @@ def lay_out(data: Path, folder: Path, ids: int | None, drawn: int, size: int, wo
     assert synthesize([*words, "--workers", str(workers)]) == 0
     hpa = folder / "data/hpa"
     names = sorted(
-        path.name[: -len("_red.png")] for path in (folder / "drawn/train").glob("*_red.png")
+        path.name.removesuffix("_red.png") for path in (folder / "drawn/train").glob("*_red.png")
     )
     for table_name, part in {"train.csv": "train", "sample_submission.csv": "test"}.items():
         (hpa / part).mkdir(parents=True)
@@ -157,6 +165,19 @@ def lay_out(data: Path, folder: Path, ids: int | None, drawn: int, size: int, wo
     shutil.copytree(ROOT / "configs", folder / "configs")
     config = SMALL_CONFIG.format(epoch_images=max(4, len(groups) // 50))
     (folder / f"configs/mask_rcnn/{CONFIG}.py").write_text(config, encoding="utf-8")
+
+
+def link_masks(folder: Path) -> None:
+    """Give every image the true mask of its picture, as a segmenter would have."""
+    masks = folder / "data/hpa/masks"
+    masks.mkdir()
+    drawn = {}
+    for path in (folder / "drawn/train").glob("*_red.png"):
+        name = path.name.removesuffix("_red.png")
+        drawn[path.stat().st_ino] = folder / "drawn/truth/train/masks" / f"{name}_mask.png"
+    for path in (folder / "data/hpa/train").glob("*_red.png"):
+        name = path.name.removesuffix("_red.png")
+        os.link(drawn[path.stat().st_ino], masks / f"{name}_mask.png")
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
