@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_SAMPLE_S = 0.3
+_SAMPLE_S = 0.5
 _AnyTime = Callable[[float], bool]
 """Says after so many seconds of a run whether it is half done and shall be killed."""
 
@@ -98,6 +98,7 @@ def _run_once(
                     break
                 heard, last = now, (told.decode(errors="replace").split("\n")[-2:-1] or [last])[0]
                 log.write(told)
+                log.flush()
             if now - sampled < _SAMPLE_S:
                 continue
             sampled = now

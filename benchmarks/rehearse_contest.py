@@ -158,8 +158,8 @@ def lay_out(data: Path, folder: Path, ids: int | None, drawn: int, size: int, wo
                 source = folder / "drawn/train" / f"{names[number % drawn]}_{channel}.png"
                 os.link(source, hpa / part / f"{row['ID']}_{channel}.png")
         _write_csv(hpa / table_name, rows)
-        groups = [{"ID": row["ID"], "antibody": number // 3} for number, row in enumerate(rows)]
         if part == "train":
+            groups = [{"ID": row["ID"], "antibody": number // 3} for number, row in enumerate(rows)]
             _write_csv(hpa / "groups.csv", groups)
     (folder / "tools").symlink_to(ROOT / "tools")
     shutil.copytree(ROOT / "configs", folder / "configs")
