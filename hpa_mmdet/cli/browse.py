@@ -10,7 +10,7 @@ input, nothing written.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
@@ -58,6 +58,4 @@ def run(args: argparse.Namespace) -> int:
     return report.exit_status
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)

@@ -15,8 +15,7 @@ Exit status: 0 written; 2 bad arguments or input, nothing written.
 """
 
 import argparse
-import csv
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ import numpy as np
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.store import read_folder
+from hpa_mmdet.io.atomic import write_csv
 from hpa_mmdet.io.label_tables import read_column, read_image_labels, scan_cell_labels
 from hpa_mmdet.io.outputs import claim_output
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
@@ -55,14 +55,9 @@ def run(args: argparse.Namespace) -> int:
     outputs = claim_output(args.out, "choose_cells", inputs=inputs, overwrite=args.overwrite)
     candidates = _read_candidates(args)
     chosen = choose_cells(candidates, args.number, args.by, args.seed)
-    with (
-        outputs.writing(args.out) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as handle,
-    ):
-        table = csv.writer(handle, lineterminator="\n")
-        table.writerow(("ID", "cell_id", "reason"))
-        for row, reason in chosen:
-            table.writerow((candidates.image_ids[row], candidates.cell_ids[row], reason))
+    rows = [(candidates.image_ids[row], candidates.cell_ids[row], why) for row, why in chosen]
+    with outputs.writing(args.out) as temporary:
+        write_csv(temporary, ("ID", "cell_id", "reason"), rows)
     images = len({candidates.image_ids[row] for row, _ in chosen})
     print(f"choose_cells: {len(chosen)} cells of {images} images in {args.out}")
     print(
@@ -105,6 +100,4 @@ def _read_candidates(args: argparse.Namespace) -> Candidates:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)

@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -86,9 +87,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)
 
 
 _COLUMNS = ("reference", "predicted", "matched", "missed", "extra", "split", "merged")

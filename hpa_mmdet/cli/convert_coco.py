@@ -12,8 +12,8 @@ arguments or input, nothing written.
 """
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
@@ -100,6 +100,4 @@ def run(args: argparse.Namespace) -> int:
     return min(report.exit_status, 1) if args.shard else report.exit_status
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)

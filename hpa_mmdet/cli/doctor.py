@@ -13,6 +13,7 @@ that mend it; 2 bad arguments.
 import argparse
 import importlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from hpa_mmdet import __version__
 from hpa_mmdet.cli.entry import new_parser, run_tool
@@ -47,9 +48,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if broken else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)
 
 
 def _look() -> Iterator[Finding]:

@@ -16,7 +16,7 @@ images); 2 bad arguments or input, or nothing could be fetched.
 import argparse
 import importlib.util
 import sys
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
@@ -85,9 +85,7 @@ def run(args: argparse.Namespace) -> int:
     return _run(table, args)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)
 
 
 def _print_addresses(table: Table) -> int:

@@ -11,7 +11,7 @@ Exit status: 0 written; 2 bad arguments or input, nothing written.
 """
 
 import argparse
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
@@ -53,6 +53,4 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)

@@ -40,9 +40,9 @@ def new_parser(tool: str, description: str | None) -> argparse.ArgumentParser:
 def run_tool(
     build_parser: Callable[[], argparse.ArgumentParser],
     run: Callable[[argparse.Namespace], int],
-    argv: Sequence[str] | None,
+    argv: Sequence[str] | None = None,
 ) -> int:
-    """Parse the arguments and run a tool.
+    """Parse the arguments and run a tool; `main` of each is this with its own two functions.
 
     Args:
         build_parser: gives the tool's parser.

@@ -5,7 +5,7 @@ Example:
         --json work_dirs/demo/scores.json --html work_dirs/demo/scores.html
 
 The truth is a COCO JSON with each cell's own set (tools/convert_coco.py --cell-labels).
-Images that are in one of the two files only are told; those missing from the submission
+Images that are in only one of the two files are listed; those missing from the submission
 count as not found.
 
 Exit status: 0 all done; 2 bad arguments or input, nothing written.
@@ -13,7 +13,7 @@ Exit status: 0 all done; 2 bad arguments or input, nothing written.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +77,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)
 
 
 def _score(args: argparse.Namespace) -> dict[str, Any]:

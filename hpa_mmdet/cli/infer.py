@@ -10,7 +10,7 @@ with an empty row in the submission); 2 bad arguments or input.
 """
 
 import argparse
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +221,4 @@ def _config_options(args: argparse.Namespace) -> dict[str, Any] | None:
     return {**(args.cfg_options or {}), _PIXEL_KEY: args.pixel_size}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)

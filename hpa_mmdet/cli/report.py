@@ -14,7 +14,7 @@ input, nothing written.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
@@ -75,9 +75,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if absent else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)
 
 
 def _parse_mark(text: str) -> tuple[str, Path]:

@@ -14,7 +14,6 @@ Exit status: 0 stopped by the user (Ctrl-C); 2 bad arguments, no model, or the p
 import argparse
 import os
 import secrets
-from collections.abc import Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -81,9 +80,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)
 
 
 def _serve(args: argparse.Namespace) -> None:

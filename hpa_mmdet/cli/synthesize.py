@@ -80,9 +80,7 @@ def run(args: argparse.Namespace) -> int:
     return report.exit_status
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)
 
 
 def _write(args: argparse.Namespace, report: Report, command: str) -> None:

@@ -11,7 +11,7 @@ Exit status: 0 trained; 2 bad arguments or input, nothing trained.
 import argparse
 import os
 import shlex
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +77,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)
 
 
 def build_runner(args: argparse.Namespace) -> Any:

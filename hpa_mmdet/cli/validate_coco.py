@@ -7,7 +7,7 @@ Exit status: 0 no errors (warnings may be there); 1 errors; 2 no COCO JSON at al
 """
 
 import argparse
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
@@ -53,6 +53,4 @@ def run(args: argparse.Namespace) -> int:
     return 1 if findings.errors else 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the tool; returns its exit status."""
-    return run_tool(build_parser, run, argv)
+main = partial(run_tool, build_parser, run)

@@ -1,6 +1,5 @@
 """Cell masks and labels to a COCO JSON: resumable, in shards, the same bytes each way."""
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import fields
@@ -22,6 +21,7 @@ from hpa_mmdet.coco.options import ConvertOptions
 from hpa_mmdet.coco.plan import ImageTask, Sources, describe_plan, plan_conversion
 from hpa_mmdet.coco.schema import Json, build_info
 from hpa_mmdet.coco.writer import open_writer
+from hpa_mmdet.io.atomic import write_csv
 from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.jobs import Report
 from hpa_mmdet.jobs.fingerprint import fingerprint
@@ -189,11 +189,8 @@ def _write_dropped(parts: Sequence[Path], path: Path, report: Report, outputs: O
         if outputs.owns(path):  # of an earlier run that is now replaced
             path.unlink()
         return
-    with (
-        outputs.writing(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as handle,
-    ):
-        csv.writer(handle, lineterminator="\n").writerows([DROPPED_COLUMNS, *rows])
+    with outputs.writing(path) as temporary:
+        write_csv(temporary, DROPPED_COLUMNS, rows)
     report.notes.append(
         f"{len(rows)} cells or images left out, each with its reason in {path.name}"
     )

@@ -121,9 +121,9 @@ def take_probabilities(annotation: Mapping[str, Any], count: int, where: object)
         InputError: another number of them, or one outside 0 to 1.
     """
     probs = take_list(annotation, "category_probs", where)
-    if probs and (
-        len(probs) != count or not all(_is_number(prob) and 0 <= prob <= 1 for prob in probs)
-    ):
+    if not probs:
+        return []
+    if len(probs) != count or not all(_is_number(prob) and 0 <= prob <= 1 for prob in probs):
         raise InputError(
             where,
             f"category_probs {shorten(probs)}",

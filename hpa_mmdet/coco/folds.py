@@ -12,7 +12,7 @@ def part_in_folds(groups: Sequence[str], folds: int, seed: int) -> NDArray[np.in
     """Give each image a fold, all images of one group the same.
 
     Args:
-        groups: (B,) what must not be parted, such as the antibody; else the image itself.
+        groups: (B,) what must stay together, such as the antibody; else the image itself.
         folds: F, at least two.
         seed: of the order of the groups.
 

@@ -90,7 +90,7 @@ class CocoLines:
         )
         for image_id, group in groupby(lines, lambda pair: pair[1]):
             of_image = list(group)
-            self.parser.read_cells(shapes_hw[image_id], [line.entry for line, _ in of_image])
+            self.parser.read_cells(shapes_hw[image_id], [[line.entry for line, _ in of_image]])
             yield from of_image
 
     def entries(self, section: str) -> Iterator[Line]:

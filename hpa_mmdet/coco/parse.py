@@ -11,8 +11,8 @@ Entries come from a file read whole (`hpa_mmdet.coco.read`), image by image
 (`hpa_mmdet.coco.index`) or as lines (`hpa_mmdet.coco.lines`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from itertools import count
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -154,39 +154,40 @@ class CocoParser:
         )
 
     def read_cells(
-        self, shape_hw: tuple[int, int], annotations: Sequence[Mapping[str, Any]]
-    ) -> tuple[CocoCell, ...]:
-        """Read the annotations of one image; see the module for what is one cell.
+        self, shape_hw: tuple[int, int], images: Sequence[Sequence[Mapping[str, Any]]]
+    ) -> list[tuple[CocoCell, ...]]:
+        """Read the annotations of images of one size; see the module for what is one cell.
+
+        The masks of all are checked together: for small masks that takes a third of the time.
 
         Args:
-            shape_hw: height and width of the image.
-            annotations: its entries, in their order.
+            shape_hw: height and width of the images.
+            images: the entries of each, in their order.
 
         Raises:
             InputError: a value is missing or does not fit, a mask is damaged, has no pixels
                 or is of another size, or two masks have one `cell_id`.
         """
+        annotations = [annotation for image in images for annotation in image]
         wheres = [_Where(self._name, annotation) for annotation in annotations]
         texts = [
             compress_segmentation(annotation.get("segmentation"), shape_hw, where)
             for annotation, where in zip(annotations, wheres, strict=True)
         ]
-        areas = check_counts(texts, shape_hw, wheres.__getitem__)
+        areas = check_counts(texts, shape_hw, wheres.__getitem__).tolist()
+        if 0 in areas:
+            where = wheres[areas.index(0)]
+            raise InputError(where, problem="its mask has no pixels", remedy="leave it out")
         masks: Sequence[MaskRuns | None] = [None] * len(texts)
         if any(annotation.get("bbox") is None for annotation in annotations):
             masks = masks_from_counts(texts, shape_hw)
-        cells: dict[object, CocoCell] = {}
-        for annotation, where, text, area, mask in zip(
-            annotations, wheres, texts, areas.tolist(), masks, strict=True
-        ):
-            if area == 0:
-                raise InputError(where, problem="its mask has no pixels", remedy="leave it out")
-            cell = self._cell(annotation, where, text, area, mask, shape_hw)
-            key = cell.cell_id or text
-            if (other := cells.get(key)) is not None:
-                cell = _join(other, cell, where)
-            cells[key] = cell
-        return _numbered(cells.values(), where=self._name)
+        cells = (
+            (self._cell(annotation, where, text, area, mask, shape_hw), where)
+            for annotation, where, text, area, mask in zip(
+                annotations, wheres, texts, areas, masks, strict=True
+            )
+        )
+        return [_numbered(_joined(islice(cells, len(image))), self._name) for image in images]
 
     def read_classes(self, annotation: Mapping[str, Any]) -> dict[int, float]:
         """Give the set of an annotation: rising hpa_index, each with its probability, or 1.
@@ -257,6 +258,16 @@ class _Where:
 
     def __str__(self) -> str:
         return f"{self.file}, annotation {shorten(self.annotation.get('id'))}"
+
+
+def _joined(cells: Iterable[tuple[CocoCell, _Where]]) -> Collection[CocoCell]:
+    """Join the annotations of one image that are of one cell."""
+    joined: dict[object, CocoCell] = {}
+    for cell, where in cells:
+        key = cell.cell_id or cell.counts
+        other = joined.get(key)
+        joined[key] = cell if other is None else _join(other, cell, where)
+    return joined.values()
 
 
 def _join(cell: CocoCell, more: CocoCell, where: _Where) -> CocoCell:

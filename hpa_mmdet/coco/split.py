@@ -1,6 +1,5 @@
-"""A COCO JSON parted into training and validation files, or into k folds of both."""
+"""A COCO JSON split into training and validation files, or into k folds of both."""
 
-import csv
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ from hpa_mmdet.coco.schema import build_info
 from hpa_mmdet.coco.stratify import assign_folds
 from hpa_mmdet.coco.writer import CocoWriter, open_writer
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.atomic import write_csv
 from hpa_mmdet.io.label_tables import read_column
 from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.jobs import Report
@@ -154,15 +154,10 @@ def _write_table(
     fold_of: NDArray[np.intp],
     folds: int | None,
 ) -> None:
-    with (
-        outputs.writing(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as handle,
-    ):
-        table = csv.writer(handle, lineterminator="\n")
-        table.writerow(("ID", "group", "part" if folds is None else "val_fold"))
-        for name, group, fold in zip(names, groups, fold_of.tolist(), strict=True):
-            part = fold + 1 if folds is not None else ("val", "train")[fold]
-            table.writerow((name, group, part))
+    header = ("ID", "group", "part" if folds is None else "val_fold")
+    parts = [("val", "train")[fold] if folds is None else fold + 1 for fold in fold_of.tolist()]
+    with outputs.writing(path) as temporary:
+        write_csv(temporary, header, zip(names, groups, parts, strict=True))
 
 
 def _balance(

@@ -56,7 +56,7 @@ def check_python() -> Finding:
 def check_requirements(distribution: str = "hpa-mmdet") -> Iterator[Finding]:
     """Compare each requirement of a distribution with what is installed.
 
-    Requirements of extras are optional: a missing one is told with the extra's name.
+    Requirements of extras are optional: a missing one is listed under its extra.
     OpenCV is left to `check_opencv`.
     """
     missing_extras: dict[str, list[str]] = {}

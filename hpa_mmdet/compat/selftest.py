@@ -7,7 +7,7 @@ from hpa_mmdet.compat.health import PIP, Finding
 from hpa_mmdet.compat.operators import source_of
 from hpa_mmdet.errors import InputError
 
-OPERATORS = ("nms", "softnms", "roi_align_forward", "roi_align_backward", "deform_conv_forward")
+OPERATORS = ("nms", "roi_align_forward", "roi_align_backward", "deform_conv_forward")
 
 
 def list_devices() -> list[str]:

@@ -42,58 +42,6 @@ def nms(bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Te
     return torchvision.ops.nms(bboxes, scores.to(bboxes.dtype), iou_threshold)
 
 
-def softnms(
-    boxes: Tensor,
-    scores: Tensor,
-    dets: Tensor,
-    iou_threshold: float,
-    sigma: float,
-    min_score: float,
-    method: int,
-    offset: int,
-) -> Tensor:
-    """Lower the scores of boxes by their overlap with better ones.
-
-    Args:
-        boxes: (N, 4).
-        scores: (N,), not modified.
-        dets: (N, 5), whose first rows are filled with boxes and new scores.
-        iou_threshold: overlap above which methods 0 and 1 act.
-        sigma: width of method 2.
-        min_score: boxes whose score falls below it are dropped.
-        method: 0 drops, 1 multiplies by 1 - IoU, 2 by exp(-IoU^2 / sigma).
-        offset: as in `nms`.
-
-    Returns:
-        (kept,) int64, rows of `boxes` in the order they were chosen.
-
-    Source:
-        Bodla et al., Soft-NMS, ICCV 2017.
-    """
-    boxes, left = _wide(boxes), _wide(scores).clone()
-    extended = boxes + boxes.new_tensor([0.0, 0.0, offset, offset])
-    alive = torch.ones_like(left, dtype=torch.bool)
-    chosen: list[int] = []
-    while bool(alive.any()):
-        best = int(torch.where(alive, left, left.new_tensor(-torch.inf)).argmax())
-        alive[best] = False
-        dets[len(chosen), :4] = boxes[best]
-        dets[len(chosen), 4] = left[best]
-        chosen.append(best)
-        iou = torchvision.ops.box_iou(extended[best : best + 1], extended)[0]
-        factor = _decay(iou, iou_threshold, sigma, method)
-        left = torch.where(alive, left * factor, left)
-        alive &= left >= min_score
-    return torch.tensor(chosen, dtype=torch.int64)
-
-
-def _decay(iou: Tensor, iou_threshold: float, sigma: float, method: int) -> Tensor:
-    if method == 2:
-        return torch.exp(-(iou**2) / sigma)
-    over = 1 - iou if method == 1 else torch.zeros_like(iou)
-    return torch.where(iou >= iou_threshold, over, torch.ones_like(iou))
-
-
 def roi_align_forward(
     input: Tensor,
     rois: Tensor,
@@ -235,6 +183,6 @@ def _require_average(pool_mode: int) -> None:
         )
 
 
-_OPERATORS = (nms, softnms, roi_align_forward, roi_align_backward)
+_OPERATORS = (nms, roi_align_forward, roi_align_backward)
 _REPORTS = (get_compiler_version, get_compiling_cuda_version)
 SUPPLIED = tuple(operator.__name__ for operator in _OPERATORS)

@@ -10,9 +10,8 @@ Source: addresses as `cellmaps_imagedownloader` 0.3 (MIT) builds them, and those
 Atlas's XML pages list in `<imageUrl>`.
 """
 
-import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
@@ -20,6 +19,7 @@ from urllib.parse import quote, urlsplit
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.label_tables import ID_COLUMNS
 from hpa_mmdet.io.naming import CHANNELS_ENDING, check_image_id, image_id_of_address
+from hpa_mmdet.io.table_rows import read_column_names, read_rows
 
 ATLAS_TEMPLATE = "https://images.proteinatlas.org/{antibody_number}/{id}_{channel}.jpg"
 GENE_TEMPLATE = "https://www.proteinatlas.org/{gene}.xml"
@@ -75,9 +75,11 @@ def read_wanted(path: Path, channels: Sequence[str], template: str = ATLAS_TEMPL
     """
     table = Table([], {})
     seen: set[str] = set()
-    for where, row in _rows(path):
+    for where, row, problem in _rows(path):
         name = where
         try:
+            if problem is not None:
+                raise problem
             image_id, addresses = _addresses(row, channels, template, where)
             name = image_id
             if image_id in seen:
@@ -88,27 +90,15 @@ def read_wanted(path: Path, channels: Sequence[str], template: str = ATLAS_TEMPL
             table.wanted.extend(
                 Wanted(image_id, channel, url, gene) for channel, url in addresses.items()
             )
-        except InputError as problem:
-            table.problems[name if name not in seen else where] = problem
+        except InputError as error:
+            table.problems[name if name not in seen else where] = error
     if not table.wanted and not table.problems:
         raise InputError(path, "no rows", "one row per image", "check the table")
     return table
 
 
-def _rows(path: Path) -> list[tuple[str, dict[str, str]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            rows = [
-                (
-                    f"{path}, row {reader.line_num}",
-                    {k: (v or "").strip() for k, v in row.items() if k},
-                )
-                for row in reader
-            ]
-            fields = reader.fieldnames or []
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise InputError(path, error, "a CSV table", "check the path") from error
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, str], InputError | None]]:
+    fields = read_column_names(path)
     if not {*ID_COLUMNS, *URL_COLUMNS} & {*fields} and not {*_PLATE_COLUMNS} <= {*fields}:
         raise InputError(
             path,
@@ -116,7 +106,8 @@ def _rows(path: Path) -> list[tuple[str, dict[str, str]]]:
             f"{ID_COLUMNS[0]}, {URL_COLUMNS[0]} or {', '.join(_PLATE_COLUMNS)}",
             "rename the columns",
         )
-    return rows
+    for where, texts, problem in read_rows(path, *((field,) for field in fields)):
+        yield where, dict(zip(fields, texts, strict=True)), problem
 
 
 def _addresses(

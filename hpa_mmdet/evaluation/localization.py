@@ -12,6 +12,7 @@ from hpa_mmdet.masks.overlap import mask_iou
 from hpa_mmdet.predictions.cells import ImagePrediction
 from hpa_mmdet.scoring.cells import CellCollector, score_cells
 from hpa_mmdet.scoring.contest import IOU_THRESHOLD
+from hpa_mmdet.scoring.files import found_share
 from hpa_mmdet.scoring.images import ImageCollector, Pooling
 from hpa_mmdet.scoring.matching import NO_MATCH
 from hpa_mmdet.scoring.truth import TruthImage
@@ -58,7 +59,7 @@ class CellLocalizationMetric(TruthMetric):
             "map": result.mean_ap.value,
             "macro_f1": result.macro_f1.value,
             "frequency_map": result.frequency_ap,
-            "found": float(table.found.mean()) if table.found.size else float("nan"),
+            "found": found_share(table),
             **self.by_class("ap", result.ap.tolist()),
         }
 

@@ -18,7 +18,7 @@ from hpa_mmdet.compat.processes import bare_model
 
 
 def take_best_weights(runner: Any) -> str:
-    """Put into the model what the localization heads shall be fitted beside.
+    """Put into the model what the localization heads are to be fitted beside.
 
     That is the best checkpoint, else the averaged weights, else the model as it is. All
     processes then hold the same.

@@ -44,7 +44,7 @@ class FeatureCache(NamedTuple):
         """Keep some images, and load them.
 
         Args:
-            chosen: numbers of images, in the order that they shall have.
+            chosen: numbers of images, in the order that they are to have.
         """
         rows = self.rows_of(chosen)
         return FeatureCache(

@@ -119,7 +119,7 @@ def open_features(paths: Sequence[Path]) -> FeatureCache:
     """Map the parts of stores as one cache; small ones are loaded.
 
     Args:
-        paths: of all parts, in the order that the images shall have.
+        paths: of all parts, in the order that the images are to have.
     """
     small: list[dict[str, Tensor]] = []
     names: list[str] = []

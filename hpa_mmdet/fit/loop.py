@@ -34,7 +34,7 @@ from hpa_mmdet.fit.thresholds import choose_thresholds
 from hpa_mmdet.io.atomic import atomic_path
 
 FITTED_CHECKPOINT = "fitted.pth"
-_STOPPED = "stopped_early_of"  # in the checkpoint: of how many epochs there shall be no more
+_STOPPED = "stopped_early_of"  # in the checkpoint: of how many epochs no more will follow
 
 
 @LOOPS.register_module()

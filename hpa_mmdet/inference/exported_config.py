@@ -32,7 +32,7 @@ KNOWN_TYPES = {
     # of mmdet, mmcv and torch
     "AnchorGenerator", "CrossEntropyLoss", "DeltaXYWHBBoxCoder", "FCNMaskHead", "FPN", "GN",
     "BN", "L1Loss", "MaxIoUAssigner", "RPNHead", "RandomSampler", "ReLU", "Resize", "RoIAlign",
-    "Shared2FCBBoxHead", "SmoothL1Loss", "nms", "soft_nms",
+    "Shared2FCBBoxHead", "SmoothL1Loss", "nms",
 }  # fmt: skip
 """Values of `type` that an export may have; those of all configs that are shipped."""
 

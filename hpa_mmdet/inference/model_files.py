@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import hpa_mmdet.datasets
 import hpa_mmdet.models  # noqa: F401  (both register what configs name)
 from hpa_mmdet.compat.checkpoints import load_checkpoint_strict
+from hpa_mmdet.compat.configs import read_config
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.exported_config import CELL_DIAMETER, WHITE_LEVEL, read_export
 from hpa_mmdet.inference.settings import InputSettings, read_settings
@@ -258,23 +259,14 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def _read_config(path: Path) -> tuple[Config, dict[str, Any]]:
-    if not path.is_file():
-        raise InputError(path, "no file", "a config (.py, or .json of an export)", "check the path")
-    if path.suffix == ".json":
+    if path.suffix == ".json" and path.is_file():
         content = read_export(path)
         return Config(content["config"]), content
-    if path.suffix != ".py":
+    if path.is_file() and path.suffix != ".py":
         raise InputError(
             path, f"a {path.suffix} file", ".py, or the .json of an export", "give one of these"
         )
-    try:
-        return Config.fromfile(path), {}
-    except InputError:
-        raise
-    except Exception as error:  # a config is Python: anything can go wrong in it
-        raise InputError(
-            path, f"{type(error).__name__}: {error}", "a config that loads", "correct the file"
-        ) from error
+    return read_config(path), {}
 
 
 def _build(config: Config, where: object) -> nn.Module:

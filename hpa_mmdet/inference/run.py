@@ -89,10 +89,10 @@ def run_inference(predictor: Predictor, images: Path, options: RunOptions) -> Re
         if options.shard.count > 1:
             everything = Report("infer", notes=list(report.notes))
             _count(everything, [store.summary_of(chunk) for chunk in store.chunks])
-            _write_report(everything, options.out / _REPORT, files)
+            everything.write(options.out / _REPORT, files)
     _count(report, summaries)
     report.notes += _notes_on_size(predictor, store, options.shard.take(store.chunks), rules)
-    _write_report(report, report_path, files)
+    report.write(report_path, files)
     return report
 
 
@@ -278,8 +278,3 @@ def _count(report: Report, summaries: Sequence[PartSummary | None]) -> None:
             blank += len(summary.notes)
     if blank:
         report.notes.append(f"{blank} images had detections without a pixel, which were left out")
-
-
-def _write_report(report: Report, path: Path, files: OutputFiles) -> None:
-    with files.writing(path) as temporary:
-        report.write(temporary)

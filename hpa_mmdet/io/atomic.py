@@ -1,11 +1,12 @@
 """Writing without half-written files."""
 
+import csv
 import errno
 import io
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,14 @@ def save_image(image: Image.Image, path: Path, **options: Any) -> None:
     buffer = io.BytesIO()
     image.save(buffer, Image.registered_extensions()[path.suffix.lower()], **options)
     path.write_bytes(buffer.getvalue())
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table, rows as they come; `path` appears when all are written."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as out:
+        table = csv.writer(out, lineterminator="\n")
+        table.writerow(header)
+        table.writerows(rows)
 
 
 def remove_temporary_files(folder: Path, older_than_s: float = 0.0) -> int:

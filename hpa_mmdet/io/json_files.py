@@ -39,20 +39,8 @@ def read_json(path: Path, *, max_bytes: int = MAX_BYTES, any_whole_number: bool 
     Raises:
         InputError: it cannot be opened, is larger than `max_bytes`, or as `parse_json`.
     """
-    try:
-        if path.stat().st_size > max_bytes:
-            raise InputError(
-                path,
-                f"{path.stat().st_size} bytes",
-                f"at most {max_bytes}",
-                "part it into several files",
-            )
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            path, problem=f"cannot be read ({error.strerror or error})", remedy="check the path"
-        ) from error
-    return parse_json(data, path, any_whole_number=any_whole_number)
+    # not under a name here, so that the bytes are let go once they are text
+    return parse_json(_content(path, max_bytes), path, any_whole_number=any_whole_number)
 
 
 def read_json_object(
@@ -102,6 +90,7 @@ def parse_json(data: bytes, where: object, *, any_whole_number: bool = False) ->
         hpa_mmdet.errors.InputError: a.json: not JSON (NaN is no number); write the file again as UTF-8 JSON
     """
     text = _decode(data, where)
+    del data
     try:
         value = (_QUICK_DECODER if any_whole_number else _DECODER).decode(text)
         if _LONE_SURROGATE.search(text):
@@ -220,6 +209,22 @@ def plain_values(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _content(path: Path, max_bytes: int) -> bytes:
+    try:
+        if path.stat().st_size > max_bytes:
+            raise InputError(
+                path,
+                f"{path.stat().st_size} bytes",
+                f"at most {max_bytes}",
+                "split it into several files",
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            path, problem=f"cannot be read ({error.strerror or error})", remedy="check the path"
+        ) from error
 
 
 def _decode(data: bytes, where: object) -> str:

@@ -14,7 +14,7 @@ _LONGEST_LABEL = 200
 def parse_label_set(
     text: str, where: object = "labels", scheme: str = "hpa19", doubts: Counter[str] | None = None
 ) -> LabelSet:
-    """Parse labels parted by bars, semicolons or commas; numbers by spaces too.
+    """Parse labels separated by bars, semicolons or commas; numbers by spaces too.
 
     Args:
         text: such as `8|5|0` or `Nucleoplasm,Golgi apparatus`.

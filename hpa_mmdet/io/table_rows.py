@@ -1,7 +1,7 @@
 """Rows of CSV tables as people and spreadsheets write them, each with its own problem.
 
 UTF-8 and UTF-16 are read, with or without a byte order mark. The separator is the comma, tab or
-semicolon that parts the header. A row that cannot be read spoils only itself: an unclosed quote
+semicolon that separates the header. A row that cannot be read spoils only itself: an unclosed quote
 ends with its line unless the following lines complete the row.
 """
 
@@ -22,7 +22,7 @@ _LINES_OF_A_ROW = 50
 class TableRow(NamedTuple):
     """The texts of the wanted columns, and why the row cannot be used if it cannot.
 
-    `where` names file and line; the texts of a row with a problem are what could be told.
+    `where` names file and line; the texts of a row with a problem are what could be read.
     """
 
     where: str
@@ -107,7 +107,7 @@ def _rows(path: Path, handle: TextIO, columns: Sequence[Sequence[str]]) -> Itera
                 where,
                 f"{len(texts)} fields",
                 f"{len(names)} as in the header",
-                "put labels in quotes, or part them with |",
+                "put labels in quotes, or separate them with |",
             )
         if any(texts):
             padded = texts + [""] * len(names)
@@ -135,7 +135,7 @@ def _places(path: Path, names: Sequence[str], columns: Sequence[Sequence[str]]) 
 
 
 def _fields(line: str, separator: str) -> list[str] | None:
-    """Part one row; None where a quote is not closed or the row is too long."""
+    """Split one row; None where a quote is not closed or the row is too long."""
     if len(line) >= _LONGEST_LINE:
         return None
     try:

@@ -5,7 +5,6 @@ H, W: image height and width in pixels; N: cells; R: runs of all cells together.
 [0, 0, 1, 1] is the first pixel.
 """
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,6 @@ from pycocotools import mask as coco_mask
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.masks.border import boxes_touch_border
-from hpa_mmdet.masks.runs import MaskRuns, merge_runs
 
 Integers = NDArray[np.integer]
 
@@ -70,28 +68,6 @@ def encode_cells(label_image: Integers, where: object = "label image") -> list[E
             cell_ids, all_counts, areas, boxes.tolist(), touching.tolist(), strict=True
         )
     ]
-
-
-def runs_of_cells(label_image: Integers, where: object = "label image") -> dict[int, MaskRuns]:
-    """Give the mask of every cell of a label image by its id, rising; read in one pass.
-
-    Args:
-        label_image: as `encode_cells` takes it.
-        where: what an error names.
-
-    Raises:
-        InputError: as `encode_cells`.
-    """
-    _check(label_image, where)
-    cell_of_run, start, end = _runs_by_cell(label_image)
-    starts, ends = start.astype(np.int64, copy=False), end.astype(np.int64, copy=False)
-    cell_ids, first = np.unique(cell_of_run, return_index=True)
-    parts = pairwise([*first.tolist(), len(start)])
-    height, width = label_image.shape
-    return {
-        cell_id: MaskRuns(*merge_runs(starts[begin:stop], ends[begin:stop]), (height, width))
-        for cell_id, (begin, stop) in zip(cell_ids.tolist(), parts, strict=True)
-    }
 
 
 def _check(label_image: Integers, where: object) -> None:

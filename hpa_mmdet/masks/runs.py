@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from hpa_mmdet.masks.border import boxes_touch_border
-from hpa_mmdet.masks.rle import Rle, as_bytes, check_counts, decode_counts
+from hpa_mmdet.masks.rle import as_bytes, check_counts, decode_counts
 
 Places = NDArray[np.int64]
 
@@ -79,10 +79,6 @@ class MaskRuns:
         starts = np.maximum(self.starts[run], column * height)
         ends = np.minimum(self.ends[run], (column + 1) * height)
         return MaskRuns(starts, ends, self.shape_hw)
-
-    def to_rle(self) -> Rle:
-        """The mask as pycocotools takes it."""
-        return {"size": list(self.shape_hw), "counts": self.to_counts().encode("ascii")}
 
     def to_counts(self) -> str:
         """The mask as a COCO compressed RLE string."""

@@ -22,21 +22,12 @@ _STYLE: Any = {
 }
 
 
-def picture_data_uri(picture: NDArray[np.uint8], *, lossless: bool = False) -> str:
-    """Encode a picture as a `data:` address.
-
-    Args:
-        picture: (H, W) or (H, W, 3) uint8.
-        lossless: PNG rather than JPEG at quality 85.
-    """
+def picture_data_uri(picture: NDArray[np.uint8]) -> str:
+    """Encode a picture, (H, W) or (H, W, 3), as the `data:` address of a JPEG."""
     buffer = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(picture))
-    if lossless:
-        image.save(buffer, format="PNG", optimize=True)
-    else:
-        image.save(buffer, format="JPEG", quality=85, optimize=True)
-    kind = "png" if lossless else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    image.save(buffer, format="JPEG", quality=85, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def figure_svg(figure: Figure, prefix: str) -> Markup:

@@ -53,7 +53,7 @@ class Page:
         self._add("heading", text=text, anchor=f"s{len(self._blocks)}")
 
     def add_text(self, text: str) -> None:
-        """Add paragraphs, parted by empty lines."""
+        """Add paragraphs, separated by empty lines."""
         self._add("text", paragraphs=[part for part in text.split("\n\n") if part.strip()])
 
     def add_note(self, text: str) -> None:
@@ -93,19 +93,11 @@ class Page:
         ]
         self._add("figures", svgs=drawn, columns=columns)
 
-    def add_picture(
-        self, pixels: NDArray[np.uint8], caption: str = "", *, lossless: bool = False
-    ) -> None:
-        """Add one picture, (H, W) or (H, W, 3) uint8, at most its own size on the screen."""
-        self.add_pictures([Picture(pixels, caption)], columns=1, lossless=lossless)
-
-    def add_pictures(
-        self, pictures: Iterable[Picture], *, columns: int = 3, lossless: bool = False
-    ) -> None:
+    def add_pictures(self, pictures: Iterable[Picture], *, columns: int = 3) -> None:
         """Add pictures side by side, in rows of `columns` on a wide screen."""
         shown = [
             {
-                "uri": picture_data_uri(picture.pixels, lossless=lossless),
+                "uri": picture_data_uri(picture.pixels),
                 "caption": picture.caption,
                 "size": (picture.pixels.shape[1], picture.pixels.shape[0]),
             }

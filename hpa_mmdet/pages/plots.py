@@ -82,7 +82,6 @@ def plot_curves(
     title: str = "",
     x_name: str = "step",
     y_name: str = "",
-    log_y: bool = False,
 ) -> Figure:
     """Lines over a shared x axis: name -> (x, y)."""
     with mpl.rc_context(_STYLE):
@@ -92,8 +91,6 @@ def plot_curves(
             colour = SERIES_COLOURS[place % len(SERIES_COLOURS)]
             style = "-" if place < len(SERIES_COLOURS) else "--"
             axes.plot(x, y, style, label=name, color=colour, marker=marker, ms=3, lw=1.4)
-        if log_y:
-            axes.set_yscale("log")
         if all(float(value).is_integer() for x, _ in curves.values() for value in x):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid()

@@ -3,7 +3,6 @@
 N: cells of an image; K = 19 localizations.
 """
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from hpa_mmdet.coco.lines import CocoLines, Line, without_id
 from hpa_mmdet.coco.schema import Json, build_categories, to_line
 from hpa_mmdet.coco.writer import open_writer
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.atomic import write_csv
 from hpa_mmdet.localizations import NAMES, NUM_LOCALIZATIONS
 
 _LEAST_PROB = 0.02  # soft labels below it are left out of the file
@@ -145,10 +144,8 @@ def count_changes(
 def write_changes(path: Path, changes: Sequence[Change]) -> None:
     """Write the table of changes as CSV, one row per class."""
     names = [name for name in Change.__dataclass_fields__ if name != "hpa_index"]
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["hpa_index", "name", *names])
-        for change in changes:
-            values = [getattr(change, name) for name in names]
-            known = ["" if value is None else value for value in values]
-            table.writerow([change.hpa_index, NAMES[change.hpa_index], *known])
+    rows = [
+        [change.hpa_index, NAMES[change.hpa_index], *(getattr(change, name) for name in names)]
+        for change in changes
+    ]
+    write_csv(path, ["hpa_index", "name", *names], rows)

@@ -131,4 +131,4 @@ def tied_share(ranking: DetectionRanking, num_truths: NDArray[np.intp]) -> float
 def _tie_groups(ranking: DetectionRanking) -> NDArray[np.intp]:
     """Number the runs of equal class and score."""
     changes = (np.diff(ranking.classes) != 0) | (np.diff(ranking.scores) != 0)
-    return np.concatenate((np.zeros(min(1, len(ranking.order)), np.intp), np.cumsum(changes)))
+    return np.append(0, np.cumsum(changes))

@@ -114,7 +114,7 @@ class CellCollector:
         )
 
 
-def score_cells(table: ScoredCells, *, resamples: int = 200, seed: int = 0) -> CellResult:
+def score_cells(table: ScoredCells, *, resamples: int, seed: int = 0) -> CellResult:
     """Score named cells.
 
     Args:
@@ -164,7 +164,7 @@ def call_cross_fitted(table: ScoredCells, seed: int = 0) -> NDArray[np.bool_]:
     images = np.random.default_rng(seed).permutation(np.unique(table.images))
     if len(images) == 0:
         return called
-    for fold in np.array_split(images, min(FOLDS, len(images))):
+    for fold in np.array_split(images, FOLDS):
         inside = np.isin(table.images, fold)
         outside = ~inside if len(images) > 1 else inside
         truth = table.truth[outside]

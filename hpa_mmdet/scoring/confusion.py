@@ -45,10 +45,8 @@ def confusion(truth: NDArray[np.bool_], called: NDArray[np.bool_]) -> NDArray[np
     without = (~truth).astype(np.int64)
     wrong = shown.T @ (called & ~truth)
     possible = shown.T @ without
-    with np.errstate(invalid="ignore"):
-        shares = np.where(possible > 0, wrong / np.maximum(possible, 1), np.nan)
-    right = _shares(shown, called)
-    np.fill_diagonal(shares, np.diagonal(right))
+    shares = np.where(possible > 0, wrong / np.maximum(possible, 1), np.nan)
+    np.fill_diagonal(shares, np.diagonal(_shares(shown, called)))
     return shares
 
 

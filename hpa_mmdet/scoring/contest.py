@@ -115,7 +115,7 @@ class ContestScorer:
 
     def result(
         self,
-        tie_orders: int = 20,
+        tie_orders: int,
         seed: int = 0,
         missing: Sequence[str] = (),
         unknown: Sequence[str] = (),

@@ -22,7 +22,7 @@ from hpa_mmdet.scoring.truth import TruthImage
 THRESHOLDS = (0.5, 0.6, 0.75)
 _CELL = 1
 _ALL = 100_000  # COCO's usual 100 detections an image would drop cells of crowded ones
-_EVERY_AREA = [0.0, 1e12]
+_AREA = 1.0  # of every cell: areas make no difference
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,7 @@ def _annotation(before: list[dict[str, Any]], image_id: int, rle: Rle) -> dict[s
         "image_id": image_id,
         "category_id": _CELL,
         "segmentation": rle,
-        "area": 1.0,  # areas are not told apart
-        "bbox": [0, 0, 1, 1],
+        "area": _AREA,
     }
 
 
@@ -116,7 +115,7 @@ def _evaluate(
         evaluator = _evaluator_class()(_indexed(truth), _indexed(detected), "segm")
         evaluator.params.iouThrs = np.array(thresholds)
         evaluator.params.maxDets = [_ALL]
-        evaluator.params.areaRng = [_EVERY_AREA]
+        evaluator.params.areaRng = [[_AREA, _AREA]]
         evaluator.params.areaRngLbl = ["all"]
         evaluator.evaluate()
         evaluator.accumulate()

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.json_files import as_object, read_json, shorten
 from hpa_mmdet.io.submission import SubmissionRow
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.foreign import compress_segmentation
 from hpa_mmdet.masks.overlap import mask_iou
 from hpa_mmdet.masks.rle import Rle, check_counts
 from hpa_mmdet.scoring.cells import CellCollector, CellResult, ScoredCells, score_cells
 from hpa_mmdet.scoring.contest import IOU_THRESHOLD, ContestResult, ContestScorer
 from hpa_mmdet.scoring.detection import DetectionCollector, DetectionResult
-from hpa_mmdet.scoring.detections import MaskDetections, detections_of_row
+from hpa_mmdet.scoring.detections import MaskDetections, detections_of_cells, detections_of_row
 from hpa_mmdet.scoring.images import ImageCollector, ImageResult, Pooling
 from hpa_mmdet.scoring.truth import TruthImage
 
@@ -111,7 +112,7 @@ def score_rows(
     return collect.scores(missing, unknown)
 
 
-_NOTHING = MaskDetections([], np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0))
+_NOTHING = detections_of_cells([], np.empty((0, NUM_LOCALIZATIONS)))
 
 
 class _Collectors:
@@ -155,7 +156,7 @@ def read_found_cells(path: Path, truth: Mapping[str, TruthImage]) -> dict[str, F
 
     Args:
         path: JSON list of {image_id, segmentation, score}; `image_id` is the truth's number
-            of the image or its HPA id, and `hpa_id`, where there is one, goes before it.
+            of the image or its HPA id, and `hpa_id`, where there is one, overrides it.
             Images that are not in the truth are left out.
         truth: as `read_truth` gives it.
 

@@ -88,7 +88,7 @@ class ImageCollector:
         self._scores.append(pool_class_scores(class_scores, self.pooling))
         self._labels.append(image_labels)
 
-    def result(self, *, resamples: int = 200, seed: int = 0) -> ImageResult:
+    def result(self, *, resamples: int, seed: int = 0) -> ImageResult:
         """Score what was added; the range is over `resamples` draws of the images."""
         scores = np.array(self._scores, np.float64).reshape(-1, NUM_LOCALIZATIONS)
         labels = np.array(self._labels, bool).reshape(-1, NUM_LOCALIZATIONS)

@@ -29,17 +29,17 @@ class Marks(NamedTuple):
 def compute_marks(
     images: Iterable[TruthImage],
     *,
+    tie_orders: int,
     iou_threshold: float = IOU_THRESHOLD,
-    tie_orders: int = 20,
     seed: int = 0,
 ) -> Marks:
     """Score the marks.
 
     Args:
         images: true cells, with the image labels that are the second mark.
-        iou_threshold: least mask IoU of a true detection.
         tie_orders: random orders of equal confidences; nearly all of them are equal here,
             so the marks are the means over these.
+        iou_threshold: least mask IoU of a true detection.
         seed: of the orders.
     """
     scorers = [ContestScorer(iou_threshold) for _ in Marks._fields]

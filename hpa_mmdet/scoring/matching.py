@@ -34,7 +34,7 @@ def match_by_class(
     if iou.shape[1] == 0:
         return np.full(len(mask_index), NO_MATCH, dtype=np.intp)
     enough = iou >= threshold
-    if threshold > 0 and enough.sum(axis=1).max(initial=0) <= 1:  # at most one truth to take
+    if (enough.sum(axis=1) <= 1).all():  # at most one truth to take
         only = enough.argmax(axis=1)[mask_index]
         found = enough[mask_index, only] & localizations[only, hpa_index]
         return np.where(found, only, NO_MATCH)

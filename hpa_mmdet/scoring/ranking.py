@@ -59,12 +59,13 @@ def label_average_precision(
         weights = np.ones((1, len(scores)))
     ordered = weights[:, ranking.order]
     called = np.cumsum(ordered, axis=1)[:, ranking.ends]
-    found = np.cumsum(ordered * truth[ranking.order], axis=1)[:, ranking.ends]
+    shown = ordered * truth[ranking.order]
+    found = np.cumsum(shown, axis=1)[:, ranking.ends]
     steps = np.diff(found, axis=1, prepend=0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        precision = np.where(called > 0, found / called, 0.0)
-        total = found[:, -1] if found.shape[1] else np.zeros(len(weights))
-        return np.where(total > 0, (steps * precision).sum(axis=1) / total, np.nan)
+    precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+    total = shown.sum(axis=1)
+    unknown = np.full(len(weights), np.nan)
+    return np.divide((steps * precision).sum(axis=1), total, out=unknown, where=total > 0)
 
 
 def best_threshold(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from numpy.typing import NDArray
+
 from hpa_mmdet.io.json_files import plain_values
-from hpa_mmdet.localizations import LOCALIZATIONS, NUM_LOCALIZATIONS
+from hpa_mmdet.localizations import NAMES
 from hpa_mmdet.scoring.calibration import calibration_curve
 from hpa_mmdet.scoring.cells import CellResult, ScoredCells
 from hpa_mmdet.scoring.confusion import confusion, cooccurrence
@@ -34,7 +36,7 @@ def full_report(
 
 def contest_report(result: ContestResult, iou_threshold: float = IOU_THRESHOLD) -> ScoreReport:
     """Give a contest score as JSON-ready values; `contest_map` is its top key."""
-    references = contest_references()
+    rows = _per_class(ap=result.ap, truths=result.truths, detections=result.detections)
     report = {
         "contest_map": result.contest_map,
         "iou_threshold": iou_threshold,
@@ -44,15 +46,8 @@ def contest_report(result: ContestResult, iou_threshold: float = IOU_THRESHOLD) 
             "unknown_in_submission": result.unknown,
         },
         "per_class": [
-            {
-                "hpa_index": k,
-                "name": LOCALIZATIONS[k].name,
-                "ap": result.ap[k],
-                "truths": result.truths[k],
-                "detections": result.detections[k],
-                **references[k]._asdict(),
-            }
-            for k in range(NUM_LOCALIZATIONS)
+            row | reference._asdict()
+            for row, reference in zip(rows, contest_references(), strict=True)
         ],
         "reference_source": SOURCE,
     }
@@ -83,17 +78,9 @@ def _cells_report(result: CellResult, table: ScoredCells) -> ScoreReport:
         "macro_f1": result.macro_f1.value,
         "macro_f1_range": _range(result.macro_f1),
         "frequency_map": result.frequency_ap,
-        "per_class": [
-            {
-                "hpa_index": k,
-                "name": LOCALIZATIONS[k].name,
-                "cells": result.cells[k],
-                "ap": result.ap[k],
-                "f1": result.f1[k],
-                "threshold": result.thresholds[k],
-            }
-            for k in range(NUM_LOCALIZATIONS)
-        ],
+        "per_class": _per_class(
+            cells=result.cells, ap=result.ap, f1=result.f1, threshold=result.thresholds
+        ),
         "calibration": curve._asdict(),
         "confusion": confusion(table.truth, result.called),
         "cooccurrence": cooccurrence(table.truth),
@@ -105,16 +92,16 @@ def _images_report(result: ImageResult) -> ScoreReport:
         "map": result.mean_ap.value,
         "map_range": _range(result.mean_ap),
         "pooling": result.pooling,
-        "per_class": [
-            {
-                "hpa_index": k,
-                "name": LOCALIZATIONS[k].name,
-                "images": result.images[k],
-                "ap": result.ap[k],
-            }
-            for k in range(NUM_LOCALIZATIONS)
-        ],
+        "per_class": _per_class(images=result.images, ap=result.ap),
     }
+
+
+def _per_class(**values: NDArray[Any]) -> list[dict[str, Any]]:
+    """Give a row for each class, from K values under each name."""
+    return [
+        {"hpa_index": k, "name": name, **{key: column[k] for key, column in values.items()}}
+        for k, name in enumerate(NAMES)
+    ]
 
 
 def _range(estimate: Estimate) -> tuple[float, float]:

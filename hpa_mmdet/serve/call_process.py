@@ -9,6 +9,7 @@ import multiprocessing
 import resource
 import signal
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -50,6 +51,8 @@ class CallProcess:
         self._process: SpawnProcess | None = None
         self._connection: Connection[Any, Any] | None = None
         self.info: Any = None
+        self.start_s = 0.0
+        """How long the process took to start, in seconds."""
 
     def start(self) -> Any:
         """Start the process.
@@ -60,6 +63,7 @@ class CallProcess:
         Raises:
             InputError: the function could not be built.
         """
+        began = time.monotonic()
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
@@ -72,6 +76,7 @@ class CallProcess:
         except BaseException:
             self.stop()
             raise
+        self.start_s = time.monotonic() - began
         return self.info
 
     def call(self, *arguments: Any, timeout_s: float) -> Any:
@@ -95,6 +100,15 @@ class CallProcess:
                 if isinstance(error, OSError):
                     raise ProcessDied(f"the {self._name} process ended") from error
                 raise
+
+    def interrupt(self) -> None:
+        """End the call under way in another thread, which gets `ProcessDied`.
+
+        The next call starts the process again, which takes about `start_s`.
+        """
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def stop(self) -> None:
         """End the process, whatever it does."""

@@ -84,7 +84,7 @@ class JobRoutes:
         return Response(planes, media_type="application/octet-stream")
 
     async def cancel(self, job_id: str) -> Response:
-        """Stop a job that waits; the model finishes an image that it has begun."""
+        """Stop a job, also one that the model works on."""
         self._queue.close(self._queue.get(job_id))
         return Response(status_code=204)
 

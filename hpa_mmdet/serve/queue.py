@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import secrets
 import shutil
 import time
@@ -132,8 +133,14 @@ class JobQueue:
         return job
 
     def close(self, job: Job) -> None:
-        """Cancel a job if it is under way, and forget it."""
+        """Cancel a job if it is under way, and forget it.
+
+        The model finishes an image that it has begun where this takes no longer than to
+        start the model again.
+        """
         self._jobs.pop(job.job_id, None)
+        if job.state == "predicting" and self._left_s(job) > self._model.start_s:
+            self._model.interrupt()
         if not job.finished:
             if job.task is not None:
                 job.task.cancel()
@@ -160,6 +167,15 @@ class JobQueue:
             return None
         height, width = job.image.pixels.shape[:2]
         return max(0.1, self._seconds_per_megapixel * height * width / 1e6)
+
+    def _left_s(self, job: Job) -> float:
+        """How long the model will still need for the image that it works on."""
+        expected_s = self.expected_s(job)
+        if expected_s is None:
+            return math.inf
+        # slower than expected: as much longer as it has already been at it
+        elapsed_s = time.monotonic() - job.began
+        return expected_s - elapsed_s if elapsed_s < expected_s else elapsed_s
 
     async def help(self, *arguments: Any) -> Any:
         """Call the helper process.

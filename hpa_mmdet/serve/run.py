@@ -53,6 +53,7 @@ def listen(host: str, port: int) -> socket.socket:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((host, port))
+        opened.listen()  # whoever is told the address may call at once
     except OSError as error:
         opened.close()
         raise InputError(

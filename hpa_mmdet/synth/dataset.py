@@ -8,7 +8,6 @@
 Per-cell truth is written under OUT/truth alone.
 """
 
-import csv
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import cv2
 import numpy as np
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.atomic import write_csv
 from hpa_mmdet.io.channels import CHANNELS
 from hpa_mmdet.io.label_images import write_label_image
 from hpa_mmdet.io.output_records import RECORDS, read_records
@@ -164,7 +164,7 @@ def write_dataset(
         render: draws an item; picklable.
         report: filled as the run goes on.
         workers: processes; their number changes nothing in what is written.
-        command: told in the notice.
+        command: quoted in the notice.
     """
     made = list(
         run_items(
@@ -237,11 +237,8 @@ def _make(
 def _write_csv(
     outputs: OutputFiles, path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> None:
-    with (
-        outputs.writing(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    with outputs.writing(path) as temporary:
+        write_csv(temporary, header, rows)
 
 
 def make_image_id(seed: int, split: int, index: int) -> str:

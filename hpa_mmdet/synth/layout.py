@@ -6,7 +6,6 @@ antibody. First every image is drawn once as it is; more come from drawing one i
 label sets into another's outlines, both of the same half.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.atomic import write_csv
 from hpa_mmdet.io.label_images import find_masks, read_label_image
 from hpa_mmdet.io.label_tables import read_cell_labels, read_column, read_image_labels
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
@@ -67,7 +66,7 @@ def read_layout(folder: Path) -> list[LayoutImage]:
     masks = find_masks(folder / "truth")
     image_labels = read_image_labels(folder / "images.csv")
     cell_labels = read_cell_labels(folder / "cells.csv")
-    antibodies = _read_antibodies(folder / "images.csv")
+    antibodies = read_column(folder / "images.csv", "antibody")
     images = []
     for image_id, labels in image_labels.items():
         if image_id not in masks or image_id not in cell_labels:
@@ -165,13 +164,12 @@ def render_layout_item(item: LayoutItem, seed: int, shape_hw: tuple[int, int]) -
 
 def write_groups(path: Path, items: Sequence[LayoutItem]) -> None:
     """Write which antibody each training image has, so that folds can keep them together."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(("ID", "antibody", "labels_of", "outlines_of"))
-        for item in items:
-            if item.split == "train":
-                names = (item.labels.image_id, item.outlines.image_id)
-                table.writerow((item.image_id, item.labels.antibody, *names))
+    rows = [
+        (item.image_id, item.labels.antibody, item.labels.image_id, item.outlines.image_id)
+        for item in items
+        if item.split == "train"
+    ]
+    write_csv(path, ("ID", "antibody", "labels_of", "outlines_of"), rows)
 
 
 def _read_scaled(path: Path, shape_hw: tuple[int, int]) -> tuple[NDArray[np.uint16], float]:
@@ -204,7 +202,3 @@ def _deal_sets(
     order = [rng.permutation(len(deck)) for _ in range(-(-len(ids) // len(deck)))]
     drawn = np.concatenate(order)[: len(ids)] if order else np.zeros(0, int)
     return {cell: deck[which] for cell, which in zip(ids, drawn.tolist(), strict=True)}
-
-
-def _read_antibodies(path: Path) -> dict[str, str]:
-    return read_column(path, "antibody")

@@ -27,7 +27,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 def failures_of(report: Report) -> dict[str, str]:
-    return {each.item_id: each.message for each in report.failures}
+    return {failure.item_id: failure.message for failure in report.failures}
 
 
 def test_every_cell_inherits_its_images_labels(dataset: Dataset, tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_every_cell_inherits_its_images_labels(dataset: Dataset, tmp_path: Path)
     assert (report.done, report.failures) == (3, [])
     content = json.loads((tmp_path / "out" / "train.json").read_text())
     assert content["info"]["images_root"] == "../data/images"
-    assert [each["id"] for each in content["categories"]] == list(range(1, 20))
+    assert [category["id"] for category in content["categories"]] == list(range(1, 20))
     assert content["images"][1] == {
         "id": 2,
         "file_name": "b_green.png",
@@ -46,12 +46,12 @@ def test_every_cell_inherits_its_images_labels(dataset: Dataset, tmp_path: Path)
         "labels": [1, 16],
     }
     annotations = content["annotations"]
-    assert [each["id"] for each in annotations] == list(range(1, 10))
-    assert [each["cell_id"] for each in annotations] == [1, 3, 5] * 3
-    assert [each["category_ids"] for each in annotations[3:6]] == [[2, 17]] * 3
-    assert [each["category_id"] for each in annotations[3:6]] == [2] * 3
-    assert [each["touches_border"] for each in annotations[:3]] == [True, False, False]
-    assert {each["iscrowd"] for each in annotations} == {0}
+    assert [cell["id"] for cell in annotations] == list(range(1, 10))
+    assert [cell["cell_id"] for cell in annotations] == [1, 3, 5] * 3
+    assert [cell["category_ids"] for cell in annotations[3:6]] == [[2, 17]] * 3
+    assert [cell["category_id"] for cell in annotations[3:6]] == [2] * 3
+    assert [cell["touches_border"] for cell in annotations[:3]] == [True, False, False]
+    assert {cell["iscrowd"] for cell in annotations} == {0}
 
 
 def test_the_masks_come_back_from_the_json(dataset: Dataset, tmp_path: Path) -> None:
@@ -122,8 +122,8 @@ def test_one_annotation_a_label_where_asked(dataset: Dataset, tmp_path: Path) ->
     convert(dataset.sources(), tmp_path / "a.json", options(layout="per-label"))
     convert(dataset.sources(), tmp_path / "b.json")
     annotations = json.loads((tmp_path / "a.json").read_text())["annotations"]
-    assert [each["category_ids"] for each in annotations[:4]] == [[1], [17], [1], [17]]
-    assert len({each["id"] for each in annotations}) == len(annotations) == 18
+    assert [cell["category_ids"] for cell in annotations[:4]] == [[1], [17], [1], [17]]
+    assert len({cell["id"] for cell in annotations}) == len(annotations) == 18
     joined, plain = (read_coco(tmp_path / name).images for name in ("a.json", "b.json"))
     assert [len(image.cells) for image in joined] == [3, 3, 3]
     for one, other in zip(joined, plain, strict=True):

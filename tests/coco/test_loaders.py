@@ -54,7 +54,7 @@ def test_pycocotools_loads_all(coco: Path) -> None:
     expected = annotations_of(coco)
     assert len(loaded.getImgIds()) == len(IDS)
     assert len(loaded.getAnnIds()) == len(expected)
-    assert [each["name"] for each in loaded.loadCats(loaded.getCatIds())] == list(NAMES)
+    assert [category["name"] for category in loaded.loadCats(loaded.getCatIds())] == list(NAMES)
     for annotation in loaded.loadAnns(loaded.getAnnIds()):
         mask = loaded.annToMask(annotation)
         assert mask.sum() == annotation["area"]
@@ -77,12 +77,12 @@ def test_mmdet_drops_nothing(coco: Path, dataset: Dataset) -> None:
         )
     assert len(loaded) == len(IDS)
     instances = [
-        each for at in range(len(loaded)) for each in loaded.get_data_info(at)["instances"]
+        instance for at in range(len(loaded)) for instance in loaded.get_data_info(at)["instances"]
     ]
     expected = annotations_of(coco)
     assert len(instances) == len(expected)
-    assert [each["bbox_label"] + 1 for each in instances] == [
-        each["category_id"] for each in expected
+    assert [instance["bbox_label"] + 1 for instance in instances] == [
+        cell["category_id"] for cell in expected
     ]
 
 
@@ -105,10 +105,10 @@ def test_supervision_loads_all(coco: Path, dataset: Dataset) -> None:
     )
     assert len(loaded) == len(IDS)
     expected = annotations_of(coco)
-    detections = [each for _, _, each in loaded]
-    assert sum(len(each) for each in detections) == len(expected)
-    areas = sorted(int(mask.sum()) for each in detections for mask in each.mask)
-    assert areas == sorted(each["area"] for each in expected)
+    detections = [found for _, _, found in loaded]
+    assert sum(len(found) for found in detections) == len(expected)
+    areas = sorted(int(mask.sum()) for found in detections for mask in found.mask)
+    assert areas == sorted(cell["area"] for cell in expected)
 
 
 def test_our_own_reader_loads_all(coco: Path) -> None:

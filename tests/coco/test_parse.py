@@ -1,5 +1,6 @@
 """The contract of the one parser: classes, cells, masks, and every fault by its entry's id."""
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -217,6 +218,46 @@ def test_every_fault_is_named_with_its_entry(tmp_path: Path, change: Change, mes
         with pytest.raises(InputError):
             merge([path], tmp_path / "out.json")
         assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ("2111", "annotation 8: found a mask of 6 pixels"),
+        ("~~", "annotation 8: the mask's run lengths are damaged"),
+        ([920], "annotation 8: its mask has no pixels"),
+    ],
+    ids=["cut", "damaged", "no pixels"],
+)
+def test_a_fault_of_a_later_image_is_named_as_its_own(
+    tmp_path: Path, counts: object, message: str
+) -> None:
+    content = plain_coco()
+    content["annotations"][2]["segmentation"]["counts"] = counts
+    with pytest.raises(InputError, match=message):
+        read_coco(write(tmp_path / "t.json", content))
+    assert gc.isenabled()
+
+
+def test_images_of_many_sizes_are_read_together_as_one_by_one(tmp_path: Path) -> None:
+    content = plain_coco()
+    content["images"], content["annotations"] = [], []
+    for number in range(1, 201):
+        height, width = SHAPE_HW if number % 50 else SHAPE_HW[::-1]
+        content["images"].append(
+            {"id": number, "file_name": f"{number}.png", "width": width, "height": height}
+        )
+        for cell in range(number % 3):
+            counts = [100 * (cell + 1), 7 + number, 920 - 107 - 100 * cell - number]
+            content["annotations"].append(
+                {"id": 10 * number + cell, "image_id": number, "category_id": 1 + number % 19,
+                 "segmentation": {"size": [height, width], "counts": counts}}
+            )  # fmt: skip
+    together = read_coco(write(tmp_path / "t.json", content)).images
+    one_by_one = CocoIndex(write_ours(tmp_path / "ours.json", content))
+    assert list(together) == list(one_by_one)
+    assert [len(image.cells) for image in together] == [n % 3 for n in range(1, 201)]
+    assert [cell.area for cell in together[4].cells] == [12, 12]
 
 
 def write_ours(path: Path, content: dict[str, Any]) -> Path:

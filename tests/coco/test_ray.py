@@ -33,10 +33,14 @@ def test_killed_workers_lose_and_double_nothing(
     monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default: never, on a busy machine
     report = conversion.convert(made.sources(), out, workers=2, engine="ray")
 
-    assert sorted(each.name for each in deaths.iterdir()) == ["image05-0", "image20-0", "image20-1"]
+    assert sorted(death.name for death in deaths.iterdir()) == [
+        "image05-0",
+        "image20-0",
+        "image20-1",
+    ]
     assert out.read_bytes() == whole.read_bytes()
     assert report.done == 39
-    assert [each.item_id for each in report.failures] == ["image21"]
+    assert [failure.item_id for failure in report.failures] == ["image21"]
     names = [image.hpa_id for image in read_coco(out).images]
-    assert names == [each for each in IDS if each != "image21"]
+    assert names == [image_id for image_id in IDS if image_id != "image21"]
     assert not out.with_name("train.json.parts").exists()

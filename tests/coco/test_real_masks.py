@@ -84,7 +84,7 @@ def test_the_three_of_the_contest_with_pixels(real_data: Path, tmp_path: Path) -
     sources = Sources(folder / "masks", folder / "train.csv", folder / "train")
     report = convert(sources, tmp_path / "t.json")
     assert (report.done, len(report.failures), report.exit_status) == (3, 7, 1)
-    assert all("no image files of" in each.message for each in report.failures)
+    assert all("no image files of" in failure.message for failure in report.failures)
     for image in read_coco(tmp_path / "t.json").images:
         count_cells(image, folder / "masks" / f"{image.hpa_id}_mask.png")
         assert sorted(image.channel_files) == ["blue", "green", "red", "yellow"]

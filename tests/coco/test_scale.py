@@ -63,7 +63,7 @@ def test_merged_shards_give_the_same_bytes(
     shards = list(tmp_path.glob("train.shard-*"))  # reports among them
     report = merge(shards, out)
     assert strip_info(out) == strip_info(whole)
-    assert (report.done, [each.item_id for each in report.failures]) == (39, ["image07"])
+    assert (report.done, [failure.item_id for failure in report.failures]) == (39, ["image07"])
     dropped = "train_dropped.csv"
     assert (tmp_path / dropped).read_bytes() == whole.with_name(dropped).read_bytes()
     nuclei = tmp_path / "train_nuclei.json"
@@ -187,7 +187,7 @@ def test_what_cannot_be_joined_is_said(tmp_path: Path) -> None:
         merge([cells, tmp_path / "renamed.json"], tmp_path / "o.json")
     content = json.loads((tmp_path / "b.json").read_text())
     content["annotations"] = [
-        {key: each[key] for key in reversed(each)} for each in content["annotations"]
+        {key: cell[key] for key in reversed(cell)} for cell in content["annotations"]
     ]
     (tmp_path / "reversed.json").write_text(json.dumps(content))
     merge([tmp_path / "reversed.json"], tmp_path / "again.json")

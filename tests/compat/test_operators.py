@@ -95,19 +95,6 @@ def test_nms_of_nothing_is_nothing() -> None:
     assert (dets.shape, kept.shape, kept.dtype) == ((0, 5), (0,), torch.int64)
 
 
-def test_soft_nms_by_hand() -> None:
-    boxes = torch.tensor([[0.0, 0.0, 2.0, 1.0], [1.0, 0.0, 3.0, 1.0], [9.0, 9.0, 12.0, 10.0]])
-    scores = torch.tensor([0.9, 0.6, 0.5])
-    dets, kept = mmcv.ops.soft_nms(boxes, scores, iou_threshold=0.3, method="linear")
-    assert kept.tolist() == [0, 2, 1]  # 0.6 * (1 - 1/3) = 0.4 falls behind 0.5
-    torch.testing.assert_close(dets[:, 4], torch.tensor([0.9, 0.5, 0.4]))
-    dets, kept = mmcv.ops.soft_nms(boxes, scores, sigma=0.5, method="gaussian")
-    assert kept.tolist() == [0, 2, 1]
-    torch.testing.assert_close(dets[2, 4], 0.6 * torch.exp(torch.tensor(-(1 / 9) / 0.5)))
-    dets, kept = mmcv.ops.soft_nms(boxes, scores, iou_threshold=0.3, method="naive")
-    assert kept.tolist() == [0, 2]
-
-
 def bilinear(plane: np.ndarray, y: float, x: float) -> float:
     """Sample (H, W) at one point, pixel centres at whole numbers; zero far outside."""
     height, width = plane.shape
@@ -271,7 +258,10 @@ def test_a_real_extension_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, operators.EXTENSION, real)
     assert operators.install() is False
     assert sys.modules[operators.EXTENSION] is real
-    assert (operators.source_of("nms"), operators.source_of("softnms")) == ("mmcv", "nowhere")
+    assert (operators.source_of("nms"), operators.source_of("roi_align_forward")) == (
+        "mmcv",
+        "nowhere",
+    )
 
 
 def test_a_compiled_extension_on_disk_is_not_shadowed(

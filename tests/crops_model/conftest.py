@@ -8,11 +8,12 @@ from hpa_mmdet.compat import prepare
 
 prepare()
 
+from discs import write_discs  # noqa: E402
+
 from hpa_mmdet.cli.convert_coco import main as convert  # noqa: E402
 from hpa_mmdet.crops.extract import extract_crops  # noqa: E402
 from hpa_mmdet.crops.options import CropOptions  # noqa: E402
 from hpa_mmdet.crops.sources import SourceOptions  # noqa: E402
-from hpa_mmdet.testing import write_discs  # noqa: E402
 
 CROP = {"channels": ["red", "green", "blue", "yellow", "mask"], "size_px": 32}
 

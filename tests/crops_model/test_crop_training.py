@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from discs import TINY_BACKBONE
 from PIL import Image
 
 import hpa_mmdet
@@ -23,7 +24,6 @@ from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.explain import class_activation
 from hpa_mmdet.io.channels import CHANNELS, ImageFiles, read_channels
 from hpa_mmdet.io.label_images import read_label_image
-from hpa_mmdet.testing import TINY_BACKBONE
 
 CROP = {"channels": ["red", "green", "blue", "yellow", "mask"], "size_px": 32}
 CONFIG = "configs/crops/crop_lite0_bag-lse_demo.py"

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from discs import write_discs
 from mmengine.logging import MMLogger
 
 from hpa_mmdet.cli.cache_images import main as cache_images
@@ -30,7 +31,6 @@ from hpa_mmdet.datasets.working_image import WorkingImage, decode_working_image
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS, ImageFiles
 from hpa_mmdet.jobs import Report
-from hpa_mmdet.testing import write_discs
 
 SHAPE_HW = (30, 44)
 pytestmark = pytest.mark.usefixtures("mmdet_scope")

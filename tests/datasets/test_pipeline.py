@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from discs import write_discs
 from PIL import Image
 from pycocotools import mask as coco_mask
 
@@ -18,7 +19,6 @@ from hpa_mmdet.datasets import (
 )
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.depth import scale_to_uint8
-from hpa_mmdet.testing import write_discs
 
 SHAPE_HW = (96, 128)
 pytestmark = pytest.mark.usefixtures("mmdet_scope")

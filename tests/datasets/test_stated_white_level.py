@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from discs import write_discs
 from mmengine.config import Config
 from PIL import Image
 
@@ -12,7 +13,6 @@ from hpa_mmdet.cli.convert_coco import main as convert
 from hpa_mmdet.cli.train_depth import set_white_level
 from hpa_mmdet.datasets import HpaCellDataset
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.testing import write_discs
 
 SHAPE_HW = (96, 128)
 pytestmark = pytest.mark.usefixtures("mmdet_scope")

@@ -15,7 +15,7 @@ def _read(tmp_path: Path, text: str, *channels: str, **options: str) -> list[tup
     table.write_text(text)
     read = read_wanted(table, channels or ("green",), **options)
     assert read.problems == {}
-    return [(each.image_id, each.url) for each in read.wanted]
+    return [(file.image_id, file.url) for file in read.wanted]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,7 @@ def test_served_names_and_genes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
+        pytest.param('"b,HPA1,', "a quote is not closed", id="an open quote"),
         pytest.param("../x,HPA1,", "found image id '../x'", id="out of the folder"),
         pytest.param("good,HPA1,", "found good again, expected one row per image", id="twice"),
         pytest.param("b,,", r"found no antibody, expected a column for {antibody_num", id="field"),
@@ -90,7 +91,7 @@ def test_a_bad_row_is_named_and_the_others_stand(tmp_path: Path, row: str, messa
     table = tmp_path / "t.csv"
     table.write_text(f"ID,antibody,url\ngood,HPA1,\n{row}\n")
     read = read_wanted(table, ("green",))
-    assert [each.image_id for each in read.wanted] == ["good"]
+    assert [file.image_id for file in read.wanted] == ["good"]
     (problem,) = read.problems.values()
     with pytest.raises(InputError, match=message):
         raise problem
@@ -130,4 +131,4 @@ def test_a_gene_page_is_searched_for_the_image_and_no_other() -> None:
 def test_the_manual_set_has_an_address_for_every_image(real_data: Path) -> None:
     read = read_wanted(real_data / "hpa_manual" / "images.csv", ("red", "yellow"))
     assert (len(read.wanted), len(read.problems)) == (296, 0)
-    assert all(each.gene.startswith("ENSG") for each in read.wanted)
+    assert all(file.gene.startswith("ENSG") for file in read.wanted)

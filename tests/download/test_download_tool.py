@@ -151,7 +151,7 @@ def test_bad_files_and_rows_do_not_stop_the_others(
 ) -> None:
     lines = ("a,ok,", "b,html,", "../c,ok,", "d,none,", "e,promises_less,", "f,broken,")
     assert _run(web, tmp_path, *lines, options=("--channels", "red")) == 1
-    failed = {each["id"]: each["message"] for each in _report(tmp_path)["failed"]}
+    failed = {failure["id"]: failure["message"] for failure in _report(tmp_path)["failed"]}
     assert sorted(failed)[1:] == ["b_red", "d_red", "e_red", "f_red"]
     assert "image id '../c'" in failed[sorted(failed)[0]]
     assert "status 404" in failed["d_red"]
@@ -179,7 +179,7 @@ def test_an_image_with_a_crops_mark_is_found_by_its_gene(web: WebServer, tmp_pat
     assert _run(web, tmp_path, "7_C5_1,none,ENSG1", "7_C5_2,none,ENSG1", options=gene_page) == 1
     assert len(find_images(tmp_path / "out")) == 1
     assert len(web.requests["/genes/ENSG1.xml"]) == 1  # asked once for all its files
-    assert {each["id"] for each in _report(tmp_path)["failed"]} == {
+    assert {failure["id"] for failure in _report(tmp_path)["failed"]} == {
         f"7_C5_2_{channel}" for channel in ("red", "green", "blue", "yellow")
     }
 
@@ -210,7 +210,7 @@ def test_a_silent_server_is_given_up(web: WebServer, tmp_path: Path) -> None:
     out = ["--out", str(tmp_path / "out"), "--channels", "red", "--workers", "1"]
     template = ["--url-template", "http://127.0.0.1:9/{id}_{channel}.jpg"]
     assert main([table, *out, *template, *FAST, "--timeout", "0.5"]) == 2
-    messages = [each["message"] for each in _report(tmp_path)["failed"]]
+    messages = [failure["message"] for failure in _report(tmp_path)["failed"]]
     assert sum("so it was not tried" in message for message in messages) == 4
 
 
@@ -223,7 +223,7 @@ def test_a_server_that_is_silent_now_and_then_is_not_given_up(
     options = ["--out", str(tmp_path / "out"), "--channels", "red", "--workers", "1"]
     assert main([table, *options, *FAST]) == 1
     assert len(list((tmp_path / "out").glob("*.png"))) == 10
-    messages = [each["message"] for each in _report(tmp_path)["failed"]]
+    messages = [failure["message"] for failure in _report(tmp_path)["failed"]]
     assert not any("not tried" in message for message in messages)
 
 

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from discs import TINY_BACKBONE, TINY_CHANNELS, write_discs
 
 from hpa_mmdet.cli.convert_coco import main as convert
 from hpa_mmdet.cli.train import main as train
 from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.models import LocalizationBranch
-from hpa_mmdet.testing import TINY_BACKBONE, TINY_CHANNELS, write_discs
 
 CONFIG = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py"
 

@@ -69,7 +69,7 @@ def test_a_file_is_read_up_to_a_size(tmp_path: Path) -> None:
     path.write_bytes(b"[1, 2]")
     assert read_json(path, max_bytes=6) == [1, 2]
     with pytest.raises(
-        InputError, match=r"a.json: found 6 bytes, expected at most 5; part it into"
+        InputError, match=r"a.json: found 6 bytes, expected at most 5; split it into"
     ):
         read_json(path, max_bytes=5)
     with pytest.raises(InputError, match=r"a.json: found the entry \[1, 2\], expected a JSON obj"):

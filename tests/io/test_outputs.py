@@ -28,7 +28,7 @@ def test_a_file_of_the_user_is_never_replaced(tmp_path: Path, overwrite: bool) -
     with pytest.raises(InputError, match="was not written by stats"):
         put(OutputFiles("stats", overwrite=overwrite), path)
     assert path.read_text() == "the user's"
-    assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_its_own_file_is_replaced_only_when_told(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_places_that_cannot_be_written_are_found_first(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has a name of more than 255 bytes"):
         claim_output(tmp_path / ("é" * 126 + ".json"), "stats")
     claim_output(tmp_path / "not" / "yet" / "a.json", "stats")
-    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_link_is_not_replaced(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def run(folder: Path, options: str = "", workers: int = 1) -> tuple[list[str], R
 def test_parts_that_are_done_are_not_done_again(tmp_path: Path) -> None:
     lines, report = run(tmp_path)
     assert lines == [f"{item} {end}" for item in "abcd" for end in ("first", "ünd second")]
-    assert (report.done, [each.item_id for each in report.failures]) == (4, ["bad"])
+    assert (report.done, [failure.item_id for failure in report.failures]) == (4, ["bad"])
     assert report.notes == [f"note on {item}" for item in "abcd"]
 
     again = run(tmp_path)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from hpa_mmdet.masks.border import boxes_touch_border, ids_at_border
-from hpa_mmdet.masks.encode import encode_cells, runs_of_cells
+from hpa_mmdet.masks.encode import encode_cells
 from hpa_mmdet.masks.label_image import number_cells
+from hpa_mmdet.masks.runs import runs_from_counts
 
 SHAPE_HW = (23, 40)  # never square: swapped axes must fail
 
@@ -33,8 +34,8 @@ def test_cells_at_the_border(seed: int) -> None:
     assert [cell.cell_id for cell in cells if cell.touches_border] == touching
     boxes = np.array([cell.bbox_xywh for cell in cells])
     assert boxes_touch_border(boxes, SHAPE_HW).tolist() == [c.touches_border for c in cells]
-    masks = runs_of_cells(label_image)
-    assert [cell_id for cell_id, mask in masks.items() if mask.touches_border] == touching
+    masks = [runs_from_counts(cell.counts, SHAPE_HW) for cell in cells]
+    assert [mask.touches_border for mask in masks] == [cell.touches_border for cell in cells]
     assert inside[0] == 0
 
 
@@ -67,16 +68,15 @@ def test_cells_are_numbered_without_gaps(dtype: type) -> None:
 def test_no_cells_are_numbered(shape_hw: tuple[int, int]) -> None:
     numbered, ids = number_cells(np.zeros(shape_hw, np.uint16))
     assert (numbered.shape, numbered.any(), ids.size) == (shape_hw, False, 0)
-    assert runs_of_cells(np.zeros(shape_hw, np.uint16)) == {}
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_masks_of_all_cells_equal_those_of_one(seed: int) -> None:
+def test_the_runs_of_each_cell_are_its_pixels(seed: int) -> None:
     label_image = some_cells(seed)
     label_image[-3:, 30] = label_image[:5, 31] = 251  # one run over a column break
-    masks = runs_of_cells(label_image)
-    assert list(masks) == np.unique(label_image[label_image > 0]).tolist()
-    cells = {cell.cell_id: cell for cell in encode_cells(label_image)}
-    for cell_id, mask in masks.items():
-        assert mask.to_counts() == cells[cell_id].counts
-        assert np.array_equal(mask.crop((0, 0, 40, 23)), label_image == cell_id)
+    cells = encode_cells(label_image)
+    assert [cell.cell_id for cell in cells] == np.unique(label_image[label_image > 0]).tolist()
+    for cell in cells:
+        mask = runs_from_counts(cell.counts, SHAPE_HW)
+        assert mask.to_counts() == cell.counts
+        assert np.array_equal(mask.crop((0, 0, 40, 23)), label_image == cell.cell_id)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from discs import draw_discs, shrink_model
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.bbox import HorizontalBoxes
@@ -14,7 +15,6 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from hpa_mmdet.models import HpaDataPreprocessor, HpaMaskRCNN
-from hpa_mmdet.testing import draw_discs, shrink_model
 
 pytestmark = pytest.mark.usefixtures("mmdet_scope")
 CONFIGS = Path(__file__).parents[2] / "configs"

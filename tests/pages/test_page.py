@@ -51,12 +51,12 @@ def _full_page() -> Page:
     page.add_figure(plot_bars(["a", "b"], [1, 2.5], title="bars"), "bars")
     page.add_figure(plot_bars(["a", "b"], [1, 2.5], title="bars"), "the same again")
     page.add_figure(plot_histogram([1, 2, 2, 7], unit="px"))
-    page.add_figure(plot_curves({"a": ([1, 2], [3, 4]), "b": ([1, 2], [4, 3])}, log_y=True))
+    page.add_figure(plot_curves({"a": ([1, 2], [3, 4]), "b": ([1, 2], [4, 3])}))
     page.add_figure(plot_matrix(["a", "b"], np.eye(2)))
     page.add_heading("Pictures")
     grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    page.add_picture(grey, "grey")
-    page.add_pictures([Picture(np.zeros((5, 9, 3), np.uint8), 'a "quoted" name')], lossless=True)
+    page.add_pictures([Picture(grey, "grey")], columns=1)
+    page.add_pictures([Picture(np.zeros((5, 9, 3), np.uint8), 'a "quoted" name')])
     page.add_legend([("Golgi", (255, 112, 67))])
     return page
 

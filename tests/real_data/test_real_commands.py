@@ -22,7 +22,7 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "mask_rcnn"
 
 
 def run(tool: object, *arguments: object) -> int:
-    return tool([str(each) for each in arguments])  # type: ignore[operator, no-any-return]
+    return tool([str(argument) for argument in arguments])  # type: ignore[operator, no-any-return]
 
 
 def training_options(folder: Path, *more: str) -> list[object]:
@@ -53,7 +53,7 @@ def test_contest_images_become_a_submission(real_data: Path, tmp_path: Path) -> 
         weak = {row["ID"]: row["Label"] for row in csv.DictReader(handle)}
     assert len(content["images"]) == 3
     for image in content["images"]:
-        assert set(image["labels"]) == {int(each) for each in weak[image["hpa_id"]].split("|")}
+        assert set(image["labels"]) == {int(label) for label in weak[image["hpa_id"]].split("|")}
 
     config = CONFIGS / "hpa-mask-rcnn_lite0_fpn_bag-lse_hpa-cpu.py"
     images = f"data_prefix.img={contest / 'train'}"
@@ -96,9 +96,9 @@ def test_all_ten_contest_masks_convert_without_pixels(real_data: Path, tmp_path:
     for image in content["images"]:
         label_image = np.array(Image.open(masks / f"{image['hpa_id']}_mask.png"))
         ids = np.unique(label_image[label_image > 0]).tolist()
-        found = [each for each in content["annotations"] if each["image_id"] == image["id"]]
-        assert [each["cell_id"] for each in found] == ids
-        assert [each["area"] for each in found] == [int((label_image == k).sum()) for k in ids]
+        found = [cell for cell in content["annotations"] if cell["image_id"] == image["id"]]
+        assert [cell["cell_id"] for cell in found] == ids
+        assert [cell["area"] for cell in found] == [int((label_image == k).sum()) for k in ids]
         cells += len(ids)
     assert len(content["images"]) == 10
     assert len(content["annotations"]) == cells

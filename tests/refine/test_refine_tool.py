@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from discs import TINY_BACKBONE, TINY_CHANNELS, write_discs
 
 from hpa_mmdet.cli.convert_coco import main as convert
 from hpa_mmdet.cli.refine_labels import main
@@ -17,7 +18,6 @@ from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.refine import run
 from hpa_mmdet.refine.out_of_fold import predict_out_of_fold
 from hpa_mmdet.refine.rewrite import rewrite_labels
-from hpa_mmdet.testing import TINY_BACKBONE, TINY_CHANNELS, write_discs
 
 CONFIG = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py"
 REFINED = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_refined_demo.py"
@@ -130,8 +130,8 @@ def test_a_second_round_learns_from_the_first(discs: Path, monkeypatch: pytest.M
     for targets, (indices, probs) in zip(learnt[1].cell_targets, shown, strict=True):
         assert targets.nonzero()[:, 0].tolist() == sorted(indices)
         assert targets[list(indices)].tolist() == pytest.approx(probs)
-    assert [each.image_labels for each in read_coco(second).images] == [
-        each.image_labels for each in images
+    assert [image.image_labels for image in read_coco(second).images] == [
+        image.image_labels for image in images
     ]
 
     content = json.loads(first.read_text())

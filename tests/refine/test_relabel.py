@@ -91,8 +91,8 @@ def test_the_offset_reaches_the_share(share: float) -> None:
 def test_groups_are_not_parted_and_folds_are_even() -> None:
     groups = ["a"] * 5 + ["b"] * 5 + ["c", "d", "e", "f", "g"]
     folds = part_in_folds(groups, 3, seed=0)
-    assert len({folds[each] for each in range(5)}) == 1
-    assert len({folds[each] for each in range(5, 10)}) == 1
+    assert len({folds[image] for image in range(5)}) == 1
+    assert len({folds[image] for image in range(5, 10)}) == 1
     assert sorted(np.bincount(folds).tolist()) == [5, 5, 5]
     assert (part_in_folds(groups, 3, seed=0) == folds).all()
 

@@ -79,7 +79,7 @@ def literal_average_precisions(images: list[DrawnImage], threshold: float = 0.6)
             for hpa_index, confidence, mask in image.detections
             if hpa_index == k
         ]
-        detections.sort(key=lambda each: -each[0])  # stable: file order where tied
+        detections.sort(key=lambda detection: -detection[0])  # stable: file order where tied
         taken: set[tuple[str, int]] = set()
         outcomes = [_is_true(image, mask, k, threshold, taken) for _, image, mask in detections]
         result[k] = _area(outcomes, num_truths)

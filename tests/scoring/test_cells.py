@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from contest_by_hand import DrawnImage, box
 
+from hpa_mmdet.scoring import cells, resampling
 from hpa_mmdet.scoring.calibration import calibration_curve
 from hpa_mmdet.scoring.cells import CellCollector, ScoredCells, call_cross_fitted, score_cells
 from hpa_mmdet.scoring.confusion import confusion, cooccurrence
+from hpa_mmdet.scoring.images import ImageCollector
 from hpa_mmdet.scoring.ranking import best_threshold, f1_scores, label_average_precision
 from hpa_mmdet.scoring.resampling import resample_images
 
@@ -88,11 +90,18 @@ def test_no_other_threshold_has_a_higher_f1(seed: int) -> None:
         pytest.param([1, 0], [0.5, 0.0], 0.5, id="lowest positive score"),
         pytest.param([0, 1], [0.5, 0.0], np.inf, id="only 0 would be right"),
         pytest.param([1, 0, 0], [0.6, 0.2, 0.1], 0.4, id="half-way"),
+        pytest.param([1, 1, 0, 0], [0.9, 0.6, 0.6, 0.2], 0.4, id="the last of equal scores"),
+        pytest.param([1, 0, 0, 1], [0.9, 0.8, 0.7, 0.6], 0.85, id="precision before recall"),
     ],
 )
 def test_thresholds_by_hand(truth: list, scores: list, expected: float) -> None:
     found = best_threshold(np.array(truth, bool), np.array(scores))
     assert found == pytest.approx(expected)
+
+
+def test_a_threshold_between_neighbours_among_the_floats_is_the_upper_one() -> None:
+    above = np.nextafter(0.5, 1)  # half-way would be rounded to 0.5
+    assert best_threshold(np.array([True, False]), np.array([above, 0.5])) == above
 
 
 def test_cells_scored_by_their_truth_are_perfect() -> None:
@@ -126,6 +135,37 @@ def test_whole_images_are_drawn() -> None:
     assert list(resample_images(np.empty(0, np.intp), 5, seed=0)) == []
 
 
+def test_the_draws_are_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.array([7, 7, 7, 2, 2, 9])
+    (whole,) = resample_images(images, 10, seed=0)
+    monkeypatch.setattr(resampling, "_BLOCK", 4 * len(images))
+    parts = list(resample_images(images, 10, seed=0))
+    assert [len(part) for part in parts] == [4, 4, 2]
+    assert np.array_equal(np.concatenate(parts), whole)
+    monkeypatch.setattr(resampling, "_BLOCK", 1)
+    assert [len(part) for part in resample_images(images, 3, seed=0)] == [1, 1, 1]
+
+
+def test_ranges_are_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = random_table(2)
+    whole = score_cells(table, resamples=20)
+    images = ImageCollector()
+    for row in range(12):
+        images.add(table.truth[row], table.scores[[row]])
+    of_images = images.result(resamples=20)
+    monkeypatch.setattr(resampling, "_BLOCK", 2 * len(table.images))
+    assert score_cells(table, resamples=20).mean_ap == whole.mean_ap
+    assert score_cells(table, resamples=20).macro_f1 == whole.macro_f1
+    monkeypatch.setattr(resampling, "_BLOCK", 2 * 12)
+    assert images.result(resamples=20).mean_ap == of_images.mean_ap
+
+
+def test_a_range_holds_95_percent_of_the_resamples() -> None:
+    resampled = [*map(float, range(1001)), float("nan")]
+    assert resampling.with_range(7.0, resampled) == (7.0, 25.0, 975.0)
+    assert np.isnan(resampling.with_range(7.0, [float("nan")]).low)
+
+
 def test_calls_never_use_a_threshold_tuned_on_their_own_image() -> None:
     # image 0 is scored high throughout, image 1 low: its own threshold would be right
     truth = np.zeros((8, K), bool)
@@ -139,7 +179,7 @@ def test_calls_never_use_a_threshold_tuned_on_their_own_image() -> None:
 
 def test_no_cells_and_one_image() -> None:
     empty = CellCollector().table()
-    result = score_cells(empty)
+    result = score_cells(empty, resamples=5)
     assert np.isnan(result.mean_ap.value)
     assert np.isnan(result.frequency_ap)
     assert result.called.shape == (0, K)
@@ -174,6 +214,7 @@ def test_calibration_by_hand() -> None:
     assert curve.predicted == pytest.approx([0.04, 0.96])
     assert curve.observed == pytest.approx([0.0, 2 / 3])
     assert curve.error == pytest.approx((0.04 + 3 * (0.96 - 2 / 3)) / 4)
+    assert calibration_curve(truth, np.array([[0.81, 0.85], [0.3, 0.34]])).counts.tolist() == [2, 2]
     assert np.isnan(calibration_curve(np.empty((0, 19), bool), np.empty((0, 19))).error)
 
 
@@ -187,15 +228,16 @@ def test_calibrated_scores_have_a_small_error() -> None:
 
 def test_confusion_leaves_out_what_the_cell_shows_as_well() -> None:
     #            shows        called
-    cells = [({0}, {0}), ({0, 1}, {0, 1}), ({0}, {1}), ({1}, set()), ({2}, {2})]
+    rows = [({0}, {0}), ({0, 1}, {0, 1}), ({0}, {1}), ({1}, set()), ({2}, {2, 5})]
     truth, called = np.zeros((5, K), bool), np.zeros((5, K), bool)
-    for row, (shown, said) in enumerate(cells):
+    for row, (shown, said) in enumerate(rows):
         truth[row, list(shown)] = called[row, list(said)] = True
     table = confusion(truth, called)
     assert table[0, 0] == pytest.approx(2 / 3)
     assert table[0, 1] == pytest.approx(1 / 2)  # two cells show 0 but not 1, one is called 1
     assert table[1, 0] == 0
     assert table[1, 1] == 1 / 2
+    assert table[2, 5] == 1  # the only cell that shows 2 but not 5
     assert np.all(np.isnan(table[3]))
     shares = cooccurrence(truth)
     assert shares[0, 1] == pytest.approx(1 / 3)
@@ -210,8 +252,26 @@ def test_the_truth_is_called_whole_though_a_class_is_in_one_image_only() -> None
     truth[4, 7] = True
     table = ScoredCells(truth.astype(float), truth, np.repeat(np.arange(6), 2), np.ones(12, bool))
     assert np.array_equal(call_cross_fitted(table), truth)
-    assert score_cells(table).macro_f1 == (1.0, 1.0, 1.0)
+    assert score_cells(table, resamples=5).macro_f1 == (1.0, 1.0, 1.0)
     half = ScoredCells(truth * 0.4, truth, table.images, table.found)
     called = call_cross_fitted(half)
     assert called[:, 3].all()  # tuned on the other images
     assert not called[:, 7].any()  # below what is called where nothing could be tuned
+    more = ScoredCells(truth * 0.6, truth, table.images, table.found)
+    assert np.array_equal(call_cross_fitted(more), truth)
+
+
+def test_thresholds_are_tuned_on_four_fifths_of_the_images(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = random_table(3)
+    tuned_on: list[int] = []
+
+    def tune(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        tuned_on.append(len(truth))
+        return np.zeros(K)
+
+    monkeypatch.setattr(cells, "tune_thresholds", tune)
+    call_cross_fitted(table)
+    assert len(tuned_on) == 5
+    assert sum(tuned_on) == 4 * len(table.truth)

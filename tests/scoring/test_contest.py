@@ -145,6 +145,20 @@ def test_the_order_of_ties_is_tried() -> None:
     assert result.ties == score(images, tie_orders=40, seed=3).ties
 
 
+def test_many_equal_confidences_stay_in_file_order() -> None:
+    classes = np.arange(400) % 2
+    scores = np.full(400, 0.5)
+    scores[:2] = 0.9
+    ranking = rank_detections(RankedDetections(scores, classes, classes), 2)
+    assert ranking.order.tolist() == [*range(0, 400, 2), *range(1, 400, 2)]
+    assert ranking.edges.tolist() == [0, 200, 400]
+
+
+def test_of_no_detections_none_are_tied() -> None:
+    result = score([DrawnImage("1", [(CELL, {4})], []), DrawnImage("2", [], [(3, 0.5, CELL)])])
+    assert (result.tied_share, result.ties.orders, result.contest_map) == (0, 0, 0)
+
+
 def test_without_ties_no_orders_are_tried() -> None:
     result = score([DrawnImage("1", [(CELL, {4})], [(4, 0.5, CELL), (5, 0.5, CELL)])])
     assert result.tied_share == 0

@@ -8,152 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contest_by_hand import DrawnImage, box, literal_average_precisions, random_images, rle
+from contest_by_hand import DrawnImage, box, literal_average_precisions, rle
 
 from hpa_mmdet.cli import evaluate
-from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.submission import read_submission, write_submission
-from hpa_mmdet.localizations import LOCALIZATIONS
 from hpa_mmdet.predictions.call_rules import read_thresholds
 from hpa_mmdet.scoring.cells import tune_thresholds
-from hpa_mmdet.scoring.files import read_found_cells, score_rows
+from hpa_mmdet.scoring.files import ScoringOptions, read_found_cells, score_rows
 from hpa_mmdet.scoring.ranking import f1_scores
 from hpa_mmdet.scoring.references import contest_references
 from hpa_mmdet.scoring.truth import read_truth
-
-
-def coco(images: list[DrawnImage], *, per_label: bool = False) -> dict[str, Any]:
-    """The images as convert_coco writes them; ids with gaps."""
-    content: dict[str, Any] = {"images": [], "annotations": [], "info": {}}
-    content["categories"] = [
-        {"id": each.hpa_index + 1, "name": each.name, "hpa_index": each.hpa_index}
-        for each in LOCALIZATIONS
-    ]
-    for image in images:
-        coco_id = 10 * int(image.image_id)
-        labels = sorted({k for _, classes in image.cells for k in classes})
-        height, width = image.shape_hw
-        size = {"width": width, "height": height}
-        entry = {"id": coco_id, "hpa_id": image.image_id, "file_name": "x.png", **size}
-        content["images"].append({**entry, "labels": labels})
-        for cell_id, (mask, classes) in enumerate(image.cells, start=3):
-            counts = rle(mask)["counts"].decode()
-            cell = {"image_id": coco_id, "cell_id": cell_id, "iscrowd": 0}
-            cell["segmentation"] = {"size": [height, width], "counts": counts}
-            sets = [[k + 1] for k in sorted(classes)] if per_label else [[k + 1 for k in classes]]
-            for ids in sets:
-                number = len(content["annotations"]) + 1
-                one = {**cell, "id": number, "category_id": ids[0], "category_ids": ids}
-                content["annotations"].append(one)
-    return content
-
-
-@pytest.fixture
-def images() -> list[DrawnImage]:
-    one = next(images for images in map(random_images, range(99)) if len(images) == 4)
-    two_cells = [(box(1, 1, 9, 9), {2, 5}), (box(12, 1, 9, 9), {18})]
-    found = [(2, 0.8, box(1, 2, 9, 9)), (5, 0.4, box(1, 2, 9, 9)), (18, 0.6, box(12, 1, 9, 9))]
-    return [*one, DrawnImage("5", two_cells, found)]
-
-
-@pytest.fixture
-def files(tmp_path: Path, images: list[DrawnImage]) -> tuple[Path, Path]:
-    submission, truth = tmp_path / "submission.csv", tmp_path / "truth.json"
-    write_submission(submission, [image.row() for image in images])
-    truth.write_text(json.dumps(coco(images)))
-    return submission, truth
-
-
-def test_truth_is_read_in_both_layouts(tmp_path: Path, images: list[DrawnImage]) -> None:
-    for per_label in (False, True):
-        path = tmp_path / f"{per_label}.json"
-        path.write_text(json.dumps(coco(images, per_label=per_label)))
-        truth = read_truth(path)
-        assert list(truth) == [image.image_id for image in images]
-        for image in images:
-            one, drawn = truth[image.image_id], image.truth()
-            assert one.coco_id == 10 * int(image.image_id)
-            assert one.rles == drawn.rles
-            assert np.array_equal(one.localizations, drawn.localizations)
-            assert np.array_equal(one.image_labels, drawn.image_labels)
-            assert one.cell_ids == [3 + at for at in range(len(image.cells))]
-
-
-def test_labels_of_an_image_are_its_own_not_its_cells(tmp_path: Path) -> None:
-    content = coco([DrawnImage("1", [(box(0, 0, 5, 5), {18})])])
-    content["images"][0]["labels"] = [7]
-    (tmp_path / "truth.json").write_text(json.dumps(content))
-    assert np.flatnonzero(read_truth(tmp_path / "truth.json")["1"].image_labels).tolist() == [7]
-    del content["images"][0]["hpa_id"]
-    content["images"][0]["file_name"] = "folder/abc_green.png"
-    (tmp_path / "truth.json").write_text(json.dumps(content))
-    assert list(read_truth(tmp_path / "truth.json")) == ["abc"]
-
-
-def _with(change: str, content: dict[str, Any]) -> Any:
-    if change == "list":
-        return [1]
-    if change == "no images":
-        return {**content, "images": [], "annotations": []}
-    if change == "no key":
-        return {"images": []}
-    if change == "twice":
-        content["images"].append({**content["images"][0], "id": 77})
-    if change == "category":
-        content["annotations"][0]["category_ids"] = [99]
-    if change == "class":
-        content["categories"][0]["hpa_index"] = 19
-    if change == "image":
-        content["annotations"][0]["image_id"] = 98
-    if change == "runs":
-        content["annotations"][0]["segmentation"]["counts"] = "PPPP4"
-    if change == "uncompressed":
-        content["annotations"][0]["segmentation"]["counts"] = [1, 2]
-    return content
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        pytest.param("list", "the entry .1., expected a JSON object", id="a list"),
-        pytest.param("no images", "found no images, expected at least one", id="no images"),
-        pytest.param(
-            "no key", "found no list 'categories', expected a COCO JSON", id="no categories"
-        ),
-        pytest.param("twice", "found image 1 twice, expected once", id="an image twice"),
-        pytest.param(
-            "category", "annotation 1: found category 99, expected an id listed", id="category"
-        ),
-        pytest.param(
-            "class",
-            "category 1: found hpa_index 19, expected a whole number from 0 to 18",
-            id="class",
-        ),
-        pytest.param(
-            "image", "annotation 1: found image_id 98, expected the id of an image", id="image"
-        ),
-        pytest.param(
-            "runs", "annotation 1: found a mask of 4194304 pixels, expected 600", id="runs"
-        ),
-        pytest.param(
-            "uncompressed", "annotation 1: found a mask of 3 pixels, expected 600", id="list mask"
-        ),
-    ],
-)
-def test_a_bad_truth_is_named(tmp_path: Path, change: str, message: str) -> None:
-    path = tmp_path / "truth.json"
-    content = coco([DrawnImage("1", [(box(0, 0, 5, 5), {3})])])
-    path.write_text(json.dumps(_with(change, content)))
-    with pytest.raises(InputError, match=message):
-        read_truth(path)
-
-
-def test_a_truth_that_is_no_json(tmp_path: Path) -> None:
-    (tmp_path / "truth.json").write_text("{")
-    with pytest.raises(InputError, match=r"truth.json: not JSON \(Expecting"):
-        read_truth(tmp_path / "truth.json")
-    with pytest.raises(InputError, match=r"none\.json: cannot be read \(No such file"):
-        read_truth(tmp_path / "none.json")
 
 
 def test_the_tool_writes_what_the_reference_computes(
@@ -182,6 +46,29 @@ def test_the_tool_writes_what_the_reference_computes(
     assert text.count("<svg") == 5
     assert "Cells found" in text
     assert "another test set" in text
+
+
+def test_the_tool_scores_as_the_package_does() -> None:
+    args = evaluate.build_parser().parse_args(["submission.csv", "truth.json"])
+    assert ScoringOptions() == ScoringOptions(
+        args.iou, args.tie_orders, args.pooling, args.resamples, args.seed
+    )
+
+
+def test_cells_of_images_without_a_row_are_not_found(
+    files: tuple[Path, Path], images: list[DrawnImage]
+) -> None:
+    write_submission(files[0], [image.row() for image in images[:-1]])
+    truth = read_truth(files[1])
+    scores = score_rows(read_submission(files[0]), truth, ScoringOptions(resamples=0))
+    assert scores.contest.missing == ("5",)
+    assert len(scores.table.found) == sum(len(image.cells) for image in images)
+    assert not scores.table.found[-2:].any()
+    assert scores.detection.cells == len(scores.table.found)
+    different = [
+        {mask.tobytes() for _, _, mask in image.detections if mask.any()} for image in images[:-1]
+    ]
+    assert scores.detection.detections == sum(map(len, different))
 
 
 def test_images_in_one_file_only_are_printed(
@@ -239,6 +126,27 @@ MASK = {"size": [20, 30], "counts": rle(box(0, 0, 5, 5))["counts"].decode()}
             id="score",
         ),
         pytest.param(
+            json.dumps([{"image_id": "1", "segmentation": MASK, "score": -0.1}]),
+            r"result 0: found score -0.1",
+            id="score below 0",
+        ),
+        pytest.param(
+            json.dumps([{"image_id": "1", "segmentation": MASK, "score": True}]),
+            r"result 0: found score True",
+            id="score that is no number",
+        ),
+        pytest.param(
+            json.dumps(
+                [
+                    {"image_id": "1", "segmentation": MASK, "score": 0},
+                    {"image_id": "1", "segmentation": {**MASK, "counts": "04"}, "score": 1},
+                ]
+            ),
+            r"result 1: found a mask of 4 pixels, expected 600",
+            id="runs",
+        ),
+        pytest.param("{}", "cells.json: found {}, expected a list of results", id="no list"),
+        pytest.param(
             json.dumps([{"image_id": "1", "segmentation": {**MASK, "size": [2, 3]}, "score": 1.0}]),
             r"result 0: found segmentation.size \[2, 3\], expected \[20, 30\]",
             id="mask",
@@ -259,6 +167,13 @@ def test_a_bad_cells_file_is_named(
     path.write_text(content)
     assert evaluate.main([*map(str, files), "--cells", str(path)]) == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_scores_of_0_and_1_are_scores(files: tuple[Path, Path]) -> None:
+    path = files[0].with_name("cells.json")
+    found = [{"image_id": "1", "segmentation": MASK, "score": score} for score in (0, 1)]
+    path.write_text(json.dumps(found))
+    assert read_found_cells(path, read_truth(files[1]))["1"].scores == [0.0, 1.0]
 
 
 def test_cells_of_unknown_images_are_left_out(files: tuple[Path, Path]) -> None:
@@ -286,7 +201,9 @@ def test_bad_options(
 def test_the_contests_figures() -> None:
     references = contest_references()
     assert len(references) == 19
-    assert np.mean([each.first_place for each in references]) == pytest.approx(0.5666, abs=1e-4)
+    assert np.mean([reference.first_place for reference in references]) == pytest.approx(
+        0.5666, abs=1e-4
+    )
     assert references[11] == (0.6439, 0.6891, 0.4733)
 
 

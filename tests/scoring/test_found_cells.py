@@ -49,10 +49,21 @@ def test_more_than_a_hundred_cells_all_count() -> None:
 def test_nothing_true_and_nothing_detected() -> None:
     nothing = collect([(CELLS, [], [])])
     assert nothing.ap == {0.5: 0.0, 0.6: 0.0, 0.75: 0.0}
-    assert nothing.cells == 3
+    assert (nothing.cells, nothing.detections) == (3, 0)
+    assert nothing.recall == nothing.precision == nothing.ap
     no_truth = collect([([], [CELLS[0]], [0.5])])
     assert np.isnan(no_truth.ap[0.5])
-    assert no_truth.detections == 1
+    assert (no_truth.cells, no_truth.detections) == (0, 1)
+    assert np.isnan([*no_truth.recall.values(), *no_truth.precision.values()]).all()
+
+
+def test_the_faster_evaluator_is_used_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faster = pytest.importorskip("faster_coco_eval")
+    assert detection._evaluator_class() is faster.COCOeval_faster
+    monkeypatch.setattr(detection, "find_spec", lambda name: None)
+    assert detection._evaluator_class() is COCOeval
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -111,7 +122,7 @@ def test_image_labels_from_cells() -> None:
     assert result.mean_ap.low <= result.mean_ap.value <= result.mean_ap.high
     assert result.images[4] == 2
     assert np.isnan(result.ap[5])
-    assert np.isnan(ImageCollector().result().mean_ap.value)
+    assert np.isnan(ImageCollector().result(resamples=5).mean_ap.value)
 
 
 def test_marks_are_what_each_guess_knows() -> None:

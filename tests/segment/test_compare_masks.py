@@ -77,7 +77,7 @@ def test_the_tool_compares_what_is_in_both_and_names_the_rest(
     assert "failed b" in printed.err
     content = json.loads(out.read_text())
     assert list(content["per_image"]) == ["a"]
-    assert [each["matched"] for each in content["all"]] == [1, 1, 1]
+    assert [row["matched"] for row in content["all"]] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("options", [["--iou", "1.5"], []], ids=["iou", "no folder"])

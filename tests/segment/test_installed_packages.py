@@ -49,7 +49,7 @@ def test_ours_labels_as_the_real_label_cell_does(hpacellseg: ModuleType) -> None
     utils = pytest.importorskip("hpacellseg.utils", reason="hpacellseg not installed")
     nuclei, cells = crowd(6, (700, 900), seed=5)
     predictions = ideal_prediction(nuclei, 9), ideal_prediction(cells, 25)
-    _, theirs = utils.label_cell(*(each.copy() for each in predictions))
+    _, theirs = utils.label_cell(*(prediction.copy() for prediction in predictions))
     ours = label_cells(*predictions, step=4).cells
     assert count_matches(overlaps(np.asarray(theirs, np.int32), ours), 0.9) == 6 == ours.max()
 

@@ -85,7 +85,7 @@ class CellSegmentator:
         if self.multi_channel_model != (er is not None):
             raise ValueError("er and model do not fit")
         er = er or [np.zeros_like(microtubules[0])]
-        runs = [self._run(self.cell_model, np.dstack(each)) for each in zip(nuclei, er, microtubules, strict=True)]  # fmt: skip
+        runs = [self._run(self.cell_model, np.dstack(stains)) for stains in zip(nuclei, er, microtubules, strict=True)]  # fmt: skip
         return [util.img_as_ubyte(self._restore_scaling_padding(run)) for run in runs]
 
 

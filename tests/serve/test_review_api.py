@@ -1,6 +1,10 @@
 """The review's routes: orders, pictures, decisions, progress."""
 
 import io
+import re
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -193,3 +197,42 @@ def test_review_without_cells_is_refused(tmp_path: Path) -> None:
     write_predictions_of_stand_in(tmp_path, images=0)
     with pytest.raises(InputError, match="no cell to review"):
         review_routes(tmp_path, tmp_path / "cells.csv")
+
+
+def test_killed_server_loses_no_acknowledged_decision(tmp_path: Path) -> None:
+    predictions, images = write_predictions_of_stand_in(tmp_path / "review", images=12)
+    table = tmp_path / "cells.csv"
+    command = [sys.executable, "-m", "hpa_mmdet", "serve", "--port", "0", "--review", predictions]
+    command += ["--images", images, "--labels", table]
+    acknowledged: list[tuple[str, int]] = []
+    for _ in range(2):  # the second server goes on with the first one's table
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            try:
+                review = Review(_address_of(server), tmp_path)
+                done = review.get("").json()["progress"]["done"]
+                assert len(acknowledged) <= done <= len(acknowledged) + 1
+                threading.Timer(0.4, server.kill).start()
+                acknowledged += list(_decide_until_it_dies(review))
+            finally:
+                server.kill()
+    kept = {decision.key for decision in read_decisions(table)}
+    assert set(acknowledged) <= kept
+    assert len(kept) <= len(acknowledged) + 2  # each may have written one it never told of
+
+
+def _address_of(server: "subprocess.Popen[str]") -> str:
+    assert server.stdout is not None
+    for line in server.stdout:
+        if found := re.search(r"(http://\S+)", line):
+            return found[1]
+    raise AssertionError("the server ended")
+
+
+def _decide_until_it_dies(review: Review) -> Iterator[tuple[str, int]]:
+    for key in review.queue(order="random"):
+        try:
+            review.decide(key, [3])
+        except requests.RequestException:
+            return
+        yield key
+    raise AssertionError("the server was not killed at work")

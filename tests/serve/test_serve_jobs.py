@@ -1,6 +1,7 @@
 """Uploads that are followed, cancelled, and many at once."""
 
 import json
+import multiprocessing
 import threading
 import time
 from collections import Counter
@@ -10,6 +11,7 @@ import pytest
 import requests
 from serve_stand_in import (
     CHANNELS,
+    ENDLESS_WIDTH,
     REFUSED_WIDTH,
     SLOW_WIDTH,
     cell_planes,
@@ -81,6 +83,35 @@ def test_cancelled_job_frees_its_place(server: str) -> None:
     for job in jobs:
         requests.delete(f"{server}/api/jobs/{job['job_id']}", timeout=10)
     assert busy_places(server) == 0
+
+
+def test_image_in_the_model_is_cancelled_at_once() -> None:
+    with running_server(ServerLimits(predict_s=100.0)) as server:
+        endless = begin(server, cell_planes((40, ENDLESS_WIDTH)))["job_id"]
+        address = f"{server}/api/jobs/{endless}"
+        while requests.get(address, timeout=10).json()["state"] != "predicting":
+            time.sleep(0.02)
+        assert requests.delete(address, timeout=10).status_code == 204
+        after = begin(server, cell_planes())  # the model is started again for it
+        assert states(server, after["job_id"])[-1]["state"] == "done"
+
+
+def test_model_finishes_a_short_image_rather_than_being_started_again(
+    server: str,
+) -> None:
+    states(server, begin(server, cell_planes((40, SLOW_WIDTH)))["job_id"])  # it knows the time
+    processes = _children()
+    short = begin(server, cell_planes((40, SLOW_WIDTH)))["job_id"]
+    while requests.get(f"{server}/api/jobs/{short}", timeout=10).json()["state"] != "predicting":
+        time.sleep(0.02)
+    requests.delete(f"{server}/api/jobs/{short}", timeout=10)
+    after = begin(server, cell_planes())
+    assert states(server, after["job_id"])[-1]["state"] == "done"
+    assert _children() == processes
+
+
+def _children() -> set[int | None]:
+    return {process.pid for process in multiprocessing.active_children()}
 
 
 def test_closed_page_cancels_its_job() -> None:

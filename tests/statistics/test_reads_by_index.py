@@ -4,19 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+from discs import write_discs
 
 import hpa_mmdet.coco.index as index
 from hpa_mmdet.cli.browse import main as browse
 from hpa_mmdet.cli.convert_coco import main as convert
 from hpa_mmdet.cli.stats import main as stats
-from hpa_mmdet.testing import write_discs
 
 
 @pytest.fixture
 def ours(tmp_path: Path) -> Path:
     write_discs(tmp_path, ["a", "b", "c", "d"], (96, 128))
     words = [tmp_path / "images", "--masks", tmp_path / "masks", "--labels", tmp_path / "train.csv"]
-    assert convert([str(each) for each in [*words, "--out", tmp_path / "t.json"]]) == 0
+    assert convert([str(word) for word in [*words, "--out", tmp_path / "t.json"]]) == 0
     return tmp_path / "t.json"
 
 
@@ -34,6 +34,6 @@ def test_neither_tool_reads_it_whole(
         assert stats([str(path), "--out", str(page)]) == 0
         words = ["--id", "c", "--id", "a", "--size", "100", "--out", str(gallery)]
         assert browse([str(path), *words]) == 0
-        texts = [each.read_text() for each in (page, page.with_suffix(".json"), gallery)]
+        texts = [file.read_text() for file in (page, page.with_suffix(".json"), gallery)]
         written.append([text.replace(str(path), "SOURCE") for text in texts])
     assert written[0] == written[1]

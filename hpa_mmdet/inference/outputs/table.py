@@ -3,7 +3,7 @@
 K = 19. Columns: image_id; cell_id, the value in the label image; bbox_x, bbox_y,
 bbox_width, bbox_height and area in pixels; centroid_x, centroid_y, (0, 0) being the middle
 of the first pixel; touches_border; cell_score; p_<class> for each class; called, the names
-of the classes at or above their thresholds, parted by bars.
+of the classes at or above their thresholds, separated by bars.
 """
 
 import csv

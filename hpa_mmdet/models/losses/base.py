@@ -4,6 +4,7 @@ N: cells of the batch; B: its images (bags); K: classes.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
@@ -64,6 +65,33 @@ class LocalizationLoss(nn.Module):
         if self.class_weight is not None:
             by_class = by_class * self.class_weight[: by_class.shape[-1]].to(by_class)
         return by_class.sum(-1)
+
+
+class SingleCellLoss(LocalizationLoss):
+    """A loss of each cell by itself; averaged over the cells of each image, then over the images."""
+
+    def forward(
+        self,
+        cell_logits: Tensor,
+        bag_index: Tensor,
+        bag_labels: Tensor,
+        cell_targets: Tensor | None = None,
+        asked: Tensor | None = None,
+    ) -> Tensor:
+        """Compute the loss; see the parent."""
+        targets = self.targets(bag_labels[bag_index], cell_targets).float()
+        by_class = self.by_class(cell_logits.float(), targets)
+        if asked is not None:
+            by_class = by_class * asked[bag_index]
+        return self.loss_weight * mean_over_bags(self.weigh(by_class), bag_index, len(bag_labels))
+
+    def targets(self, inherited: Tensor, cell_targets: Tensor | None) -> Tensor:
+        """Give what is asked of each cell, (N, K): here the labels of its image."""
+        return inherited
+
+    def by_class(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Give the loss of each cell and class, (N, K): here binary cross-entropy."""
+        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
 
 
 def effective_number_weights(class_counts: Tensor, beta: float) -> Tensor:

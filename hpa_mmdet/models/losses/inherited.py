@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from hpa_mmdet.models.losses.base import LocalizationLoss, mean_over_bags
+from hpa_mmdet.models.losses.base import SingleCellLoss
 
 
 @MODELS.register_module()
-class InheritedLoss(LocalizationLoss):
+class InheritedLoss(SingleCellLoss):
     """Binary cross-entropy of each cell against its image's label set.
 
     Args:
@@ -32,25 +32,13 @@ class InheritedLoss(LocalizationLoss):
         super().__init__(loss_weight, balance)
         self.label_smoothing = label_smoothing
 
-    def forward(
-        self,
-        cell_logits: Tensor,
-        bag_index: Tensor,
-        bag_labels: Tensor,
-        cell_targets: Tensor | None = None,
-        asked: Tensor | None = None,
-    ) -> Tensor:
-        """Compute the loss; averaged over the cells of each image, then over the images."""
-        smooth = self.label_smoothing
-        target = bag_labels.float()[bag_index] * (1 - 2 * smooth) + smooth
-        by_class = F.binary_cross_entropy_with_logits(cell_logits.float(), target, reduction="none")
-        if asked is not None:
-            by_class = by_class * asked[bag_index]
-        return self.loss_weight * mean_over_bags(self.weigh(by_class), bag_index, len(bag_labels))
+    def targets(self, inherited: Tensor, cell_targets: Tensor | None) -> Tensor:
+        """Give the smoothed labels of each cell's image."""
+        return inherited * (1 - 2 * self.label_smoothing) + self.label_smoothing
 
 
 @MODELS.register_module()
-class AsymmetricInheritedLoss(LocalizationLoss):
+class AsymmetricInheritedLoss(SingleCellLoss):
     """Asymmetric loss of each cell against its image's label set; focal as a special case.
 
     With p the probability, y the label and p_m = max(p - margin, 0):
@@ -83,24 +71,12 @@ class AsymmetricInheritedLoss(LocalizationLoss):
         self.positive_focus, self.negative_focus = positive_focus, negative_focus
         self.margin = margin
 
-    def forward(
-        self,
-        cell_logits: Tensor,
-        bag_index: Tensor,
-        bag_labels: Tensor,
-        cell_targets: Tensor | None = None,
-        asked: Tensor | None = None,
-    ) -> Tensor:
-        """Compute the loss; averaged over the cells of each image, then over the images."""
-        logits = cell_logits.float()
-        target = bag_labels.float()[bag_index]
+    def by_class(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Give the loss of each cell and class."""
         prob = logits.sigmoid()
         shifted = (prob - self.margin).clamp(min=0)
         # without a margin in a form that is exact where p is nearly 1
         log_negative = (1 - shifted).log() if self.margin > 0 else F.logsigmoid(-logits)
         positive = (1 - prob) ** self.positive_focus * F.logsigmoid(logits)
         negative = shifted**self.negative_focus * log_negative
-        by_class = -(target * positive + (1 - target) * negative)
-        if asked is not None:
-            by_class = by_class * asked[bag_index]
-        return self.loss_weight * mean_over_bags(self.weigh(by_class), bag_index, len(bag_labels))
+        return -(targets * positive + (1 - targets) * negative)

@@ -1,4 +1,4 @@
-"""A small data set and a small model, for our tests and users'.
+"""A small data set and a small model.
 
 The pictures are discs on black, not cells: enough to run every line, not to learn from.
 """
