@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import rehearse_contest  # noqa: E402
 from rehearsal_process import run_step  # noqa: E402
 
-IDS = 16
+IDS = 30
 WORKS = """
 import pathlib, sys, time
 done = pathlib.Path("done")
