@@ -3,19 +3,22 @@
 N: cells of the weak images; n: reviewed ones; D: length of a feature vector; K: classes.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from hpa_mmdet.fit.feature_cache import FeatureCache
-from hpa_mmdet.models.localization_head import Standardize
 
 _STRENGTH = 0.01  # of the penalty, for each feature
 _BIAS_STRENGTH = 0.5
 _STEPS = 60
 
 
-def correct_by_reviewed(cache: FeatureCache, probs: Tensor, images: Tensor) -> Tensor:
+def correct_by_reviewed(
+    cache: FeatureCache, probs: Tensor, images: Tensor, standardize: Any
+) -> Tensor:
     """Add a linear map of the features to the logits, so that they agree with the reviewers.
 
     The map is as small as it can be: it minimizes the cross-entropy over the reviewed cells and
@@ -25,6 +28,7 @@ def correct_by_reviewed(cache: FeatureCache, probs: Tensor, images: Tensor) -> T
         cache: with reviewed cells.
         probs: (N, K) p(k | cell) by heads that did not learn from the cell's image.
         images: numbers of the images that they belong to, in their order.
+        standardize: a `Standardize` of D features, which is fitted here.
 
     Returns:
         (N, K) corrected.
@@ -37,7 +41,6 @@ def correct_by_reviewed(cache: FeatureCache, probs: Tensor, images: Tensor) -> T
     assert cache.reviewed is not None
     rows = cache.rows_of(images)
     reviewed = cache.reviewed[rows].bool()
-    standardize = Standardize(cache.cells.shape[1])
     standardize.fit(part.cells for part in cache.chunks(images))
     logits = torch.logit(probs.clamp(1e-4, 1 - 1e-4))
     weights, bias = _fit_map(

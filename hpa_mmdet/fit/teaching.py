@@ -13,6 +13,7 @@ Source:
     Self-training with soft labels: Xie et al., CVPR 2020, arXiv 1911.04252.
 """
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,18 +54,22 @@ def fit_taught_heads(
     """
     in_folds = {**fit, "epochs": max(1, int(fit.get("epochs", DEFAULT_EPOCHS)) // 2)}
     predicted = predict_held_out(model, cache, folds, seed, **in_folds)
-    taught = teach_others(cache, predicted)
+    standardize = copy.deepcopy(model.localization.cell_head.standardize).cpu()
+    taught = teach_others(cache, predicted, standardize)
     history = fit_heads(model, taught, seed=seed, images=cache.weak_images(), **fit)
     return history, [bag for bag in predicted if bag.reviewed.any()]
 
 
-def teach_others(cache: FeatureCache, predicted: Sequence[BagPrediction]) -> FeatureCache:
+def teach_others(
+    cache: FeatureCache, predicted: Sequence[BagPrediction], standardize: Any
+) -> FeatureCache:
     """Give the cells that are not reviewed the labels that were predicted for them, corrected.
 
     Args:
         cache: with reviewed cells.
         predicted: all images whose labels are not exact, in their order, by heads that did not
             learn from them.
+        standardize: a `Standardize` of the cells' features, which is fitted here.
 
     Returns:
         The same features. `cell_targets` of the cells that are `taught` are p(k | cell), corrected
@@ -75,7 +80,7 @@ def teach_others(cache: FeatureCache, predicted: Sequence[BagPrediction]) -> Fea
     assert cache.reviewed is not None
     weak = _weak_cells(cache)
     probs = torch.cat([bag.cells for bag in predicted])
-    probs = correct_by_reviewed(cache, probs, cache.weak_images())
+    probs = correct_by_reviewed(cache, probs, cache.weak_images(), standardize)
     allowed = torch.cat([(bag.image_labels > 0.5).expand_as(bag.cells) for bag in predicted])
     soft = probs * allowed
     soft[:, NEGATIVE] = (1 - soft[:, :NEGATIVE]).prod(1)

@@ -11,6 +11,7 @@ from hpa_mmdet.fit.predictions import BagPrediction
 from hpa_mmdet.fit.teaching import fit_taught_heads, has_reviewed_cells, teach_others
 from hpa_mmdet.localizations import NEGATIVE
 from hpa_mmdet.models import LocalizationBranch
+from hpa_mmdet.models.localization_head import Standardize
 from hpa_mmdet.scoring.resampling import class_average_precisions
 
 
@@ -38,7 +39,7 @@ def test_soft_labels_keep_to_the_images_labels_and_spare_reviewed_cells() -> Non
     said = BagPrediction(
         probs, torch.zeros(19), cache.image_labels[1], None, torch.tensor([True, False])
     )
-    taught = teach_others(cache, [said])
+    taught = teach_others(cache, [said], Standardize(4))
     assert taught.taught is not None
     assert taught.taught.tolist() == [False, False, True]
     assert taught.cell_targets is not None
@@ -63,7 +64,7 @@ def test_reviewed_cells_correct_what_is_said_of_cells_that_look_alike() -> None:
         reviewed=torch.tensor([True, False, True, False, False, False]),
     )  # fmt: skip
     probs = torch.full((6, 19), 0.5)
-    found = correct_by_reviewed(cache, probs, torch.arange(3))[:, 4]
+    found = correct_by_reviewed(cache, probs, torch.arange(3), Standardize(2))[:, 4]
     assert found[1] > 0.8
     assert found[3] < 0.2
     assert (found[4:] - 0.5).abs().max() < 0.1
