@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from weak_label_data import Split
 from weak_label_rows import BASE, BOUND, ROWS, Row, fit_and_score, mean_ap, predict
 
-from hpa_mmdet.fit.exponents import choose_exponents, choose_negative
+from hpa_mmdet.fit.exponents import choose_by_training_cells
 from hpa_mmdet.fit.feature_cache import FeatureCache, join_caches
 from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.fit.teaching import fit_taught_heads
@@ -82,8 +82,7 @@ class Bench:
         model = self._model()
         cache = self._cache(rows, said)
         _, held_out = fit_taught_heads(model, cache, 3, self.seed)
-        choose_negative(model.localization, held_out)
-        choose_exponents(model.localization, held_out)
+        choose_by_training_cells(model.localization, held_out)
         return self._score(model)
 
     def weak(self) -> Any:
@@ -100,6 +99,8 @@ class Bench:
         if way.startswith("class "):
             return self._find(int(way.split()[1]), number)
         cells = self.train.cells
+        if way == "random":  # as choose_cells draws them, without predictions
+            return np.random.default_rng(self.seed).permutation(len(cells.cells))[:number]
         names = [cells.hpa_ids[image] for image in self.image_of.tolist()]
         candidates = Candidates(
             names,

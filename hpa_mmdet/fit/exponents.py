@@ -66,6 +66,26 @@ def choose_exponents(
     return best[1], best[2], best[0]
 
 
+def choose_by_training_cells(
+    branch: Any, held_out: Sequence[BagPrediction]
+) -> tuple[float, float, float]:
+    """Choose the learnt Negative and the exponents on reviewed cells of the training set.
+
+    The image head gets no part. Held-out images share antibodies with those that were learnt from,
+    so it looks far better on them than it is on other antibodies, and would be weighed too much.
+
+    Args:
+        branch: a fitted `LocalizationBranch`.
+        held_out: predictions for images with reviewed cells, by heads that did not learn from them.
+
+    Returns:
+        As `choose_exponents`.
+    """
+    if branch.negative == "derived":
+        choose_negative(branch, held_out)
+    return choose_exponents(branch, held_out, image_exponents=(0.0,))
+
+
 @torch.no_grad()
 def choose_negative(branch: Any, bags: Sequence[BagPrediction]) -> float:
     """Leave in `branch.learnt_negative` how much of Negative its own logit says.

@@ -25,7 +25,11 @@ from hpa_mmdet.fit.detector_weights import (
     share_weights,
     take_best_weights,
 )
-from hpa_mmdet.fit.exponents import choose_exponents, choose_negative
+from hpa_mmdet.fit.exponents import (
+    choose_by_training_cells,
+    choose_exponents,
+    choose_negative,
+)
 from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.fit.feature_store import FeatureStore, open_features, weights_digest
 from hpa_mmdet.fit.heads import fit_heads
@@ -231,20 +235,28 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         branch = model.localization
         bags = predict_bags(model, known if validation is None else validation)
         reviewed = [] if validation is None else [bag for bag in bags if bag.reviewed.any()]
+        held_out: list[BagPrediction] = []
         if not reviewed and self._can_teach(known):
-            reviewed = self._held_out or self._predict_reviewed(known)
-        if reviewed and branch.negative == "derived":
-            choose_negative(branch, reviewed)
-        if reviewed or validation is not None:
-            image, cells, score = choose_exponents(branch, reviewed or bags)
-            how = f"chosen on {len(reviewed) or len(bags)} images (mean AP {score:.4f})"
-            if math.isnan(score):
-                how = "the defaults, since the validation set has no per-cell labels"
-            self.runner.logger.info(
-                f"exponents: {image:g} of the image head, {cells:g} of the image's cells; {how}; "
-                f"share of the learnt Negative: {float(branch.learnt_negative):g}"
-            )
+            held_out = reviewed = self._held_out or self._predict_reviewed(known)
+        if held_out:
+            chosen = choose_by_training_cells(branch, held_out)
+            self._say_exponents(branch, chosen, len(held_out))
+        elif validation is not None:
+            if reviewed and branch.negative == "derived":
+                choose_negative(branch, reviewed)
+            chosen = choose_exponents(branch, reviewed or bags)
+            self._say_exponents(branch, chosen, len(reviewed) or len(bags))
         return choose_thresholds(branch, bags, reviewed)
+
+    def _say_exponents(self, branch: Any, chosen: tuple[float, float, float], images: int) -> None:
+        image, cells, score = chosen
+        how = f"chosen on {images} images (mean AP {score:.4f})"
+        if math.isnan(score):
+            how = "the defaults, since the validation set has no per-cell labels"
+        self.runner.logger.info(
+            f"exponents: {image:g} of the image head, {cells:g} of the image's cells; {how}; "
+            f"share of the learnt Negative: {float(branch.learnt_negative):g}"
+        )
 
     def _wants_validation(self) -> bool:
         # the last epoch's validation follows the fit

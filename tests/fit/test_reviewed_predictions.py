@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from hpa_mmdet.fit import predictions
-from hpa_mmdet.fit.exponents import choose_exponents, choose_negative, known_cells
+from hpa_mmdet.fit.exponents import (
+    choose_by_training_cells,
+    choose_exponents,
+    choose_negative,
+    known_cells,
+)
 from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.fit.predictions import BagPrediction, predict_bags, predict_held_out
 from hpa_mmdet.fit.thresholds import choose_thresholds
@@ -62,6 +67,9 @@ def test_exponents_are_chosen_on_reviewed_cells_alone() -> None:
     image, _, score = choose_exponents(model, [first, second], cells_exponents=(0.0,))
     assert image > 0  # the image tells the two reviewed cells apart, their own scores do not
     assert score == pytest.approx((1.0 + 0.5) / 2)  # of class 0 and Negative
+    # on cells of the training set the image head is not trusted, however well it does
+    assert choose_by_training_cells(model, [first, second])[0] == 0
+    assert model.exponents()[0] == 0
 
 
 def test_the_share_of_the_learnt_negative_is_that_which_ranks_best() -> None:
