@@ -74,7 +74,7 @@ def test_plain_numbers_of_two_axes_and_some_bands_are_read(
 
 
 @pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=str)
-@pytest.mark.parametrize("block", [100, 2**20])
+@pytest.mark.parametrize("block", [8, 100, 2**20])
 def test_an_archive_is_read_block_by_block(
     tmp_path: Path, how: int, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

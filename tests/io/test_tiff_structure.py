@@ -184,6 +184,20 @@ def test_a_tile_may_have_four_times_the_picture_or_a_fixed_size(
     assert pages_of(path) == 1
 
 
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_no_strip_lies_outside_the_file(tmp_path: Path, beyond: int) -> None:
+    size = 1920 + 16
+    lists = struct.pack("<4I", 1000, 1520, 520, size - 1520 + beyond)
+    two = {"rows": (278, LONG, 1, 13), "offsets": (273, LONG, 2, 1920)}
+    path = write(tmp_path / "a.tif", page(**two, counts=(279, LONG, 2, 1928)), extra=lists)
+    assert path.stat().st_size == size
+    if beyond:
+        with pytest.raises(ValueError, match="truncated: pixels outside the file"):
+            pages_of(path)
+    else:
+        assert pages_of(path) == 1
+
+
 def test_pixels_may_end_with_the_file_and_be_named_twice(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", page())
     assert path.stat().st_size == 1920
