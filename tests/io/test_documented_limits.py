@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hpa_mmdet.io import header, json_files, large_images, outputs, submission, tiff
+from hpa_mmdet.io import depth, header, json_files, large_images, outputs, submission, tiff
 from hpa_mmdet.masks import rle
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -17,6 +17,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         (large_images.LARGE_PIXELS, 32 * 2**20, "how-to/infer.md", "more than 32 million pixels"),
         (large_images.KEPT_BYTES, 128 * 2**20, "how-to/infer.md", "128 MiB are kept per picture"),
         (large_images.MOST_PIXELS, 2**32 - 1, "how-to/infer.md", "may have 2^32 - 1 pixels"),
+        (depth._SAMPLED_IMAGES, 32, "how-to/infer.md", "of up to 32 images"),
         (tiff.MOST_SECONDS, 120, "how-to/convert.md", "more than 120 seconds is given up"),
         (submission._MAX_ROW_BYTES, 64 * 2**20, "explanation/trust.md", "unpack to 64 MB at most"),
         (rle.MAX_CHARACTERS, 4 * 2**20, "explanation/trust.md", "one of them to 4 MB"),
