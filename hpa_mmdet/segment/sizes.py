@@ -7,7 +7,7 @@ import numpy as np
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.segment.filters import Plane
 from hpa_mmdet.segment.method_options import option
-from hpa_mmdet.segment.scale import estimate_nucleus_diameter
+from hpa_mmdet.segment.scale import estimate_nucleus_size
 
 WORKING_DIAMETER_PX = 36.0  # nuclei are shrunk to this: outlines need no more detail
 SMALLEST_UM, LARGEST_UM = 5.0, 40.0  # diameters of nuclei of cultured animal cells
@@ -77,7 +77,8 @@ class NucleusSize:
         """Give the known diameter in pixels, else the image's own; None without any nucleus."""
         if self.known_px is not None:
             return self.known_px
-        estimate = estimate_nucleus_diameter(dna)
+        found = estimate_nucleus_size(dna)
+        estimate = None if found is None else found.diameter
         if estimate is None or self.pixel_um is None:
             return estimate
         return float(np.clip(estimate, SMALLEST_UM / self.pixel_um, LARGEST_UM / self.pixel_um))
