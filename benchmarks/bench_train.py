@@ -9,9 +9,12 @@ with the image cache, and prints for each, as JSON:
     peak_gpu_mib                   on a GPU
 
 and what each transform costs for an image, in processor time, with the bytes that a worker
-hands over. With --peer mmdet's own Mask R-CNN (ResNet-50, its own loader) is timed in turn.
+hands over, and for how many images a second 8 and 16 workers suffice. With --peer mmdet's own Mask R-CNN is timed in the same process by turns: the same
+backbone, channels, proposals, batch and size (`peer.py`), its own loader; a training step, and an
+image from its files to run-length texts (60 cells). Printed are the medians and their ratios.
 
     python benchmarks/bench_train.py                              # CPU, small, about a minute
+    python benchmarks/bench_train.py --peer-only --size 1024 --images 8     # CPU, 3 minutes
     python benchmarks/bench_train.py --transforms --size 2048 --images 4    # loading only
     R50=configs/mask_rcnn/hpa-mask-rcnn_r50_fpn_bag-lse_1x_hpa.py          # on a GPU:
     python benchmarks/bench_train.py $R50 --device cuda --amp --peer --size 1024 --images 64 \
@@ -30,6 +33,7 @@ from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
+from peer import compare_inference, compare_steps
 from train_data import draw_images, our_config, stock_config
 
 import torch  # isort: skip
@@ -65,12 +69,16 @@ def build_parser() -> argparse.ArgumentParser:
     add("--device", default="cpu")
     add("--amp", action="store_true", help="mixed precision (a GPU)")
     add("--peer", action="store_true", help="time mmdet's own Mask R-CNN too")
+    add("--peer-only", action="store_true", help="the comparison alone")
+    add("--rounds", type=int, default=5, help="images that both predict")
+    add("--checkpoint", type=Path, help="weights for prediction (default: random ones)")
     add("--transforms", action="store_true", help="only what each transform costs")
     return parser
 
 
 def main() -> None:
     args = build_parser().parse_args()
+    args.peer = args.peer or args.peer_only
     init_default_scope("mmdet")
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.data or Path(temporary) / "data"
@@ -82,11 +90,17 @@ def main() -> None:
         }
         if args.peer:
             rows["stock mmdet"] = stock_config(folder, args)
+            ours, stock = rows["no cache"], rows["stock mmdet"]
+            say(compare_steps(ours, stock, args, Stepper))
+            say(compare_inference(ours, stock, folder, args))
+        if args.peer_only:
+            return
         for name, config in rows.items():
             say({"row": name, "device": device_name(args.device), "size": args.size})
             if name == "cache":
                 say(fill(config, args.workers or 1))
-            say({"ms of one image": transform_costs(config, args.images)})
+            costs = transform_costs(config, args.images)
+            say({"ms of one image": costs, "images per s that workers give": given_by(costs)})
             if not args.transforms:
                 say(time_training(config, args))
 
@@ -136,6 +150,15 @@ def transform_costs(config: Config, images: int) -> dict[str, float]:
         handed = len(parcel)
     found = {name: round(seconds / count * 1e3, 2) for name, seconds in cost.items()}
     return {**found, "sum": round(sum(cost.values()) / count * 1e3, 2), "parcel_kB": handed // 1000}
+
+
+def given_by(costs: dict[str, float]) -> dict[str, float]:
+    """Images a second that 8 and 16 workers make, each with a core; the trainer takes each one."""
+    most = 1000 / costs["trainer takes"]
+    of_worker = costs["sum"] - costs["trainer takes"]
+    return {
+        f"{workers} workers": round(min(most, workers * 1000 / of_worker), 1) for workers in (8, 16)
+    }
 
 
 def time_training(config: Config, args: argparse.Namespace) -> dict[str, Any]:

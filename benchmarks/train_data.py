@@ -8,9 +8,9 @@ from typing import Any
 from hpa_mmdet.compat import prepare
 
 prepare()
-import mmdet  # noqa: E402
 import numpy as np  # noqa: E402
 from mmengine.config import Config, ConfigDict  # noqa: E402
+from peer import stock_model  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from hpa_mmdet.cli.synthesize import main as synthesize  # noqa: E402
@@ -38,6 +38,9 @@ def our_config(folder: Path, args: argparse.Namespace, cache: Path | None) -> Co
     loader.dataset.data_prefix.img = str(folder / "train")
     load = loader.dataset.pipeline[0]
     load.update(scale=args.scale, cache=None if cache is None else str(cache))
+    if args.peer:  # as mmdet's own: images of one size
+        flip = dict(type="HorizontalFlip", p=0.5)
+        loader.dataset.pipeline[2] = dict(type="AlbumentationsBridge", transforms=[flip])
     _set_loader(loader, args)
     for backbone in (config.model.backbone, (config.model.localization or {}).get("backbone")):
         if backbone is not None:
@@ -46,36 +49,38 @@ def our_config(folder: Path, args: argparse.Namespace, cache: Path | None) -> Co
 
 
 def stock_config(folder: Path, args: argparse.Namespace) -> Config:
-    """Give mmdet's own Mask R-CNN on ResNet-50, its own loader and 8-bit RGB files.
-
-    It has three channels and one label for each cell, since it can have no more.
-    """
-    stock = Path(mmdet.__file__).parent / ".mim/configs/mask_rcnn"
-    config = Config.fromfile(stock / "mask-rcnn_r50_fpn_1x_coco.py")
-    config.model.backbone.init_cfg = None
-    config.model.roi_head.bbox_head.num_classes = config.model.roi_head.mask_head.num_classes = 19
+    """Give mmdet's own Mask R-CNN on our config's backbone, its own loader and RGBA files."""
+    config = our_config(folder, args, None)
+    config.model = stock_model(config.model)
     path = folder / "stock.json"
     content = json.loads((folder / "truth/train/cells.json").read_bytes())
     for image in content["images"][: args.images]:
         image["file_name"] = f"{image['hpa_id']}.png"
-        _write_rgb(folder, image)
+        _write_rgba(folder, image)
+    content["categories"] = [{"id": 1, "name": "cell"}]
+    for cell in content["annotations"]:
+        cell["category_id"] = 1
     path.write_text(json.dumps(content), encoding="utf-8")
-    loader = config.train_dataloader
-    loader.dataset = ConfigDict(
+    load = dict(type="LoadImageFromFile", color_type="unchanged")
+    resize = dict(type="Resize", scale_factor=args.scale, keep_ratio=True)
+    kept = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
+    config.train_dataloader.dataset = ConfigDict(
         type="CocoDataset",
         ann_file=str(path),
-        data_prefix=dict(img=str(folder / "rgb")),
-        metainfo=dict(classes=[category["name"] for category in content["categories"]]),
+        data_prefix=dict(img=str(folder / "rgba")),
+        metainfo=dict(classes=["cell"]),
         filter_cfg=dict(filter_empty_gt=True),
         pipeline=[
-            dict(type="LoadImageFromFile"),
+            load,
             dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
-            dict(type="Resize", scale_factor=args.scale, keep_ratio=True),
+            resize,
             dict(type="RandomFlip", prob=0.5),
             dict(type="PackDetInputs"),
         ],
     )
-    _set_loader(loader, args)
+    config.test_pipeline = [load, resize, dict(type="PackDetInputs", meta_keys=kept)]
+    config.test_dataloader = dict(dataset=dict(pipeline=config.test_pipeline))
+    _set_loader(config.train_dataloader, args)
     return config
 
 
@@ -91,8 +96,8 @@ def _set_loader(loader: Any, args: argparse.Namespace) -> None:
     loader.sampler = ConfigDict(type="InfiniteSampler", shuffle=True, seed=0)
 
 
-def _write_rgb(folder: Path, image: dict[str, Any]) -> None:
+def _write_rgba(folder: Path, image: dict[str, Any]) -> None:
     paths = {name: folder / "train" / file for name, file in image["channel_files"].items()}
-    pixels = read_channels(ImageFiles(image["hpa_id"], paths), ("red", "green", "blue"))
-    (folder / "rgb").mkdir(exist_ok=True)
-    Image.fromarray(np.asarray(pixels, np.uint8)).save(folder / "rgb" / image["file_name"])
+    pixels = read_channels(ImageFiles(image["hpa_id"], paths), tuple(paths))
+    (folder / "rgba").mkdir(exist_ok=True)
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(folder / "rgba" / image["file_name"])

@@ -84,6 +84,14 @@ def _score(args: argparse.Namespace) -> dict[str, Any]:
     if not 0.0 < args.iou <= 1.0:
         raise InputError("--iou", args.iou, "more than 0, at most 1", "the contest uses 0.6")
     truth = read_truth(args.truth)
+    reviewed = sum(image.reviewed for image in truth.values())
+    cells = sum(len(image.rles) for image in truth.values())
+    if 0 < reviewed < cells:
+        print(
+            f"evaluate: {reviewed:,} of {cells:,} cells of {args.truth} are reviewed; the others "
+            "count as showing all labels of their image",
+            file=sys.stderr,
+        )
     options = ScoringOptions(args.iou, args.tie_orders, args.pooling, args.resamples, args.seed)
     found = read_found_cells(args.cells, truth) if args.cells else None
     scores = score_rows(read_submission(args.submission), truth, options, found)

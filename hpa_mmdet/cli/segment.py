@@ -7,8 +7,8 @@ Example:
 Images that are done are skipped, so a broken run goes on where it stopped; a mask that was
 corrected by hand is kept. The report is segment_report.json beside the masks.
 
-Exit status: 0 all done; 1 done, but some images failed (listed in the report); 2 bad
-arguments or input, no mask written.
+Exit status: 0 all done; 1 done, but some images failed or have nuclei that cannot be right
+(listed in the report); 2 bad arguments or input, no mask written.
 """
 
 import argparse

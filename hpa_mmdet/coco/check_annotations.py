@@ -67,6 +67,11 @@ def check_annotations(
         where = f"annotation {shorten(annotation.get('id'))}"
         if not has_keys(annotation, _ANNOTATION_KEYS, where, findings):
             continue
+        mark = annotation.get("reviewed", False)
+        if not isinstance(mark, bool):
+            findings.add("key", f"{where}: reviewed is {shorten(mark)}")
+            continue
+        findings.reviewed += mark
         if annotation["id"] in seen.ids:
             findings.add("duplicate id", where)
         seen.ids.add(annotation["id"])

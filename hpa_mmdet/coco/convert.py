@@ -177,9 +177,7 @@ def _assemble(
                     writer.add_image(line.text)
                 elif line.annotated == annotated and line.kind == ANNOTATION:
                     writer.add_annotation(line.text)
-        report.notes.append(
-            f"{path.name}: {writer.image_count} images, {writer.annotation_count} annotations"
-        )
+        report.notes.append(f"{path.name}: {writer.describe()}")
 
 
 def _write_dropped(parts: Sequence[Path], path: Path, report: Report, outputs: OutputFiles) -> None:

@@ -23,6 +23,13 @@ IMAGE, ANNOTATION, DROPPED = "I", "A", "D"
 ANNOTATED: tuple[str, ...] = ("cells", "nuclei", "cytoplasm")
 
 
+class CellSet(NamedTuple):
+    """The set of a cell, and whether a table gave it for this cell."""
+
+    labels: LabelSet
+    reviewed: bool
+
+
 class TaggedLine(NamedTuple):
     """A line of a part's file: what it is, which set it belongs to, the entry itself."""
 
@@ -59,12 +66,12 @@ def convert_image(task: ImageTask, *, sources: Sources, options: ConvertOptions)
 
     lines: list[str] = []
     notes: list[str] = []
-    kept: dict[int, LabelSet] = {}
+    kept: dict[int, CellSet] = {}
     for annotated, regions in _label_images(task, label_image, options).items():
         cells = encode_cells(regions, mask)
         if annotated == "cells":  # they come first and decide for their nuclei and cytoplasm
             sets = _sets_of_cells(task, cells, image_labels, sources, options, notes)
-            kept_cells, dropped = filter_cells(cells, sets, options)
+            kept_cells, dropped = filter_cells(cells, sets, options, task.bad_masks)
             kept = {cell.cell_id: sets[cell.cell_id] for cell in kept_cells}
             lines += [_line(DROPPED, annotated, _row(task, cell)) for cell in dropped]
             if not cells:
@@ -75,7 +82,12 @@ def convert_image(task: ImageTask, *, sources: Sources, options: ConvertOptions)
             for cell in cells
             if cell.cell_id in kept
             for annotation in build_annotations(
-                task.image_id, cell, (height, width), kept[cell.cell_id], options.layout
+                task.image_id,
+                cell,
+                (height, width),
+                kept[cell.cell_id].labels,
+                options.layout,
+                reviewed=kept[cell.cell_id].reviewed,
             )
         ]
     return ItemResult(lines, notes)
@@ -194,21 +206,30 @@ def _sets_of_cells(
     sources: Sources,
     options: ConvertOptions,
     notes: list[str],
-) -> Mapping[int, LabelSet]:
-    """Give the set of each cell: its true one, or else the image's."""
-    if sources.cell_labels is None:
-        return {cell.cell_id: image_labels for cell in cells}
-    sets = task.cell_labels or {}
+) -> dict[int, CellSet]:
+    """Give the set of each cell: that of the table, or else its image's."""
+    known = task.cell_labels or {}
+    sets = {
+        cell.cell_id: CellSet(known[cell.cell_id], reviewed=True)
+        for cell in cells
+        if cell.cell_id in known
+    }
     in_mask = {cell.cell_id for cell in cells}
-    missing = sorted(in_mask - sets.keys())
-    if missing and not options.skip_unlabelled_cells:
+    missing = sorted(in_mask - known.keys() - {*task.bad_masks})
+    # without a table of images the image has the labels of its known cells, which says nothing
+    # of the others
+    inherit = sources.cell_labels is None or sources.labels is not None or not known
+    if inherit and not (sources.cell_labels and options.skip_unlabelled_cells):
+        sets |= {cell_id: CellSet(image_labels, reviewed=False) for cell_id in missing}
+    elif missing and not options.skip_unlabelled_cells:
         raise InputError(
             task.mask,
             f"no row in {sources.cell_labels} for cell {', '.join(map(str, missing))}",
-            "one for each cell of the mask",
-            "add the rows, or leave these cells out with --skip-unlabelled-cells",
+            "one for each cell of the mask, or --labels",
+            "give --labels, so that these cells inherit their image's labels, add the rows, or "
+            "leave the cells out with --skip-unlabelled-cells",
         )
-    if extra := sorted(sets.keys() - in_mask):
+    if extra := sorted({*known, *task.bad_masks} - in_mask):
         notes.append(
             f"{task.mask}: no cell {', '.join(map(str, extra))}, so the rows of "
             f"{sources.cell_labels} for it are not used"

@@ -1,6 +1,6 @@
 """Which cells and images are left out, and why: nothing goes without a row in a table."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hpa_mmdet.coco.options import ConvertOptions
 from hpa_mmdet.masks.encode import EncodedCell
 
+BAD_OUTLINE = "a reviewer marked its outline as bad"
 DROPPED_COLUMNS: tuple[str, ...] = ("ID", "cell_id", "reason", "value")
 
 
@@ -22,7 +23,10 @@ class Dropped(NamedTuple):
 
 
 def filter_cells(
-    cells: Sequence[EncodedCell], labelled: Container[int], options: ConvertOptions
+    cells: Sequence[EncodedCell],
+    labelled: Container[int],
+    options: ConvertOptions,
+    bad_masks: Collection[int] = (),
 ) -> tuple[list[EncodedCell], list[Dropped]]:
     """Part cells into kept and dropped; the first reason found counts.
 
@@ -30,10 +34,13 @@ def filter_cells(
         cells: of one image.
         labelled: ids of the cells that have a label set.
         options: the limits.
+        bad_masks: ids of the cells whose outline a reviewer marked as bad.
     """
     kept, dropped = [], []
     for cell in cells:
-        if cell.cell_id not in labelled:
+        if cell.cell_id in bad_masks:
+            dropped.append(Dropped(cell.cell_id, BAD_OUTLINE, cell.area))
+        elif cell.cell_id not in labelled:
             dropped.append(Dropped(cell.cell_id, "no row in the cell labels", cell.area))
         elif cell.area < options.min_area_px:
             dropped.append(Dropped(cell.cell_id, "area below --min-area", cell.area))

@@ -46,6 +46,7 @@ class Findings:
     path: Path
     images: int = 0
     annotations: int = 0
+    reviewed: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
 
@@ -69,8 +70,9 @@ class Findings:
 
     def summary(self) -> str:
         """Say it in lines, errors first."""
+        reviewed = f" ({self.reviewed} of reviewed cells)" if self.reviewed else ""
         lines = [
-            f"{self.path}: {self.images} images, {self.annotations} annotations, "
+            f"{self.path}: {self.images} images, {self.annotations} annotations{reviewed}, "
             f"{self.errors} errors, {self.warnings} warnings"
         ]
         for kind, (is_error, meaning) in FINDING_KINDS.items():
@@ -87,6 +89,7 @@ class Findings:
             "path": str(self.path),
             "images": self.images,
             "annotations": self.annotations,
+            "reviewed": self.reviewed,
             "errors": self.errors,
             "warnings": self.warnings,
             "findings": [

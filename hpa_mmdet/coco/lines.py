@@ -103,6 +103,22 @@ class CocoLines:
             for entry in self._content[section]:
                 yield Line(to_line(entry), as_object(entry, f"{self.path}, {section}"))
             return
+        where = f"{self.path}, {section}"
+        for text in self._lines_of(section):
+            entry = parse_json(text, where, any_whole_number=True)
+            yield Line(text.decode("utf-8", "replace"), as_object(entry, where))
+
+    def count(self, section: str) -> int:
+        """Count the entries of a section, without looking at them.
+
+        Raises:
+            InputError: the file is cut off.
+        """
+        if self._content is not None:
+            return len(self._content[section])
+        return sum(1 for _ in self._lines_of(section))
+
+    def _lines_of(self, section: str) -> Iterator[bytes]:
         with open_coco_file(self.path) as handle:
             if section == "annotations":
                 handle.seek(self._annotations_at)
@@ -111,12 +127,7 @@ class CocoLines:
             while (data := handle.readline()) and data != beginning:
                 pass
             while (data := handle.readline()) and not data.startswith(b"]"):
-                text = data.rstrip(b",\n")
-                where = f"{self.path}, {section}"
-                yield Line(
-                    text.decode("utf-8", "replace"),
-                    as_object(parse_json(text, where, any_whole_number=True), where),
-                )
+                yield data.rstrip(b",\n")
             if not data:
                 raise cut_off(self.path)
             if section == "images":

@@ -63,9 +63,7 @@ def merge(paths: Sequence[Path], out: Path, *, overwrite: bool = False) -> Repor
             prefix = "" if own_root == root else _prefix(own_root, root)
             _copy(file, writer, keep_ids, prefix)
     report = _join_reports(files, keep_ids)
-    report.notes.append(
-        f"{out.name}: {writer.image_count} images, {writer.annotation_count} annotations"
-    )
+    report.notes.append(f"{out.name}: {writer.describe()}")
     _join_dropped([file.path for file in files], ConversionFiles(out, None).dropped, outputs)
     report.write(report_path(out), outputs)
     return report

@@ -22,7 +22,7 @@ class ConvertOptions:
         label_column: likewise.
         default_labels: labels of images that no table names; None makes them failures.
         skip_unlabelled_cells: leave cells out that `cell_labels` does not name, where
-            otherwise the image fails.
+            otherwise they inherit.
         layout: per-cell or per-label.
         cytoplasm: also write cells minus nuclei.
         min_area_px: smallest cell that is kept.

@@ -43,6 +43,7 @@ class ImageTask(NamedTuple):
     image_labels: LabelSet | None
     cell_labels: Mapping[int, LabelSet] | None
     problem: InputError | None = None
+    bad_masks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Sources:
         masks: folder of label images.
         labels: CSV of image labels; None to take the union of each image's cells.
         images: folder of channel files; None for masks alone.
-        cell_labels: CSV of true sets of single cells; None to let cells inherit.
+        cell_labels: CSV of the sets of single cells, all or some; the others inherit.
         nuclei: folder of label images of nuclei; None for cells alone.
     """
 
@@ -109,6 +110,7 @@ def plan_conversion(sources: Sources, options: ConvertOptions) -> ConversionPlan
                 _image_labels(hpa_id, of_images, of_cells, options),
                 None if of_cells is None else of_cells.sets.get(hpa_id),
                 problems.get(hpa_id),
+                () if of_cells is None else tuple(sorted(of_cells.bad_masks.get(hpa_id, ()))),
             )
             for image_id, hpa_id in enumerate(ids, start=1)
         ]
@@ -165,7 +167,9 @@ def describe_plan(plan: ConversionPlan, sources: Sources, options: ConvertOption
         },
         "images": len(plan.tasks),
         "ids": fingerprint([task.hpa_id for task in plan.tasks]),
-        "labels": fingerprint([(task.image_labels, task.cell_labels) for task in plan.tasks]),
+        "labels": fingerprint(
+            [(task.image_labels, task.cell_labels, task.bad_masks) for task in plan.tasks]
+        ),
         "files": fingerprint(
             states, [getattr(sources, place.name) is not None for place in fields(sources)]
         ),

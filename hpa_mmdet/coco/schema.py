@@ -94,6 +94,8 @@ def build_annotations(
     size_hw: tuple[int, int],
     cell_labels: Sequence[int],
     layout: str = "per-cell",
+    *,
+    reviewed: bool = False,
 ) -> list[Json]:
     """Build the entries of one cell, without `id`, which the writer counts.
 
@@ -104,8 +106,11 @@ def build_annotations(
         cell_labels: the cell's set, as hpa_index.
         layout: `per-cell` for one entry with the whole set; `per-label` for one entry for
             each label, for tools that know only one.
+        reviewed: the set was given for this cell, and not inherited from its image; an entry has
+            the key `reviewed` only where this is so.
     """
     sets = [cell_labels] if layout == "per-cell" else [(label,) for label in cell_labels]
+    mark = {"reviewed": True} if reviewed else {}
     return [
         {
             "image_id": image_id,
@@ -114,6 +119,7 @@ def build_annotations(
             "bbox": list(cell.bbox_xywh),
             "area": cell.area,
             "iscrowd": 0,
+            **mark,
             "cell_id": cell.cell_id,
             "touches_border": cell.touches_border,
             "segmentation": {"size": list(size_hw), "counts": cell.counts},

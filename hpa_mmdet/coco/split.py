@@ -70,9 +70,14 @@ def split(
     shares = _shares(val_share, folds)
     fold_of = assign_folds(label_sets, groups, shares, seed)
     report = Report("split_coco", done=len(images))
-    _write_files(lines, images, fold_of, outs, outputs)
+    reviewed = _write_files(lines, images, fold_of, outs, outputs)
     _write_table(outputs, table, names, groups, fold_of, folds)
     report.notes += _balance(label_sets, fold_of, shares, folds)
+    if any(train + val for train, val in reviewed):
+        report.notes += [
+            f"{pair[0].name}: {train} annotations of reviewed cells; {pair[1].name}: {val}"
+            for pair, (train, val) in zip(outs, reviewed, strict=True)
+        ]
     return report
 
 
@@ -116,7 +121,8 @@ def _write_files(
     fold_of: NDArray[np.intp],
     outs: Sequence[tuple[Path, Path]],
     outputs: OutputFiles,
-) -> None:
+) -> list[tuple[int, int]]:
+    """Write all files; give the annotations of reviewed cells in each pair of them."""
     fold_of_image = dict(zip((i.image_id for i in images), fold_of.tolist(), strict=True))
     shapes_hw = {image.image_id: image.shape_hw for image in images}
     annotated = str(lines.info.get("annotated", "cells"))
@@ -144,6 +150,7 @@ def _write_files(
             for number, (train, val) in enumerate(pairs):
                 writer = val if fold_of_image[image_id] == number else train
                 writer.add_annotation(text)
+        return [(train.reviewed_count, val.reviewed_count) for train, val in pairs]
 
 
 def _write_table(

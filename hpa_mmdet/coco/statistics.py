@@ -141,6 +141,7 @@ class CellStatistics:
         widths_px: as above.
         areas_px: of the mask.
         on_border: cells cut by the border of their image.
+        reviewed: cells whose set is known; the others inherit their image's labels.
         without_cells: ids of the images that have none.
     """
 
@@ -150,6 +151,7 @@ class CellStatistics:
     areas_px: NDArray[np.int64]
     on_border: int
     without_cells: tuple[str, ...] = field(default=())
+    reviewed: int = 0
 
     def summaries(self) -> dict[str, Summary | None]:
         """Summarize each measure, by its name."""
@@ -166,6 +168,7 @@ class CellStatistics:
             "images": int(self.cells_per_image.size),
             "cells": int(self.heights_px.size),
             "cells_on_border": self.on_border,
+            "cells_reviewed": self.reviewed,
             "images_without_cells": list(self.without_cells),
             **{name: summary and asdict(summary) for name, summary in self.summaries().items()},
         }
@@ -174,13 +177,14 @@ class CellStatistics:
 def measure_cells(images: Iterable[CocoImage]) -> CellStatistics:
     """Measure the cells of a dataset from their boxes; no mask is decoded, no image kept."""
     counts, heights, widths, areas = (array("q") for _ in range(4))
-    on_border, without_cells = 0, []
+    on_border, reviewed, without_cells = 0, 0, []
     for image in images:
         counts.append(len(image.cells))
         heights.extend(cell.bbox_xywh[3] for cell in image.cells)
         widths.extend(cell.bbox_xywh[2] for cell in image.cells)
         areas.extend(cell.area for cell in image.cells)
         on_border += sum(cell.touches_border for cell in image.cells)
+        reviewed += sum(cell.reviewed for cell in image.cells)
         if not image.cells:
             without_cells.append(image.hpa_id)
     return CellStatistics(
@@ -190,6 +194,7 @@ def measure_cells(images: Iterable[CocoImage]) -> CellStatistics:
         areas_px=np.array(areas, np.int64),
         on_border=on_border,
         without_cells=tuple(without_cells),
+        reviewed=reviewed,
     )
 
 

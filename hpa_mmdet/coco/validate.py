@@ -1,7 +1,6 @@
 """Checks of a COCO JSON: its schema, its meaning, and what readers would silently drop."""
 
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,14 @@ from hpa_mmdet.coco.check_annotations import (
 )
 from hpa_mmdet.coco.findings import Findings
 from hpa_mmdet.coco.index import open_coco
-from hpa_mmdet.coco.lines import CocoLines
+from hpa_mmdet.coco.lines import CocoLines, Line
 from hpa_mmdet.coco.read import find_images_root
 from hpa_mmdet.coco.schema import build_categories
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.json_files import resolve_below
 from hpa_mmdet.io.naming import split_plane
 from hpa_mmdet.io.pictures import check_intensities, read_header
+from hpa_mmdet.jobs.progress import progress
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 
 _SMALLEST_SIDE = 32  # mmdet's usual filter_cfg min_size
@@ -47,7 +47,7 @@ def validate(path: Path, images_root: Path | None = None, *, check_files: bool =
     Raises:
         InputError: it cannot be read as COCO JSON at all.
     """
-    lines = CocoLines(path)
+    lines = _ShownLines(path)
     findings = Findings(path)
     if lines.categories != build_categories():
         findings.add("category", f"{len(lines.categories)} categories")
@@ -58,10 +58,24 @@ def validate(path: Path, images_root: Path | None = None, *, check_files: bool =
     check_annotations(lines, images, known, findings)
     if not findings.errors:  # then every tool must be able to read it
         try:
-            deque(open_coco(path).images, maxlen=0)
+            data = open_coco(path)
+            with progress("read once more: images", len(data.images)) as advance:
+                for _ in data.images:
+                    advance(1)
         except InputError as error:
             findings.add("refused", str(error))
     return findings
+
+
+class _ShownLines(CocoLines):
+    """The entries of a file, and how far their check is."""
+
+    def entries(self, section: str) -> Iterator[Line]:
+        """Give the entries of a section; see `CocoLines`."""
+        with progress(f"checked: {section}", self.count(section)) as advance:
+            for line in super().entries(section):
+                yield line
+                advance(1)
 
 
 def _check_images(lines: CocoLines, findings: Findings, root: Path | None) -> dict[int, KnownImage]:

@@ -14,6 +14,8 @@ from typing import IO
 from hpa_mmdet.coco.schema import Json, build_categories, to_line
 from hpa_mmdet.io.atomic import atomic_path
 
+_REVIEWED = '"reviewed":true'
+
 
 class CocoWriter:
     """Takes entries as lines; annotation ids count from 1 in the order added."""
@@ -22,7 +24,7 @@ class CocoWriter:
         self._images = images
         self._annotations = annotations
         self.image_count = 0
-        self.annotation_count = 0
+        self.annotation_count = self.reviewed_count = 0
 
     def add_image(self, line: str) -> None:
         """Add an entry of `images`."""
@@ -33,7 +35,13 @@ class CocoWriter:
         """Add an entry of `annotations` that has no `id` yet."""
         comma = "," if self.annotation_count else ""
         self.annotation_count += 1
+        self.reviewed_count += _REVIEWED in line
         self._annotations.write(f'{comma}\n{{"id":{self.annotation_count},{line[1:]}')
+
+    def describe(self) -> str:
+        """Say how much was written."""
+        reviewed = f" ({self.reviewed_count} of reviewed cells)" if self.reviewed_count else ""
+        return f"{self.image_count} images, {self.annotation_count} annotations{reviewed}"
 
 
 @contextmanager

@@ -1,16 +1,31 @@
 """Whether a store still agrees with the images and the COCO JSON that it was cut from."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.coco.index import open_coco
-from hpa_mmdet.coco.parse import CocoImage
+from hpa_mmdet.coco.parse import CocoCell, CocoImage
 from hpa_mmdet.crops.index import label_matrix
 from hpa_mmdet.crops.store import CropStore
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.localizations import NAMES, NUM_LOCALIZATIONS
+
+
+class StoreLabels(NamedTuple):
+    """Labels for the crops and images of a store.
+
+    Args:
+        cells: (N, K) float32, as `CellIndex.localizations`.
+        images: (M, K) float32, as `ImageIndex.image_labels`.
+        reviewed: (N,) bool, as `CellIndex.reviewed`.
+    """
+
+    cells: NDArray[np.float32]
+    images: NDArray[np.float32]
+    reviewed: NDArray[np.bool_]
 
 
 def check_sources(store: CropStore, images_root: Path | None = None) -> None:
@@ -52,7 +67,7 @@ def check_labels(store: CropStore, path: Path) -> None:
     Raises:
         InputError: they differ, or as `read_store_labels`.
     """
-    cells, images = read_store_labels(store, path)
+    cells, images, _ = read_store_labels(store, path)
     for place, name in enumerate(store.images.hpa_ids):
         if not np.array_equal(images[place], store.images.image_labels[place]):
             raise _differ(store, path, f"image {name}", store.images.image_labels, images, place)
@@ -64,15 +79,10 @@ def check_labels(store: CropStore, path: Path) -> None:
         raise _differ(store, path, where, store.cells.localizations, cells, row)
 
 
-def read_store_labels(
-    store: CropStore, path: Path
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def read_store_labels(store: CropStore, path: Path) -> StoreLabels:
     """Read the labels that a COCO JSON gives to the cells and images of a store.
 
-    With them, refined or corrected labels are trained on without cutting the crops again.
-
-    Returns:
-        (N, K) and (M, K) float32, as `CellIndex.localizations` and `ImageIndex.image_labels`.
+    With them, refined or reviewed labels are trained on without cutting the crops again.
 
     Raises:
         InputError: the JSON cannot be read, or lacks an image or a cell of the store.
@@ -80,22 +90,27 @@ def read_store_labels(
     wanted = {hpa_id: place for place, hpa_id in enumerate(store.images.hpa_ids)}
     cells = np.zeros((len(store), NUM_LOCALIZATIONS), np.float32)
     images = np.zeros((len(wanted), NUM_LOCALIZATIONS), np.float32)
+    reviewed = np.zeros(len(store), np.bool_)
     for image in open_coco(path).images:
         place = wanted.pop(image.hpa_id, None)
         if place is not None:
             images[place, list(image.image_labels)] = 1.0
             rows = store.slice_of(place)
-            cells[rows] = _of_cells(image, store.cells.cell_ids[rows], path)
+            chosen = _of_cells(image, store.cells.cell_ids[rows], path)
+            cells[rows] = label_matrix(
+                [cell.hpa_indices for cell in chosen], [cell.hpa_probs for cell in chosen]
+            )
+            reviewed[rows] = [cell.reviewed for cell in chosen]
     if wanted:
         raise InputError(
             path,
             problem=f"lacks {len(wanted)} images of {store.path}, such as {next(iter(wanted))}",
             remedy="give the JSON that the crops were cut from, or extract them again",
         )
-    return cells, images
+    return StoreLabels(cells, images, reviewed)
 
 
-def _of_cells(image: CocoImage, cell_ids: NDArray[np.int64], path: Path) -> NDArray[np.float32]:
+def _of_cells(image: CocoImage, cell_ids: NDArray[np.int64], path: Path) -> list[CocoCell]:
     of_id = {cell.cell_id: cell for cell in image.cells}
     if lacking := [int(cell_id) for cell_id in cell_ids if int(cell_id) not in of_id]:
         raise InputError(
@@ -103,8 +118,7 @@ def _of_cells(image: CocoImage, cell_ids: NDArray[np.int64], path: Path) -> NDAr
             problem=f"lacks cell {lacking[0]} of image {image.hpa_id}, of which there is a crop",
             remedy="give the JSON that the crops were cut from, or extract them again",
         )
-    chosen = [of_id[int(cell_id)] for cell_id in cell_ids]
-    return label_matrix([cell.hpa_indices for cell in chosen], [cell.hpa_probs for cell in chosen])
+    return [of_id[int(cell_id)] for cell_id in cell_ids]
 
 
 def _differ(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hpa_mmdet.coco.filters import Dropped
+from hpa_mmdet.coco.filters import BAD_OUTLINE, Dropped
 from hpa_mmdet.crops.cut import Crops, cut_prepared, prepare_cells
 from hpa_mmdet.crops.limits import CropLimits, part_cells
 from hpa_mmdet.crops.options import CropOptions
@@ -106,8 +106,14 @@ class ChunkCutter:
             raise image.problem
         nuclei = self._read_nuclei(image)
         whole, shape_hw = image.read_cells()
-        cells = prepare_cells(whole, self.options, nuclei)
+        good = [cell for cell in whole if cell.cell_id not in image.bad_masks]
+        cells = prepare_cells(good, self.options, nuclei)
         kept, dropped = part_cells(cells, self.limits, self.options.window_px)
+        dropped += [
+            Dropped(cell.cell_id, BAD_OUTLINE, int(np.count_nonzero(cell.mask)))
+            for cell in whole
+            if cell.cell_id in image.bad_masks
+        ]
         planes = image.planes(self.options.image_channels, shape_hw)
         crops = cut_prepared(planes, kept, self.options)
         return crops, {
@@ -167,6 +173,7 @@ def _cell_rows(image: SourceImage, crops: Crops) -> list[dict[str, Any]]:
                 "area": int(np.count_nonzero(cell.mask)),
                 "labels": list(labels.hpa_indices),
                 "label_probs": list(labels.hpa_probs),
+                "reviewed": labels.reviewed,
                 "border": bool(cell.touches_border),
                 "clipped": clipped,
                 "group": image.group,

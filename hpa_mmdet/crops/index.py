@@ -28,6 +28,7 @@ CELL_SCHEMA = pa.schema(
         ("area", pa.int64()),
         ("labels", _SETS),
         ("label_probs", pa.list_(pa.float32())),
+        ("reviewed", pa.bool_()),
         ("border", pa.bool_()),
         ("clipped", pa.bool_()),
         ("group", pa.string()),
@@ -60,6 +61,7 @@ class CellIndex(NamedTuple):
         areas: (N,) pixels of the cleaned mask.
         localizations: (N, K) float32, 1 for the labels of a cell, or how likely each is
             where the JSON has soft labels.
+        reviewed: (N,) bool, whether a person looked at the cell, so that its labels are its own.
         at_border: (N,) bool, whether the image's border cuts the cell.
         clipped: (N,) bool, whether the crop is smaller than the cell.
     """
@@ -69,6 +71,7 @@ class CellIndex(NamedTuple):
     boxes_xywh: NDArray[np.int32]
     areas: NDArray[np.int64]
     localizations: NDArray[np.float32]
+    reviewed: NDArray[np.bool_]
     at_border: NDArray[np.bool_]
     clipped: NDArray[np.bool_]
 
@@ -113,6 +116,7 @@ def read_cell_index(path: Path) -> CellIndex:
         boxes.astype(np.int32),
         _numbers(table["area"]),
         label_matrix(table["labels"].to_pylist(), table["label_probs"].to_pylist()),
+        _numbers(table["reviewed"]),
         _numbers(table["border"]),
         _numbers(table["clipped"]),
     )

@@ -17,10 +17,11 @@ from hpa_mmdet.io.naming import split_plane
 
 
 class CellLabels(NamedTuple):
-    """The set of a cell, and how likely each is; empty where the set is certain."""
+    """The set of a cell, how likely each is (empty where the set is certain), who says it."""
 
     hpa_indices: tuple[int, ...]
     hpa_probs: tuple[float, ...] = ()
+    reviewed: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class SourceImage:
         nuclei: the label image of nuclei, or None.
         labels: of cells by id; a cell that is not named inherits `image_labels`.
         problem: why the image cannot be used.
+        bad_masks: ids of cells whose outline a reviewer marked as bad; they are left out.
     """
 
     files: ImageFiles
@@ -50,6 +52,7 @@ class SourceImage:
     nuclei: Path | None = None
     labels: Mapping[int, CellLabels] | None = None
     problem: InputError | None = None
+    bad_masks: frozenset[int] = frozenset()
 
     @property
     def paths(self) -> list[Path]:

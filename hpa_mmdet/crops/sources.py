@@ -124,7 +124,8 @@ class CocoSource:
             shape_hw=image.shape_hw,
             nuclei=self._nuclei.get(image.hpa_id),
             labels={
-                cell.cell_id: CellLabels(cell.hpa_indices, cell.hpa_probs) for cell in image.cells
+                cell.cell_id: CellLabels(cell.hpa_indices, cell.hpa_probs, cell.reviewed)
+                for cell in image.cells
             },
         )
 
@@ -145,12 +146,13 @@ class FolderSource:
         self._groups = _read_groups(options)
         self._labels: dict[str, tuple[int, ...]] | None = None
         self._cell_labels: dict[str, dict[int, tuple[int, ...]]] = {}
+        self._bad_masks: dict[str, set[int]] = {}
         if options.labels is not None:
             table = scan_image_labels(options.labels, options.label_scheme)
             self._labels, self._problems = table.sets, self._problems | table.problems
         if options.cell_labels is not None:
             of_cells = scan_cell_labels(options.cell_labels, options.label_scheme)
-            self._cell_labels = of_cells.sets
+            self._cell_labels, self._bad_masks = of_cells.sets, of_cells.bad_masks
             self._problems |= of_cells.problems
         self.ids = sorted(self._files)
         unused = sorted(masks.paths.keys() - self._files.keys())
@@ -184,8 +186,11 @@ class FolderSource:
             self._groups.get(hpa_id, hpa_id),
             mask=self._masks.get(hpa_id),
             nuclei=self._nuclei.get(hpa_id),
-            labels={cell_id: CellLabels(labels) for cell_id, labels in of_cells.items()},
+            labels={
+                cell_id: CellLabels(labels, reviewed=True) for cell_id, labels in of_cells.items()
+            },
             problem=problem,
+            bad_masks=frozenset(self._bad_masks.get(hpa_id, ())),
         )
 
     def _labels_of(

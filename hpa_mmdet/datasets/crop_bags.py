@@ -34,7 +34,7 @@ class CropBagDataset(Dataset[dict[str, Any]]):
 
     An item is what mmdet's loaders give: `inputs`, (n, S, S, C) uint8, and `data_samples`
     with the metainfo `image_labels`, `labels_are_exact`, `hpa_id`, `img_id`, and
-    `gt_instances` of `localizations` (n, K) and `cell_ids` (n,).
+    `gt_instances` of `localizations` (n, K), `cell_ids` and `reviewed` (n,).
 
     Args:
         store: folder of a `CropStore`.
@@ -82,8 +82,10 @@ class CropBagDataset(Dataset[dict[str, Any]]):
             check_sources(self.store)  # a store can also be used where its images are not
         self.localizations = self.store.cells.localizations
         self.image_labels = self.store.images.image_labels
+        self.reviewed = self.store.cells.reviewed
         if labels is not None:
-            self.localizations, self.image_labels = read_store_labels(self.store, Path(labels))
+            given = read_store_labels(self.store, Path(labels))
+            self.localizations, self.image_labels, self.reviewed = given
         if unit not in UNITS:
             raise InputError("CropBagDataset, unit", repr(unit), ", ".join(UNITS), "correct it")
         self.unit, self.max_cells = unit, max_cells
@@ -129,6 +131,7 @@ class CropBagDataset(Dataset[dict[str, Any]]):
             {
                 "cell_id": int(self.store.cells.cell_ids[crop]),
                 "localizations": np.flatnonzero(self.localizations[crop] > 0).tolist(),
+                "reviewed": bool(self.reviewed[crop]),
             }
             for crop in crops
         ]
@@ -158,6 +161,7 @@ class CropBagDataset(Dataset[dict[str, Any]]):
         sample.gt_instances = InstanceData(
             localizations=torch.from_numpy(np.ascontiguousarray(localizations)),
             cell_ids=torch.from_numpy(self.store.cells.cell_ids[chosen].astype(np.int64)),
+            reviewed=torch.from_numpy(self.reviewed[chosen]),
         )
         return {"inputs": torch.from_numpy(pixels), "data_samples": sample}
 

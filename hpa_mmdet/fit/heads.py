@@ -3,19 +3,22 @@
 N: cells; B: images; D: length of a feature vector; K: classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from hpa_mmdet.fit.feature_cache import FeatureCache
+from hpa_mmdet.jobs.progress import progress
+
+DEFAULT_EPOCHS = 50
 
 
 def fit_heads(
     model: Any,
     cache: FeatureCache,
-    epochs: int = 50,
+    epochs: int = DEFAULT_EPOCHS,
     lr: float = 3e-3,
     linear_lr: float = 3e-2,
     weight_decay: float = 1e-2,
@@ -43,7 +46,7 @@ def fit_heads(
     device = next(branch.cell_head.parameters()).device
     numbers = torch.arange(len(cache.counts)) if images is None else images
     weak = numbers[torch.isin(numbers, cache.weak_images())]
-    branch.cell_head.standardize.fit(part.cells for part in cache.chunks(weak))
+    branch.cell_head.standardize.fit(part.cells for part in _shown_chunks(cache, weak))
     branch.image_head.standardize.fit(part.images for part in cache.chunks(weak))
     branch.loss_localization.measure_classes(cache.image_labels[weak].sum(0))
     groups = _rated_weights(branch, lr, linear_lr)
@@ -56,7 +59,10 @@ def fit_heads(
     history: list[tuple[int, dict[str, float]]] = []
     branch.cell_head.train()
     branch.image_head.train()
-    with torch.random.fork_rng(devices=[] if device.type == "cpu" else None):
+    with (
+        torch.random.fork_rng(devices=[] if device.type == "cpu" else None),
+        progress("fit of the heads", epochs * len(numbers)) as advance,
+    ):
         torch.manual_seed(seed)
         for epoch in range(1, epochs + 1):
             sums: dict[str, float] = {}
@@ -67,11 +73,20 @@ def fit_heads(
                 sum(losses.values()).backward()
                 optimizer.step()
                 schedule.step()
+                advance(len(chosen))
                 for name, value in losses.items():
                     sums[name] = sums.get(name, 0.0) + float(value.detach()) / steps
             history.append((epoch, sums))
     branch.eval()
     return history
+
+
+def _shown_chunks(cache: FeatureCache, chosen: Tensor) -> Iterator[FeatureCache]:
+    """Load some images chunk by chunk, and show how far that is."""
+    with progress("statistics of the features", len(chosen)) as advance:
+        for part in cache.chunks(chosen):
+            yield part
+            advance(len(part.counts))
 
 
 def _rated_weights(branch: Any, lr: float, linear_lr: float) -> list[dict[str, Any]]:
@@ -98,5 +113,6 @@ def _batch(cache: FeatureCache, chosen: Tensor, device: torch.device) -> dict[st
         "cell_targets": part.cell_targets,
         "exact": part.exact if has_exact else None,
         "reviewed": part.reviewed if has_reviewed else None,
+        "taught": part.taught,
     }
     return {name: None if value is None else value.to(device) for name, value in arguments.items()}

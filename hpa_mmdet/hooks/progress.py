@@ -1,6 +1,8 @@
 """How far a run is and how long it will take, on one line of the terminal."""
 
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from mmdet.registry import HOOKS
@@ -9,6 +11,8 @@ from mmengine.hooks import Hook
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hpa_mmdet.jobs.progress import progress
+
 _KEPT = 0.95  # of the running mean of the loss
 
 
@@ -16,7 +20,8 @@ _KEPT = 0.95  # of the running mean of the loss
 class ProgressBar(Hook):
     """A bar with steps done, time left and the loss; nothing where there is no terminal.
 
-    The log has every figure; this line is for whoever watches.
+    The log has every figure; this line is for whoever watches. In a validation, of which the log says
+    little, there are lines without a terminal, too.
     """
 
     priority = "VERY_LOW"
@@ -24,6 +29,8 @@ class ProgressBar(Hook):
     def __init__(self) -> None:
         self._progress: Progress | None = None
         self._loss: float | None = None
+        self._validation = ExitStack()
+        self._validated: Callable[[int], None] | None = None
 
     def before_train(self, runner: Any) -> None:
         """Show the bar."""
@@ -64,6 +71,24 @@ class ProgressBar(Hook):
     def after_train(self, runner: Any) -> None:
         """Remove the bar."""
         self._stop()
+
+    def before_val_epoch(self, runner: Any) -> None:
+        """Begin to show how far a validation is, where no bar is there."""
+        if is_main_process() and self._progress is None:
+            shown = progress("validation", len(runner.val_dataloader))
+            self._validated = self._validation.enter_context(shown)
+
+    def after_val_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Say it every few seconds."""
+        if self._validated is not None:
+            self._validated(1)
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """End it."""
+        self._validation.close()
+        self._validated = None
 
     def _stop(self) -> None:
         if self._progress is not None:

@@ -24,6 +24,7 @@ from hpa_mmdet.io.naming import check_image_id
 
 DECISION_COLUMNS = ("ID", "cell_id", "cell_labels", "reviewer", "time")
 BAD_MASK, UNDONE = "bad_mask", "undone"
+BAD_MASKS = "cells left out: their outline was marked as bad"
 CellKey = tuple[str, int]
 """Image id and cell id."""
 
@@ -154,13 +155,19 @@ def settle_cell(of_cell: Iterable[Decision]) -> LabelSet | str:
     return agreed or ""
 
 
-def settled_cells(path: Path, sets: dict[str, dict[int, LabelSet]], doubts: Counter[str]) -> None:
+def settled_cells(
+    path: Path,
+    sets: dict[str, dict[int, LabelSet]],
+    bad_masks: dict[str, set[int]],
+    doubts: Counter[str],
+) -> None:
     """Read what the reviewers of a table agree on.
 
     Args:
         path: the table.
         sets: filled with the localizations of each cell, by image id and cell id.
-        doubts: counts the cells that are left out.
+        bad_masks: filled with the cells whose outline is bad, by image id.
+        doubts: counts these, and the cells on which the reviewers disagree.
 
     Raises:
         InputError: as `read_decisions`.
@@ -168,9 +175,10 @@ def settled_cells(path: Path, sets: dict[str, dict[int, LabelSet]], doubts: Coun
     for (image_id, cell_id), of_cell in current_decisions(read_decisions(path)).items():
         settled = settle_cell(of_cell.values())
         if settled == BAD_MASK:
-            doubts["cells left out: their outline was marked as bad"] += 1
+            bad_masks.setdefault(image_id, set()).add(cell_id)
+            doubts[BAD_MASKS] += 1
         elif isinstance(settled, str):
-            doubts["cells left out: their reviewers disagree"] += 1
+            doubts["cells without a set: their reviewers disagree"] += 1
         else:
             sets.setdefault(image_id, {})[cell_id] = settled
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.decisions import settled_cells
+from hpa_mmdet.io.decisions import BAD_MASK, BAD_MASKS, UNDONE, settled_cells
 from hpa_mmdet.io.label_sets import (
     LARGEST_CELL_ID,
     LabelSet,
@@ -45,12 +45,14 @@ class ImageTable(NamedTuple):
 class CellTable(NamedTuple):
     """Label sets by image id and cell id; else as `ImageTable`.
 
-    `is_review` says that the table was written by reviewers, who look at some cells only.
+    `bad_masks` holds the cells whose outline is none of a cell, by image id. `is_review` says
+    that the table was written by reviewers, so that a later row of a cell replaces an earlier one.
     """
 
     sets: dict[str, dict[int, LabelSet]]
     problems: dict[str, InputError]
     doubts: Counter[str]
+    bad_masks: dict[str, set[int]]
     is_review: bool = False
 
 
@@ -137,16 +139,18 @@ def scan_cell_labels(path: Path, scheme: str = "hpa19") -> CellTable:
     In a table with the columns `reviewer` and `time`, as the review page writes it, what the
     reviewers of a cell agree on counts, and `doubts` says how many cells were left out. In one
     with either of these columns a later row of a cell replaces the earlier one. In any other
-    table a cell that stands twice is a problem of its image.
+    table a cell that stands twice is a problem of its image. The words `bad_mask` and `undone` may
+    stand for the labels in all of them.
 
     Raises:
         InputError: the table cannot be read or lacks a column.
     """
     by_reviewers = {"reviewer", "time"} & {*read_column_names(path)}
-    table = CellTable({}, {}, Counter(), bool(by_reviewers))
+    table = CellTable({}, {}, Counter(), {}, bool(by_reviewers))
     if len(by_reviewers) == 2:
-        settled_cells(path, table.sets, table.doubts)
+        settled_cells(path, table.sets, table.bad_masks, table.doubts)
         return table
+    seen: set[tuple[str, int]] = set()
     wanted = (ID_COLUMNS, ("cell_id",), ("cell_labels",))
     for where, (id_text, cell_text, text), problem in read_rows(path, *wanted):
         image_id = id_text or where
@@ -159,17 +163,26 @@ def scan_cell_labels(path: Path, scheme: str = "hpa19") -> CellTable:
                     f"a whole number > 0 and at most {LARGEST_CELL_ID}",
                     "correct it",
                 )
-            cells = table.sets.setdefault(image_id, {})
-            if int(cell_text) in cells and not table.is_review:
+            cell_id = int(cell_text)
+            if (image_id, cell_id) in seen and not table.is_review:
                 raise InputError(
                     where,
                     f"cell {cell_text} of {image_id} again",
                     "one row per cell",
                     "merge the rows",
                 )
-            cells[int(cell_text)] = parse_label_set(text, where, scheme, table.doubts)
+            seen.add((image_id, cell_id))
+            table.sets.get(image_id, {}).pop(cell_id, None)
+            table.bad_masks.get(image_id, set()).discard(cell_id)
+            if text.strip() == BAD_MASK:
+                table.bad_masks.setdefault(image_id, set()).add(cell_id)
+            elif text.strip() != UNDONE:
+                labels = parse_label_set(text, where, scheme, table.doubts)
+                table.sets.setdefault(image_id, {})[cell_id] = labels
         except InputError as error:
             table.problems.setdefault(image_id, error)
+    if bad := sum(map(len, table.bad_masks.values())):
+        table.doubts[BAD_MASKS] += bad
     return table
 
 

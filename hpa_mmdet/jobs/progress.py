@@ -17,7 +17,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_LINES = 8.0
+_SECONDS_BEFORE_FIRST = 2.0
 
 
 class _Rate(TextColumn):
@@ -32,7 +33,7 @@ class _Rate(TextColumn):
 def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
     """Give a function to call with the number of items just done.
 
-    A bar where stderr is a terminal; a line every half minute where it is a log.
+    A bar where stderr is a terminal; a line every eight seconds where it is a log, the first one sooner.
     """
     bar = progress_bar()
     if bar.disable:
@@ -60,15 +61,16 @@ def progress_bar() -> Progress:
 
 
 def _lines(console: Console, description: str, total: int) -> Callable[[int], None]:
-    begun = said = time.monotonic()
+    begun = time.monotonic()
+    due = begun + _SECONDS_BEFORE_FIRST
     done = 0
 
     def advance(count: int) -> None:
-        nonlocal said, done
+        nonlocal due, done
         done += count
         now = time.monotonic()
-        if now - said >= SECONDS_BETWEEN_LINES:
-            said = now
+        if now >= due:
+            due = now + SECONDS_BETWEEN_LINES
             console.print(describe(description, done, total, now - begun), soft_wrap=True)
 
     return advance

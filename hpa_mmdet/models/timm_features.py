@@ -33,6 +33,8 @@ class TimmFeatures(BaseModule):
             a local file, or None for random ones.
         frozen: no gradient, and evaluation mode throughout.
         norm_eval: batch normalization keeps its statistics; only sensible with weights.
+        checkpointing: forget maps in between and compute them again for the gradient: less
+            memory in training, about a third more time.
         options: more arguments of timm's network, such as strict_img_size=False for a Swin
             transformer, which else takes pictures of 224 pixels only.
         init_cfg: mmengine's, unused: `weights` says it.
@@ -50,6 +52,7 @@ class TimmFeatures(BaseModule):
         weights: str | None = None,
         frozen: bool = False,
         norm_eval: bool = True,
+        checkpointing: bool = False,
         options: dict[str, Any] | None = None,
         init_cfg: dict[str, object] | None = None,
     ) -> None:
@@ -65,6 +68,8 @@ class TimmFeatures(BaseModule):
             pretrained=False,
             **(options or {}),
         )
+        if checkpointing:
+            self.network.set_grad_checkpointing(True)
         # transformers give their channels last
         self.channels_last = str(getattr(self.network, "output_fmt", "NCHW")).endswith("NHWC")
         self.out_channels: list[int] = self.network.feature_info.channels()

@@ -129,6 +129,7 @@ def _with_labels_of(cache: FeatureCache, data: CocoData) -> FeatureCache:
     assert cache.cell_ids is not None
     image_of = {image.hpa_id: image for image in data.images}
     targets = torch.zeros(len(cache.cells), NUM_LOCALIZATIONS)
+    reviewed = torch.zeros(len(cache.cells), dtype=torch.bool)
     labels = torch.zeros(len(cache.images), NUM_LOCALIZATIONS)
     parts = torch.arange(len(targets)).split(cache.counts.tolist())
     for place, (hpa_id, rows) in enumerate(zip(cache.hpa_ids, parts, strict=True)):
@@ -145,7 +146,8 @@ def _with_labels_of(cache: FeatureCache, data: CocoData) -> FeatureCache:
             cell = cells[cell_id]
             probs = cell.hpa_probs or (1.0,) * len(cell.hpa_indices)
             targets[row, list(cell.hpa_indices)] = torch.tensor(probs)
-    return cache._replace(cell_targets=targets, image_labels=labels)
+            reviewed[row] = cell.reviewed
+    return cache._replace(cell_targets=targets, image_labels=labels, reviewed=reviewed)
 
 
 def _groups(
@@ -169,12 +171,14 @@ def _assign(
     parts = torch.arange(len(probs)).split(cache.counts.tolist())
     for hpa_id, rows in zip(cache.hpa_ids, parts, strict=True):
         image = image_of[hpa_id]
+        looked_at = {cell.cell_id for cell in image.cells if cell.reviewed}
         assigned = assign_labels(probs[rows.numpy()], image.image_labels, shares)
         if not options.soft:
             assigned = harden(assigned, image.image_labels)
         annotation_of = {cell.cell_id: cell.annotation_id for cell in image.cells}
         for cell_id, of_cell in zip(cache.cell_ids[rows].tolist(), assigned, strict=True):
-            labels[annotation_of[cell_id]] = of_cell
+            if cell_id not in looked_at:  # what a person saw stays
+                labels[annotation_of[cell_id]] = of_cell
     return labels
 
 

@@ -140,7 +140,8 @@ def draw_entry(image: CocoImage, *, folder: Path | None, size_px: int) -> Entry:
     """
     backdrop = read_backdrop(image, folder, size_px)
     height, width = image.shape_hw
-    caption = f"{len(image.cells)} cells, {width} x {height} px"
+    reviewed = sum(cell.reviewed for cell in image.cells)
+    caption = f"{len(image.cells)} cells ({reviewed} reviewed), {width} x {height} px"
     overview = [Picture(drawn_picture(backdrop, true_cells(image)), caption)]
     if backdrop.channels:
         overview.append(Picture(backdrop.rgb, " + ".join(backdrop.channels)))

@@ -83,6 +83,7 @@ def add_cells(page: Page, cells: CellStatistics) -> None:
     page.add_heading("Cells")
     page.add_text(
         f"{cells.heights_px.size:,} cells in {cells.cells_per_image.size:,} images; "
+        f"{cells.reviewed:,} cells are reviewed, so their labels are their own; "
         f"{cells.on_border:,} cells touch the border of their image; "
         f"{len(cells.without_cells):,} images have no cell."
     )

@@ -31,6 +31,7 @@ class TruthImage:
         cell_ids: N values of the label image, or numbers where the JSON has none.
         image_labels: (K,) bool, the weak labels of the image; where the JSON has none, the
             union of its cells' sets.
+        reviewed: how many of the cells have sets of their own, and not their image's.
     """
 
     image_id: str
@@ -41,6 +42,7 @@ class TruthImage:
     localizations: NDArray[np.bool_]
     cell_ids: list[int]
     image_labels: NDArray[np.bool_]
+    reviewed: int = 0
 
 
 def read_truth(path: Path) -> dict[str, TruthImage]:
@@ -81,6 +83,7 @@ def _truth_image(image: CocoImage) -> TruthImage:
         image_labels=_multi_hot(image.image_labels)
         if image.image_labels
         else np.asarray(localizations.any(axis=0)),
+        reviewed=sum(cell.reviewed for cell in image.cells),
     )
 
 

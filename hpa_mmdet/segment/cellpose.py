@@ -59,6 +59,11 @@ class CellposeSegmenter:
         ),
     )
 
+    @property
+    def estimates_size(self) -> bool:
+        """Whether the size of nuclei has to be estimated."""
+        return self.size.known_px is None
+
     def depends_on(self, image_id: str) -> Sequence[Path]:
         """Give the model's file, where it is named by its path."""
         return [Path(self.model)] if Path(self.model).is_file() else []

@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.segment.filters import slope
+from hpa_mmdet.segment.filters import Plane, slope
 
 LEVELS = 26
+BRUSH_PX = 5  # what is thinner is not looked at
 SHARPEST = 4.0  # rise of brightness across one blob diameter at which more is not better
 AREA_SPREAD = 1.1  # sd of the log of the area, in units of the typical area
 SMALLEST_PART, LARGEST_PART = 0.05, 8.0  # areas that are looked at, in units of the typical area
@@ -35,6 +36,11 @@ class Part:
         sharpness: mean slope along the contour times the typical diameter, over its mean
             brightness; an edge as wide as the blob has about 1.
         at_border: whether the picture's border cuts it.
+        contrast: mean brightness less the level that bounds it.
+        edge: mean slope along the contour, where it is not the picture's border.
+        weak_edge: lower quartile of the same.
+        inside: mean slope over the whole part.
+        is_root: whether it lies in no part of the level below.
         inner: positions (in the list of all parts) of the parts of the next level in it.
     """
 
@@ -44,35 +50,44 @@ class Part:
     solidity: float
     sharpness: float
     at_border: bool
+    contrast: float = 0.0
+    edge: float = 0.0
+    weak_edge: float = 0.0
+    inside: float = 0.0
     is_root: bool = True
     inner: list[int] = field(default_factory=list)
 
 
 def build_tree(
-    bright: NDArray[np.float32], lowest: float, highest: float, diameter: float
+    bright: Plane,
+    levels: NDArray[np.float64],
+    diameter: float,
+    sizes: tuple[float, float] = (SMALLEST_PART, LARGEST_PART),
+    brush_px: int = BRUSH_PX,
 ) -> list[Part]:
-    """List the parts above `LEVELS` thresholds between two brightnesses, lower ones first.
+    """List the parts above rising thresholds, those of lower ones first.
 
     Args:
         bright: (H, W) brightness over the background, smoothed.
-        lowest: the first threshold, > 0.
-        highest: the last threshold.
+        levels: the thresholds, rising, the first > 0.
         diameter: of a typical blob, in pixels.
+        sizes: areas that are looked at, in units of the typical area.
+        brush_px: what is thinner is taken off the parts.
     """
     steepness = slope(bright)
-    typical = np.pi * diameter**2 / 4
-    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    smallest, largest = np.pi * diameter**2 / 4 * np.array(sizes)
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (brush_px, brush_px))
     parts: list[Part] = []
     outer = np.full(bright.shape, -1, np.int32)  # the part of the level below at each pixel
-    for level in np.geomspace(lowest, highest, LEVELS):
+    for level in levels.tolist():
         mask = cv2.morphologyEx((bright > level).astype(np.uint8), cv2.MORPH_OPEN, brush)
         found, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         here = np.full(bright.shape, -1, np.int32)
         for contour in found:
             area = cv2.contourArea(contour) + len(contour) / 2
-            if not SMALLEST_PART * typical <= area <= LARGEST_PART * typical:
+            if not smallest <= area <= largest:
                 continue
-            part = _measure(np.asarray(contour, np.int32), area, bright, steepness, diameter)
+            part = _measure(np.asarray(contour, np.int32), area, level, bright, steepness, diameter)
             x, y = contour[0, 0]
             if outer[y, x] >= 0:
                 part.is_root = False
@@ -86,27 +101,39 @@ def build_tree(
 def _measure(
     contour: NDArray[np.int32],
     area: float,
-    bright: NDArray[np.float32],
-    steepness: NDArray[np.float32],
+    level: float,
+    bright: Plane,
+    steepness: Plane,
     diameter: float,
 ) -> Part:
     x, y, width, height = cv2.boundingRect(contour)
     inside = np.zeros((height, width), np.uint8)
     cv2.drawContours(inside, [contour], -1, 1, cv2.FILLED, offset=(-x, -y))
-    mean = cv2.mean(bright[y : y + height, x : x + width], inside)[0]
+    box = (slice(y, y + height), slice(x, x + width))
+    mean = cv2.mean(bright[box], inside)[0]
     hull = cv2.convexHull(contour)
     hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2
-    edge = steepness[contour[:, 0, 1], contour[:, 0, 0]]
+    across, down = contour[:, 0, 0], contour[:, 0, 1]
+    edge = steepness[down, across]
+    sharpness = float(edge.mean()) * diameter / max(mean, 1e-6)
     picture_height, picture_width = bright.shape
+    at_border = x == 0 or y == 0 or x + width == picture_width or y + height == picture_height
+    if at_border:
+        free = (
+            (across > 0) & (across < picture_width - 1) & (down > 0) & (down < picture_height - 1)
+        )
+        edge = edge[free] if free.any() else edge
     return Part(
         contour=contour,
         area=area,
         mass=area * mean,
         solidity=min(1.0, area / hull_area),
-        sharpness=float(edge.mean()) * diameter / max(mean, 1e-6),
-        at_border=bool(
-            x == 0 or y == 0 or x + width == picture_width or y + height == picture_height
-        ),
+        sharpness=sharpness,
+        at_border=bool(at_border),
+        contrast=mean - level,
+        edge=float(edge.mean()),
+        weak_edge=float(np.partition(edge, len(edge) // 4)[len(edge) // 4]),
+        inside=cv2.mean(steepness[box], inside)[0],
     )
 
 
@@ -123,7 +150,22 @@ def blob_score(part: Part, diameter: float) -> float:
 
 
 def best_parts(parts: Sequence[Part], diameter: float, least: float) -> list[Part]:
-    """Choose the set of disjoint parts with the best scores.
+    """Choose the set of disjoint parts with the best scores as blobs of one size.
+
+    Args:
+        parts: from `build_tree`, in its order.
+        diameter: of a typical blob, in pixels.
+        least: parts that score less are left out.
+    """
+    scores = [blob_score(part, diameter) for part in parts]
+    chosen = choose_disjoint(parts, scores, [part.mass for part in parts])
+    return [parts[at] for at in chosen if scores[at] >= least]
+
+
+def choose_disjoint(
+    parts: Sequence[Part], scores: Sequence[float], masses: Sequence[float]
+) -> list[int]:
+    """Choose parts that do not contain one another, with the best scores.
 
     A part gives way to the best parts inside it where their mean score, weighted by mass
     and multiplied by the root of the share of its mass that they keep, beats its own: a
@@ -131,21 +173,22 @@ def best_parts(parts: Sequence[Part], diameter: float, least: float) -> list[Par
 
     Args:
         parts: from `build_tree`, in its order.
-        diameter: of a typical blob, in pixels.
-        least: parts that score less are left out.
+        scores: of each part.
+        masses: of each part, > 0; what makes it count beside others.
+
+    Returns:
+        Positions among `parts`.
     """
     chosen: dict[int, tuple[float, float, list[int]]] = {}  # mean score, mass, positions
     for at in range(len(parts) - 1, -1, -1):
-        part = parts[at]
-        score = blob_score(part, diameter)
-        chosen[at] = (score, part.mass, [at])
-        if part.inner:
-            inner = [chosen[place] for place in part.inner]
+        own_mass, score = masses[at], scores[at]
+        chosen[at] = (score, own_mass, [at])
+        inner = [chosen[place] for place in parts[at].inner]
+        if inner:
             mass = sum(inner_mass for _, inner_mass, _ in inner)
             mean = sum(inner_score * inner_mass for inner_score, inner_mass, _ in inner) / mass
-            if mean * min(1.0, mass / part.mass) ** 0.5 > score:
+            if mean * min(1.0, mass / own_mass) ** 0.5 > score:
                 positions = [place for _, _, places in inner for place in places]
                 chosen[at] = (mean, mass, positions)
     roots = [at for at, part in enumerate(parts) if part.is_root]
-    best = [parts[place] for root in roots for place in chosen[root][2]]
-    return [part for part in best if blob_score(part, diameter) >= least]
+    return [place for root in roots for place in chosen[root][2]]

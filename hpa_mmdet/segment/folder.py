@@ -15,6 +15,14 @@ from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.jobs import Failure, Report, run_items
 from hpa_mmdet.jobs.fingerprint import code_digest, fingerprint
 from hpa_mmdet.jobs.shards import Shard
+from hpa_mmdet.segment.folder_scale import (
+    FolderScale,
+    fit_to_image,
+    measure_folder,
+    needs_scale,
+    scale_of_earlier_run,
+    with_scale,
+)
 from hpa_mmdet.segment.method_options import counted_values, input_folders
 from hpa_mmdet.segment.outputs import (
     SEGMENT_REPORT,
@@ -27,11 +35,10 @@ from hpa_mmdet.segment.outputs import (
 from hpa_mmdet.segment.pairing import drop_border_cells
 from hpa_mmdet.segment.pictures import draw_outlines, write_picture, write_picture_sheet
 from hpa_mmdet.segment.protocol import Planes, Segmentation, Segmenter
+from hpa_mmdet.segment.run_notes import add_notes, image_note
 
 _TOOL = "segment"
 _ON_SHEET = 24  # pictures
-_NAMES_IN_A_NOTE = 10
-_LARGEST_NUCLEUS = 0.1  # of a picture; more cannot be right but in a crop of a cell or two
 
 
 class ImageFolder(NamedTuple):
@@ -56,7 +63,8 @@ def segment_folder(
 
     An image whose outputs are all there is skipped, so that a broken run goes on where it
     stopped; pictures and nuclei that are asked for later are added. A mask that was
-    corrected by hand stays as it is. The report, over all images whenever they were done, is
+    corrected by hand stays as it is. Where the size of nuclei is not given, it is estimated
+    once for the folder (folder_scale.py). The report, over all images whenever they were done, is
     written as `segment_report.json` into the masks' folder.
 
     Raises:
@@ -67,24 +75,29 @@ def segment_folder(
     # a name may be told apart from the word for it in the files: red=w2
     channels = tuple(parse_channels(source.channels))
     modules = (type(segmenter).__module__, "hpa_mmdet.io.channels", "hpa_mmdet.segment.pairing")
-    outputs = OutputFiles(
-        _TOOL,
-        inputs=[source.folder, *input_folders(segmenter)],
-        overwrite=overwrite,
-        fingerprint=fingerprint(
+    inputs = [source.folder, *input_folders(segmenter)]
+    outputs = OutputFiles(_TOOL, inputs=inputs, overwrite=overwrite)
+    for folder in (folders.masks, folders.nuclei, folders.qc):
+        if folder is not None:
+            outputs.claim_folder(folder)
+    found = scan_images(source.folder, source.channels, source.pattern)
+    images = [image for image in found.images if image.image_id not in found.problems]
+    size_is_given, scale = not needs_scale(segmenter), None
+    if not size_is_given and not segmenter.size.per_image:  # type: ignore[attr-defined]
+        scale = None if overwrite else scale_of_earlier_run(images, folders, outputs)
+        scale = scale or measure_folder(images, channels, segmenter, workers=workers, engine=engine)
+    if scale is not None:
+        segmenter = with_scale(segmenter, scale.diameter)
+    outputs = outputs.of_fingerprint(
+        fingerprint(
             code_digest(*modules),
             type(segmenter).__name__,
             counted_values(segmenter),
             channels,
             folders.format,
             folders.keep_border,
-        ),
+        )
     )
-    for folder in (folders.masks, folders.nuclei, folders.qc):
-        if folder is not None:
-            outputs.claim_folder(folder)
-    found = scan_images(source.folder, source.channels, source.pattern)
-    images = [image for image in found.images if image.image_id not in found.problems]
     images = list((shard or Shard(1, 1)).take(images))
     works = [plan_image(image, folders, segmenter, outputs) for image in images]
     refuse_stale(works, folders)
@@ -96,12 +109,14 @@ def segment_folder(
 
     report = Report(_TOOL)
     report.failures += [Failure(name, str(why)) for name, why in found.problems.items()]
-    task = partial(_segment_one, segmenter=segmenter, folders=folders, channels=channels)
+    task = partial(
+        _segment_one, segmenter=segmenter, folders=folders, channels=channels, scale=scale
+    )
     waiting = [work for work in works if not work.is_done]
     for _ in run_items(task, waiting, report, item_id=_image_id, workers=workers, engine=engine):
         pass
     report.done += len(works) - len(waiting)
-    report.notes += _notes(works, folders)
+    add_notes(report, works, folders, scale, size_is_given=size_is_given)
     if folders.qc is not None:
         _write_sheet(folders.qc, folders, works, outputs)
     report.write(report_path, outputs)
@@ -113,14 +128,20 @@ def _image_id(work: ImageWork) -> str:
 
 
 def _segment_one(
-    work: ImageWork, *, segmenter: Segmenter, folders: SegmentFolders, channels: Sequence[str]
+    work: ImageWork,
+    *,
+    segmenter: Segmenter,
+    folders: SegmentFolders,
+    channels: Sequence[str],
+    scale: FolderScale | None,
 ) -> None:
-    image_id = work.image.image_id
+    doubt, image_id = "", work.image.image_id
     stack = read_channels(work.image, channels)
     planes = {name: stack[..., at] for at, name in enumerate(channels)}
     if work.users_mask is not None:
         result = _as_it_is(work.users_mask, planes)
     else:
+        segmenter, doubt = fit_to_image(segmenter, planes)
         result = segmenter(planes, image_id)
         if not folders.keep_border:
             result = drop_border_cells(result)
@@ -135,9 +156,7 @@ def _segment_one(
         with work.marked.writing(nuclei_path) as temporary:
             write_label_image(temporary, result.nuclei)
     if work.mask:  # last, because it is what other tools look for
-        largest = np.bincount(result.nuclei.ravel())[1:].max(initial=0) / result.nuclei.size
-        note = {"cells": int(result.cells.max(initial=0)), "largest_nucleus": float(largest)}
-        with work.marked.writing(mask_path, note) as temporary:
+        with work.marked.writing(mask_path, image_note(result, scale, doubt)) as temporary:
             write_label_image(temporary, result.cells)
         if work.marked.owns(other := folders.other_mask_of(image_id)):
             other.unlink()  # --overwrite with another --format
@@ -164,41 +183,6 @@ def _check_same(mask_path: Path, result: Segmentation) -> None:
             problem="has other cells than the same segmenter finds now",
             remedy="give --overwrite to make it anew",
         )
-
-
-def _notes(works: Sequence[ImageWork], folders: SegmentFolders) -> list[str]:
-    """Say what is there in the end, whichever run made it."""
-    cells: dict[str, int] = {}
-    huge: list[str] = []
-    for work in works:
-        record = work.marked.record_of(folders.mask_of(work.image.image_id))
-        if record is not None:
-            cells[work.image.image_id] = int(record.note.get("cells", 0))
-            if record.note.get("largest_nucleus", 0) >= _LARGEST_NUCLEUS:
-                huge.append(work.image.image_id)
-    notes = [f"{sum(cells.values())} cells in {len(cells)} images"]
-    done = [work for work in works if work.is_done and work.users_mask is None]
-    if done:
-        notes.append(f"{len(done)} images were done before (--overwrite makes them anew)")
-    kept = [path.name for work in works for path in work.kept]
-    if kept:
-        notes.append(f"{len(kept)} files are not as segment wrote them and are kept: {_some(kept)}")
-    if folders.nuclei is not None and any(work.users_mask for work in works):
-        notes.append("masks of yours have no nuclei of the same ids")
-    if huge:
-        notes.append(
-            f"{len(huge)} images have a nucleus of a tenth of the picture or more, so that the "
-            "size was probably estimated wrongly (look at --qc, give --nucleus-diameter-px): "
-            + _some(huge)
-        )
-    empty = [image_id for image_id, count in cells.items() if not count]
-    if empty:
-        notes.append(f"no cell in {len(empty)} images: {', '.join(empty)}")
-    return notes
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMES_IN_A_NOTE]) + (", ..." if len(names) > _NAMES_IN_A_NOTE else "")
 
 
 def _write_sheet(

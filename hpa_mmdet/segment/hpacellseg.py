@@ -72,6 +72,11 @@ class HpaCellSegmenter:
         ),
     )
 
+    @property
+    def estimates_size(self) -> bool:
+        """Whether the size of nuclei has to be estimated; a known pixel is enough."""
+        return self.size.known_px is None and self.size.pixel_um is None
+
     def depends_on(self, image_id: str) -> Sequence[Path]:
         """Give the files of weights."""
         return [self.nuclei_weights, self.cell_weights]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import expand_labels, relabel_sequential, watershed
 
-from hpa_mmdet.segment.component_tree import Part, best_parts, build_tree
+from hpa_mmdet.segment.component_tree import LEVELS, Part, best_parts, build_tree
 from hpa_mmdet.segment.debris import drop_debris
 from hpa_mmdet.segment.filters import blur, resize, resize_to
 from hpa_mmdet.segment.outlines import smooth_outlines
@@ -35,7 +35,7 @@ def find_nuclei(dna: NDArray[np.float32], diameter: float) -> NDArray[np.int32]:
     lowest, highest = _range_of_interest(bright)
     if highest <= lowest:
         return np.zeros(dna.shape, np.int32)
-    parts = build_tree(bright, lowest, highest, diameter)
+    parts = build_tree(bright, np.geomspace(lowest, highest, LEVELS), diameter)
     label_image = _draw(best_parts(parts, diameter, LEAST_SCORE), dna.shape)
     label_image = smooth_outlines(_to_half_height(label_image, bright, diameter))
     label_image = smooth_outlines(_split(label_image, diameter))

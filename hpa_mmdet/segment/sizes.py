@@ -7,7 +7,7 @@ import numpy as np
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.segment.filters import Plane
 from hpa_mmdet.segment.method_options import option
-from hpa_mmdet.segment.scale import estimate_nucleus_diameter
+from hpa_mmdet.segment.scale import estimate_nucleus_size
 
 WORKING_DIAMETER_PX = 36.0  # nuclei are shrunk to this: outlines need no more detail
 SMALLEST_UM, LARGEST_UM = 5.0, 40.0  # diameters of nuclei of cultured animal cells
@@ -22,6 +22,7 @@ class NucleusSize:
         diameter_um: in micrometres; needs `pixel_um`.
         pixel_um: side of a pixel in micrometres. Alone it keeps the estimate within what
             nuclei measure.
+        per_image: the images of a folder may differ in scale.
 
     Raises:
         InputError: a number is not positive, `diameter_um` comes without `pixel_um`, or two
@@ -44,6 +45,12 @@ class NucleusSize:
     )
     pixel_um: float | None = field(
         default=None, metadata=option("--pixel-um", "side of a pixel in micrometres")
+    )
+    per_image: bool = field(
+        default=False,
+        metadata=option(
+            "--scale-per-image", "estimate the nuclei's size for each image, not for the folder"
+        ),
     )
 
     def __post_init__(self) -> None:
@@ -77,8 +84,12 @@ class NucleusSize:
         """Give the known diameter in pixels, else the image's own; None without any nucleus."""
         if self.known_px is not None:
             return self.known_px
-        estimate = estimate_nucleus_diameter(dna)
-        if estimate is None or self.pixel_um is None:
+        found = estimate_nucleus_size(dna)
+        return None if found is None else self.bounded(found.diameter)
+
+    def bounded(self, estimate: float) -> float:
+        """Keep an estimate in pixels within what nuclei measure, where the pixel is known."""
+        if self.pixel_um is None:
             return estimate
         return float(np.clip(estimate, SMALLEST_UM / self.pixel_um, LARGEST_UM / self.pixel_um))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hpa_mmdet.segment.artefacts import without_scale_bars, without_spill
 from hpa_mmdet.segment.cells import grow_cells
-from hpa_mmdet.segment.filters import enlarge_labels, resize
+from hpa_mmdet.segment.filters import Plane, enlarge_labels, resize
 from hpa_mmdet.segment.method_options import option
 from hpa_mmdet.segment.nuclei import find_nuclei
 from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes, no_cells
@@ -34,6 +34,20 @@ class WatershedSegmenter:
         metadata=option("--nuclei-only", "the nuclei are the cells; needs blue alone"),
     )
 
+    @property
+    def estimates_size(self) -> bool:
+        """Whether the size of nuclei has to be estimated."""
+        return self.size.known_px is None
+
+    def dna_of(self, planes: Planes) -> Plane | None:
+        """Give the (H, W) DNA stain without scale bars and spill; None if there is none.
+
+        Raises:
+            InputError: as when called.
+        """
+        need_planes(planes, ("blue",), "watershed")
+        return _clean(planes)[0]
+
     def depends_on(self, image_id: str) -> Sequence[Path]:
         """Give the files that the result depends on besides the image: none."""
         return ()
@@ -41,9 +55,7 @@ class WatershedSegmenter:
     def __call__(self, planes: Planes, image_id: str = "") -> Segmentation:
         """Segment one image; see `Segmenter`."""
         shape_hw = need_planes(planes, ("blue",), "watershed")
-        stains = {name: planes[name].astype(np.float32) for name in STAINS if name in planes}
-        stains = without_scale_bars(stains)
-        dna = without_spill(stains.pop("blue"), stains)
+        dna, stains = _clean(planes)
         diameter = None if dna is None else self.size.in_pixels(dna)
         if dna is None or diameter is None:
             return no_cells(shape_hw)
@@ -55,3 +67,11 @@ class WatershedSegmenter:
         bodies = [resize(plane, factor) for plane in stains.values()]
         cells = grow_cells(nuclei, bodies, diameter * factor)
         return Segmentation(enlarge_labels(nuclei, shape_hw), enlarge_labels(cells, shape_hw))
+
+
+def _clean(planes: Planes) -> tuple[Plane | None, dict[str, Plane]]:
+    """Give the DNA stain, None if there is only spill, and the stains of the cell body."""
+    stains = {name: planes[name].astype(np.float32) for name in STAINS if name in planes}
+    stains = without_scale_bars(stains)
+    dna = stains.pop("blue")
+    return without_spill(dna, stains), stains

@@ -94,18 +94,21 @@ def test_true_sets_replace_the_inherited_ones(dataset: Dataset, tmp_path: Path) 
     assert read_coco(tmp_path / "cells.json").images[1].image_labels == (1, 16, 18)
 
 
-def test_cells_without_a_true_set_fail_their_image_unless_skipped(
+def test_cells_without_a_set_fail_where_nothing_is_known_of_their_image(
     dataset: Dataset, tmp_path: Path
 ) -> None:
+    rows = [("a", 1, "16"), ("b", 1, "1"), ("b", 3, "1"), ("b", 5, "1")]
+    write_csv(dataset.cell_labels, ("ID", "cell_id", "cell_labels"), rows)
+    sources = dataset.sources(cell_labels=dataset.cell_labels, labels=None)
+    failures = failures_of(convert(sources, tmp_path / "a.json"))
+    assert set(failures) == {"a", "c"}
+    assert "for cell 3, 5, expected one for each cell of the mask, or --labels" in (failures["a"])
+
+
+def test_cells_without_a_row_are_left_out_where_asked(dataset: Dataset, tmp_path: Path) -> None:
     rows = [("a", 1, "16"), ("a", 9, "3"), ("b", 1, "1"), ("b", 3, "1"), ("b", 5, "1")]
     write_csv(dataset.cell_labels, ("ID", "cell_id", "cell_labels"), rows)
     sources = dataset.sources(cell_labels=dataset.cell_labels)
-    report = convert(sources, tmp_path / "a.json")
-    failures = failures_of(report)
-    assert set(failures) == {"a", "c"}
-    assert "no row in" in failures["a"]
-    assert "for cell 3, 5, expected one for each cell of the mask" in failures["a"]
-
     report = convert(sources, tmp_path / "b.json", options(skip_unlabelled_cells=True))
     assert report.failures == []
     assert [len(image.cells) for image in read_coco(tmp_path / "b.json").images] == [1, 3, 0]

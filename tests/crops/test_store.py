@@ -75,6 +75,7 @@ def test_the_index_says_whose_each_crop_is(data: Path) -> None:
         "area": 750,
         "labels": [0],
         "label_probs": [],
+        "reviewed": False,
         "border": False,
         "clipped": False,
         "group": "b",
@@ -119,6 +120,20 @@ def test_labels_are_optional_for_a_folder_and_cells_may_have_their_own(data: Pat
     store = CropStore(data / "own")
     sets = [row.nonzero()[0].tolist() for row in store.cells.localizations[:3]]
     assert sets == [[7], [0, 7, 18], [0, 18]]  # 5 is not named and inherits
+    assert store.cells.reviewed[:3].tolist() == [True, False, True]
+
+
+def test_reviewed_cells_keep_their_mark_and_bad_outlines_are_left_out(data: Path) -> None:
+    path = relabel(data, reviewed=True)
+    assert main([str(path), "--out", str(data / "r"), *SMALL]) == 0
+    assert CropStore(data / "r").cells.reviewed.tolist() == [False, True, *[False] * 4]
+    assert read_store_labels(extract(data), path).reviewed.tolist() == [False, True, *[False] * 4]
+    (data / "cells.csv").write_text("ID,cell_id,cell_labels\na,2,7\na,9,bad_mask\n")
+    words = ["--masks", str(data / "masks"), "--cell-labels", str(data / "cells.csv")]
+    assert main([str(data / "images"), *words, *SMALL, "--out", str(data / "own")]) == 0
+    assert CropStore(data / "own").cells.cell_ids[:2].tolist() == [2, 5]
+    dropped = (data / "own" / "dropped.csv").read_text().splitlines()
+    assert dropped[1].startswith("a,9,a reviewer marked its outline as bad,")
 
 
 def test_groups_come_from_a_table(data: Path) -> None:
@@ -460,8 +475,9 @@ def test_labels_that_differ_from_the_jsons_are_noticed_and_can_be_taken(data: Pa
         r"expected Nuclear bodies as in .*refined\.json",
     ):
         check_labels(store, path)
-    cells, images = read_store_labels(store, path)
+    cells, images, reviewed = read_store_labels(store, path)
     assert cells[1].nonzero()[0].tolist() == [5]
+    assert not reviewed.any()
     np.testing.assert_array_equal(images, store.images.image_labels)
 
 

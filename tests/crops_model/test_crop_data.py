@@ -44,6 +44,19 @@ def whole(discs: Path, image_id: str) -> tuple[torch.Tensor, DetDataSample]:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), sample
 
 
+def test_bags_say_which_cells_are_reviewed(discs: Path, tmp_path: Path) -> None:
+    content = json.loads((discs / "train.json").read_text())
+    content["annotations"][1]["reviewed"] = True
+    content["info"]["images_root"] = str(discs / "train")
+    (tmp_path / "reviewed.json").write_text(json.dumps(content))
+    assert not any(item["data_samples"].gt_instances.reviewed.any() for item in bags(discs))
+    dataset = bags(discs, labels=str(tmp_path / "reviewed.json"))
+    marks = [item["data_samples"].gt_instances.reviewed.tolist() for item in dataset]
+    assert marks[0][:3] == [False, True, False]
+    assert sum(map(sum, marks)) == 1
+    assert dataset.get_data_info(0)["instances"][1]["reviewed"]
+
+
 def test_an_item_is_an_image_with_its_cells(discs: Path) -> None:
     dataset = bags(discs)
     assert len(dataset) == 6

@@ -109,7 +109,8 @@ def test_conversion_takes_what_reviewers_agree_on(tmp_path: Path) -> None:
     table = scan_cell_labels(path)
     assert table.sets == {"a b,c": {8: (2, 5)}}
     assert table.problems == {}
+    assert table.bad_masks == {"a b,c": {9}}
     assert dict(table.doubts) == {
         "cells left out: their outline was marked as bad": 1,
-        "cells left out: their reviewers disagree": 1,
+        "cells without a set: their reviewers disagree": 1,
     }

@@ -171,6 +171,19 @@ def test_what_cannot_be_refined_is_said_in_a_line(
     assert "features.npz: is no cache of" in capsys.readouterr().err
 
 
+def test_what_a_person_saw_is_not_refined(discs: Path) -> None:
+    content = json.loads((discs / "train.json").read_text())
+    content["annotations"][1] |= {"reviewed": True, "category_id": 18, "category_ids": [18]}
+    (discs / "train.json").write_text(json.dumps(content))
+    out = discs / "refined.json"
+    assert (
+        main([CONFIG, str(discs / "train.json"), "--out", str(out), "--folds", "2", *tiny()]) == 0
+    )
+    cells = [cell for image in read_coco(out).images for cell in image.cells]
+    assert (cells[1].hpa_indices, cells[1].reviewed) == ((17,), True)
+    assert not any(cell.reviewed for cell in (cells[0], *cells[2:]))
+
+
 def test_several_annotations_of_a_cell_are_refused(discs: Path) -> None:
     content = json.loads((discs / "train.json").read_text())
     content["annotations"].append({**content["annotations"][0], "id": 999})

@@ -234,7 +234,7 @@ def test_sizes_in_micrometres_and_their_bounds() -> None:
         for x in (70, 210, 350):
             plane[disc((y, x), 30, (300, 420))] = 100
     free = NucleusSize().in_pixels(plane)
-    assert free == pytest.approx(70, rel=0.06)
+    assert free == pytest.approx(60, rel=0.06)
     assert NucleusSize(pixel_um=0.2).in_pixels(plane) == free
     assert NucleusSize(pixel_um=1.0).in_pixels(plane) == 40
     assert NucleusSize(pixel_um=0.05).in_pixels(plane) == 100
@@ -258,7 +258,7 @@ def test_the_scale_of_the_networks_follows_pixel_or_nuclei() -> None:
     assert scale(pixel_um=0.001) == 0.05
     assert scale(diameter_px=96) == pytest.approx(0.5)
     assert scale(diameter_um=9.6, pixel_um=0.1) == pytest.approx(0.5)
-    assert scale() == pytest.approx(48 / 70, rel=0.06)
+    assert scale() == pytest.approx(48 / 60, rel=0.06)
     plane[:] = 0
     assert scale() == 0.25
 

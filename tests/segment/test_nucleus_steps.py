@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hpa_mmdet.segment.artefacts import BAR_FILLED, BAR_SHAPE, without_scale_bars, without_spill
-from hpa_mmdet.segment.component_tree import Part, best_parts, blob_score, build_tree
+from hpa_mmdet.segment.component_tree import LEVELS, Part, best_parts, blob_score, build_tree
 from hpa_mmdet.segment.debris import _sd_inside, _typical, drop_debris
 from hpa_mmdet.segment.filters import (
     blur,
@@ -22,7 +22,6 @@ from hpa_mmdet.segment.nuclei import (
 )
 from hpa_mmdet.segment.outlines import drop_small, smooth_outlines
 from hpa_mmdet.segment.per_label import spread_per_label
-from hpa_mmdet.segment.scale import _tilt, estimate_nucleus_diameter
 from hpa_mmdet.segment.shape_split import _contacts, _join, _rename, solidity, split_by_shape
 
 SHAPE_HW = (120, 200)
@@ -45,7 +44,13 @@ def part(
     inner: tuple[int, ...] = (),
 ) -> Part:
     contour = np.zeros((1, 1, 2), np.int32)
-    return Part(contour, area, mass, solidity, sharpness, at_border, is_root, list(inner))
+    return Part(
+        contour, area, mass, solidity, sharpness, at_border, is_root=is_root, inner=list(inner)
+    )
+
+
+def tree(bright: np.ndarray, lowest: float, highest: float, diameter: float) -> list[Part]:
+    return build_tree(bright, np.geomspace(lowest, highest, LEVELS), diameter)
 
 
 @pytest.mark.parametrize(
@@ -106,14 +111,14 @@ def part_of_disc() -> Part:
     """The part that the edge of a blurred disc bounds at half height."""
     bright = np.full(SHAPE_HW, 1.0, np.float32)
     bright[disc((60, 60), 15)] = 51.0
-    return build_tree(blur(bright, 1.0), 26.0, 26.5, 30)[0]
+    return tree(blur(bright, 1.0), 26.0, 26.5, 30)[0]
 
 
 def test_the_tree_measures_its_parts() -> None:
     bright = np.zeros(SHAPE_HW, np.float32)
     bright[disc((60, 60), 15) | disc((60, 95), 15)] = 100
     bright[56:65, 60:95] = np.maximum(bright[56:65, 60:95], 30)
-    parts = build_tree(blur(bright, 1.0), 5, 90, 30)
+    parts = tree(blur(bright, 1.0), 5, 90, 30)
     assert [item.is_root for item in parts] == [True] + [False] * (len(parts) - 1)
     [forked] = [item for item in parts if len(item.inner) == 2]
     assert all(parts[at].area == pytest.approx(np.pi * 15**2, rel=0.1) for at in forked.inner)
@@ -125,11 +130,11 @@ def test_the_tree_measures_its_parts() -> None:
     assert root.mass == pytest.approx(bright.sum(), rel=0.05)
     assert root.solidity < 0.9 < 0.95 < last.solidity <= 1
     # sharpness is in blob diameters, and does not depend on the gain
-    brighter = build_tree(10 * soft, 50, 900, 30)
+    brighter = tree(10 * soft, 50, 900, 30)
     assert [item.sharpness for item in brighter] == pytest.approx(
         [item.sharpness for item in parts], rel=1e-3
     )
-    wider = build_tree(soft, 5, 90, 36)
+    wider = tree(soft, 5, 90, 36)
     assert wider[0].sharpness == pytest.approx(parts[0].sharpness * 1.2, rel=1e-3)
     # a step that is blurred by a pixel rises by a third of its height in a pixel
     assert part_of_disc().sharpness == pytest.approx(30 / 3, rel=0.05)
@@ -138,7 +143,7 @@ def test_the_tree_measures_its_parts() -> None:
 def test_the_area_of_a_part_is_that_of_its_pixels() -> None:
     bright = np.zeros(SHAPE_HW, np.float32)
     bright[40:61, 50:81] = 100
-    areas = [item.area for item in build_tree(bright, 5, 90, 30)]
+    areas = [item.area for item in tree(bright, 5, 90, 30)]
     # the brush takes two pixels of each corner, and Pick's formula lacks its last pixel
     assert areas == [21 * 31 - 8 - 1] * len(areas)
 
@@ -148,9 +153,9 @@ def test_parts_far_from_the_typical_size_are_not_looked_at() -> None:
     bright[disc((60, 60), 20)] = 100
     area = np.pi * 20**2
     for diameter_of_area, count in ((area / 6, True), (area / 12, False), (20.5 * area, False)):
-        found = build_tree(bright, 5, 90, 2 * np.sqrt(diameter_of_area / np.pi))
+        found = tree(bright, 5, 90, 2 * np.sqrt(diameter_of_area / np.pi))
         assert bool(found) == count
-    assert build_tree(bright, 5, 90, 2 * np.sqrt(16 * area / np.pi))
+    assert tree(bright, 5, 90, 2 * np.sqrt(16 * area / np.pi))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +165,7 @@ def test_parts_far_from_the_typical_size_are_not_looked_at() -> None:
 def test_parts_know_that_the_border_cuts_them(centre: tuple[int, int], at_border: bool) -> None:
     bright = np.zeros(SHAPE_HW, np.float32)
     bright[disc(centre, 15)] = 100
-    assert {item.at_border for item in build_tree(bright, 5, 90, 30)} == {at_border}
+    assert {item.at_border for item in tree(bright, 5, 90, 30)} == {at_border}
 
 
 def scene(**changes: float) -> tuple[np.ndarray, np.ndarray]:
@@ -223,46 +228,6 @@ def test_weighted_medians_and_spreads_by_hand() -> None:
     assert found.largest.tolist() == [0, 7, 4]
     three = spread_per_label(bright[:, :3], labels[:, :3], np.array([2]))
     assert (three.median.tolist(), three.largest.tolist()) == ([3], [5])
-
-
-@pytest.mark.parametrize(
-    ("radius", "shape_hw", "pitch", "ratio"),
-    [(20, (300, 420), 40, 1.194), (45, (600, 900), 90, 1.177), (90, (1200, 1800), 180, 1.156)],
-)
-def test_the_estimate_of_the_diameter_is_a_little_more_than_that_of_hard_discs(
-    radius: int, shape_hw: tuple[int, int], pitch: int, ratio: float
-) -> None:
-    plane = np.full(shape_hw, 10.0, np.float32)
-    for y in range(pitch, shape_hw[0] - pitch // 2, 2 * pitch):
-        for x in range(pitch, shape_hw[1] - pitch // 2, 2 * pitch):
-            plane[disc((y, x), radius, shape_hw)] = 100
-    plane[disc((5, 5), 3, shape_hw)] = 900  # debris, bright and small
-    assert estimate_nucleus_diameter(plane) == pytest.approx(2 * radius * ratio, rel=0.04)
-
-
-def test_a_large_part_does_not_rule_the_estimate() -> None:
-    plane = np.full((400, 600), 10.0, np.float32)
-    for at in range(7):
-        centre = (90 + 110 * (at % 2), 60 + 70 * at)
-        plane[disc(centre, 20, (400, 600))] = 100
-    plane[disc((330, 500), 40, (400, 600))] = 100
-    assert estimate_nucleus_diameter(plane) == pytest.approx(40 * 1.19, rel=0.06)
-    assert estimate_nucleus_diameter(plane[280:380, 420:580]) == pytest.approx(80 * 1.17, rel=0.06)
-
-
-def test_small_nuclei_of_a_large_picture_are_measured_at_full_size() -> None:
-    tile = np.where(disc((12, 12), 4, (24, 24)), 100, 10).astype(np.float32)
-    plane = np.tile(tile, (37, 54))
-    assert estimate_nucleus_diameter(plane) == pytest.approx(8 * 1.4, rel=0.1)  # 1.8 if shrunk
-
-
-def test_a_slope_is_found_below_bright_blocks() -> None:
-    ramp = 5 + 0.5 * np.arange(200, dtype=np.float32)[None] + 0.25 * np.arange(120)[:, None]
-    plane = ramp.astype(np.float32)
-    plane[20:60, 30:90] += 300
-    tilt = _tilt(plane)
-    np.testing.assert_allclose(tilt, ramp - ramp.min(), atol=1.0)
-    assert tilt.min() == 0
 
 
 def test_solidity_of_shapes_by_hand() -> None:

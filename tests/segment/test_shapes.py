@@ -18,7 +18,7 @@ from hpa_mmdet.segment.nuclei import find_nuclei
 from hpa_mmdet.segment.outlines import drop_small, smooth_outlines
 from hpa_mmdet.segment.pairing import drop_border_cells, pair_by_overlap
 from hpa_mmdet.segment.protocol import need_planes
-from hpa_mmdet.segment.scale import estimate_nucleus_diameter
+from hpa_mmdet.segment.scale import estimate_nucleus_size
 from hpa_mmdet.segment.shape_split import split_by_shape
 
 SHAPE_HW = (150, 230)
@@ -65,15 +65,15 @@ def test_touching_nuclei_are_cut_at_the_neck_and_long_ones_are_not() -> None:
 
 def test_the_diameter_is_estimated_and_none_is_found_in_nothing() -> None:
     plane = stain(*((disc((60, 50 + 60 * k), 20), 90) for k in range(3)))
-    assert estimate_nucleus_diameter(plane) == pytest.approx(40, rel=0.25)
-    assert estimate_nucleus_diameter(np.zeros(SHAPE_HW, np.uint8)) is None
+    assert estimate_nucleus_size(plane).diameter == pytest.approx(40, rel=0.25)
+    assert estimate_nucleus_size(np.zeros(SHAPE_HW, np.uint8)) is None
 
 
 def test_a_slope_of_the_background_is_not_taken_for_a_nucleus() -> None:
     nuclei = [disc((40 + 35 * (k % 2), 50 + 45 * k), 15) for k in range(4)]
     plane = stain(*((mask, 60) for mask in nuclei))
     sloped = plane + np.linspace(0, 60, SHAPE_HW[1], dtype=np.float32)
-    assert estimate_nucleus_diameter(sloped) == pytest.approx(30, rel=0.25)
+    assert estimate_nucleus_size(sloped).diameter == pytest.approx(30, rel=0.25)
     found = WatershedSegmenter(nuclei_only=True)({"blue": sloped.astype(np.uint8)}).cells
     reference = sum(mask * k for k, mask in enumerate(nuclei, start=1))
     assert count_matches(overlaps(reference, found), 0.7) == found.max() == 4

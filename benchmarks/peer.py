@@ -1,0 +1,125 @@
+"""Our Mask R-CNN against mmdet's own: the same backbone, channels, proposals, batch and size.
+
+The stock model is our config's detector built of mmdet's classes: MaskRCNN, StandardRoIHead,
+SingleRoIExtractor, masks pasted to full size. It starts from our detector's weights, so both
+find the same boxes. Its images are the four channels in one RGBA file, read by its own loader.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from hpa_mmdet.compat import prepare
+
+prepare()
+from mmdet.apis import inference_detector  # noqa: E402
+from mmdet.registry import MODELS  # noqa: E402
+from mmengine.config import Config, ConfigDict  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
+from pycocotools import mask as coco_mask  # noqa: E402
+
+from hpa_mmdet.compat.checkpoints import load_checkpoint_strict  # noqa: E402
+from hpa_mmdet.inference.plan import RunOptions, plan_run  # noqa: E402
+from hpa_mmdet.inference.predictor import Predictor  # noqa: E402
+from hpa_mmdet.inference.stored_images import line_of  # noqa: E402
+from hpa_mmdet.inference.stream import ImageStream  # noqa: E402
+
+CELLS = 60  # found in each image, as many as a crowded one has
+
+
+def stock_model(ours: ConfigDict) -> ConfigDict:
+    """Build the config of our detector's double of mmdet's classes."""
+    model = ConfigDict({key: value for key, value in ours.items() if key != "localization"})
+    model = Config({"model": model}).copy().model
+    model.type = "MaskRCNN"
+    model.data_preprocessor.type = "DetDataPreprocessor"
+    model.roi_head.type = "StandardRoIHead"
+    for name in ("bbox_roi_extractor", "mask_roi_extractor"):
+        model.roi_head[name].type = "SingleRoIExtractor"
+    model.test_cfg.rcnn.mask_thr_binary = 0.5
+    return model
+
+
+def compare_steps(ours: Config, stock: Config, args: argparse.Namespace, stepper: Any) -> Any:
+    """Time training steps by turns, on batches that are in memory already."""
+    sides = {}
+    for name, config in {"ours": ours, "stock": stock}.items():
+        batches = iter(Runner.build_dataloader(config.train_dataloader, seed=0))
+        sides[name] = (stepper(config, args), batches, [])
+    for _ in range(args.warm_up + args.steps):
+        for step, batches, seconds in sides.values():
+            seconds.append(step(next(batches)))
+    return _compared("step_ms", {name: side[2][args.warm_up :] for name, side in sides.items()})
+
+
+def compare_inference(
+    ours: Config, stock: Config, folder: Path, args: argparse.Namespace
+) -> dict[str, Any]:
+    """Time images from files to run-length texts by turns; ours with and without names."""
+    weights = load_checkpoint_strict(args.checkpoint)["state_dict"] if args.checkpoint else None
+    ours = ours.copy()
+    for config in (ours, stock):
+        config.model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=CELLS)
+    named = _predictor(ours, args, weights)
+    state = named.loaded.model.state_dict()
+    bare = ours.copy()
+    bare.model.localization = None
+    cells = _predictor(bare, args, state)
+    theirs = MODELS.build(stock.model).to(args.device).eval()
+    theirs.load_state_dict({key: state[key] for key in theirs.state_dict()})
+    theirs.cfg = stock
+    planned = plan_run(folder / "train", named.channels, RunOptions(folder / "unused")).images
+    planned = planned[: args.rounds + 1]
+
+    def by_stock(image: Any) -> Any:
+        found = inference_detector(theirs, str(folder / "rgba" / f"{image.image_id}.png"))
+        masks = found.pred_instances.masks.cpu().numpy()
+        return [coco_mask.encode(np.asfortranarray(mask, np.uint8)) for mask in masks]
+
+    calls: dict[str, Callable[[Any], Any]] = {
+        "ours": lambda image: _by_ours(named, folder, image),
+        "ours, cells without names": lambda image: _by_ours(cells, folder, image),
+        "stock": by_stock,
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for image in planned:
+        for name, call in calls.items():
+            started = time.perf_counter()
+            call(image)
+            seconds[name].append(time.perf_counter() - started)
+    return _compared("image_ms", {name: found[1:] for name, found in seconds.items()})
+
+
+def _predictor(config: Config, args: argparse.Namespace, weights: Any) -> Predictor:
+    torch.manual_seed(0)
+    predictor = Predictor(config, device=args.device, amp=args.amp)
+    if weights is not None:
+        own = predictor.loaded.model.state_dict()
+        predictor.loaded.model.load_state_dict({key: weights[key] for key in own})
+    return predictor
+
+
+def _by_ours(predictor: Predictor, folder: Path, image: Any) -> str:
+    stream = ImageStream(predictor, folder / "train", ())
+    prepared = stream.prepare(image)
+    answer = predictor.detect([prepared])[0]
+    return line_of(stream.finish(image, prepared.request, answer))
+
+
+def _compared(what: str, seconds: dict[str, list[float]]) -> dict[str, Any]:
+    """Give the medians in ms, and stock's as so many times each of ours."""
+    middle = {name: median(found) for name, found in seconds.items()}
+    return {
+        what: {name: round(1000 * found, 1) for name, found in middle.items()},
+        "stock takes times as long": {
+            name: round(middle["stock"] / found, 2)
+            for name, found in middle.items()
+            if name != "stock"
+        },
+    }
