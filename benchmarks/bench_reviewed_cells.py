@@ -29,6 +29,7 @@ from reviewed_cell_tables import plot_curves, write_tables
 from weak_label_data import PARTS, compute_part, load_splits, make_images
 
 from hpa_mmdet.compat import prepare
+from hpa_mmdet.fit.exponents import IMAGE_EXPONENTS
 from hpa_mmdet.io.atomic import atomic_path
 
 RARE = (5, 11, 17)  # Nuclear bodies, Mitotic spindle, Vesicles
@@ -53,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--errors", type=float, nargs="*", default=[0.05, 0.1], help="of the reviewer")
     add("--errors-at", type=int, nargs="*", default=[200, 500], help="numbers to try them at")
     add("--rare", type=int, nargs="*", default=list(RARE), help="classes to look for 20 cells of")
+    add("--no-image-head", action="store_true", help="keep it out of the scores of cells")
     add("--plot", type=Path, metavar="SVG")
     add("--workers", type=int, default=2, help="processes that draw the images")
     return parser
@@ -62,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     torch.set_num_threads(1)
     prepare()
-    path = args.work_dir / "reviewed.json"
+    name = "reviewed_no_image_head" if args.no_image_head else "reviewed"
+    path = args.work_dir / f"{name}.json"
     results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     started = time.monotonic()
     for seed in args.seeds:
@@ -70,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         make_images(folder / "data", args, seed)
         for part in PARTS:
             compute_part(folder, part)
-        bench = Bench(*load_splits(folder), seed)
+        candidates = (0.0,) if args.no_image_head else IMAGE_EXPONENTS
+        bench = Bench(*load_splits(folder), seed, candidates)
         for point in points(args):
             if str(seed) in results.get(point.key, {}):
                 continue
@@ -83,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 temporary.write_text(json.dumps(results, indent=1))
             print(f"{point.key:24} seed {seed}: {np.nanmean(ap):.4f} ({seconds} s)", flush=True)
     table = write_tables(results)
-    with atomic_path(args.work_dir / "reviewed.md") as temporary:
+    with atomic_path(args.work_dir / f"{name}.md") as temporary:
         temporary.write_text(table)
     print(table)
     if args.plot is not None:

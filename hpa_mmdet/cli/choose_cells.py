@@ -5,11 +5,11 @@ Example:
         --number 200 --out work_dirs/demo/queue.csv
 
 PREDICTIONS is the --out folder of tools/infer.py run with --instances masks, so that cells have
-the ids of their label images. --by class gives every class its turns, rare ones first, among
-the images that are labelled with it; unsure takes the least certain cells; different those that
-look least alike (needs --write embeddings); random is the baseline. The queue is a table
-ID,cell_id,reason in the order in which cells should be looked at. Cells in --reviewed are not
-chosen again.
+the ids of their label images. --by random taught most where it was measured
+(docs/weak_supervision.md); class gives every class its turns, rare ones first, among the images that
+are labelled with it; unsure takes the least certain cells; different those that look least alike
+(needs --write embeddings). The queue is a table ID,cell_id,reason in the order in which cells should
+be looked at. Cells in --reviewed are not chosen again.
 
 Exit status: 0 written; 2 bad arguments or input, nothing written.
 """
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("predictions", type=Path, help="--out folder of tools/infer.py --instances masks")
     add("--number", type=int, default=200, help="cells to choose (default: %(default)s)")
-    add("--by", choices=tuple(WAYS_OF_CHOOSING), default="class", help="(default: %(default)s)")
+    add("--by", choices=tuple(WAYS_OF_CHOOSING), default="random", help="(default: %(default)s)")
     add("--labels", type=Path, metavar="CSV", help="the images' weak labels, columns ID,Label")
     add("--groups", nargs=2, metavar=("CSV", "COLUMN"), help="such as the antibody of each image")
     add("--reviewed", type=Path, metavar="CSV", help="cells that are done, ID,cell_id,cell_labels")

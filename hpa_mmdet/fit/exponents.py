@@ -67,23 +67,24 @@ def choose_exponents(
 
 
 def choose_by_training_cells(
-    branch: Any, held_out: Sequence[BagPrediction]
+    branch: Any,
+    held_out: Sequence[BagPrediction],
+    image_exponents: Sequence[float] = IMAGE_EXPONENTS,
 ) -> tuple[float, float, float]:
     """Choose the learnt Negative and the exponents on reviewed cells of the training set.
-
-    The image head gets no part. Held-out images share antibodies with those that were learnt from,
-    so it looks far better on them than it is on other antibodies, and would be weighed too much.
 
     Args:
         branch: a fitted `LocalizationBranch`.
         held_out: predictions for images with reviewed cells, by heads that did not learn from them.
+        image_exponents: candidates; (0.0,) leaves the image head out, for images of antibodies that
+            are not in the training set (docs/weak_supervision.md).
 
     Returns:
         As `choose_exponents`.
     """
     if branch.negative == "derived":
         choose_negative(branch, held_out)
-    return choose_exponents(branch, held_out, image_exponents=(0.0,))
+    return choose_exponents(branch, held_out, image_exponents)
 
 
 @torch.no_grad()

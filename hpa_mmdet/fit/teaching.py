@@ -38,8 +38,7 @@ def fit_taught_heads(
     """Fit heads where some cells are reviewed: in folds, then on what these say of the other cells.
 
     The folds' heads learn for half the epochs, and the last fit has no images with exact labels, for
-    their part is in what the folds' heads say: it scored the same with all of both
-    (docs/weak_supervision.md).
+    their part is in what the folds' heads say: in trials all of both scored the same.
 
     Args:
         model: has `localization`, changed in place.

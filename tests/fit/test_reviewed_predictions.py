@@ -67,8 +67,7 @@ def test_exponents_are_chosen_on_reviewed_cells_alone() -> None:
     image, _, score = choose_exponents(model, [first, second], cells_exponents=(0.0,))
     assert image > 0  # the image tells the two reviewed cells apart, their own scores do not
     assert score == pytest.approx((1.0 + 0.5) / 2)  # of class 0 and Negative
-    # on cells of the training set the image head is not trusted, however well it does
-    assert choose_by_training_cells(model, [first, second])[0] == 0
+    assert choose_by_training_cells(model, [first, second], (0.0,))[0] == 0
     assert model.exponents()[0] == 0
 
 

@@ -144,7 +144,7 @@ def test_two_rounds_by_the_printed_commands_get_better(
     for number in (1, 2):
         folder = out / f"round_{number}"
         words = next_words("choose_cells", capsys.readouterr().out)
-        assert choose(words) == 0
+        assert choose([*words, "--by", "class"]) == 0
         with (folder / "queue.csv").open(newline="") as handle:
             assert len(list(csv.DictReader(handle))) == 50
         with served(next_words("serve", capsys.readouterr().out)) as (address, stop):
