@@ -6,6 +6,7 @@ find the same boxes. Its images are the four channels in one RGBA file, read by 
 """
 
 import argparse
+import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,8 +36,8 @@ CELLS = 60  # found in each image, as many as a crowded one has
 
 def stock_model(ours: ConfigDict) -> ConfigDict:
     """Build the config of our detector's double of mmdet's classes."""
-    model = ConfigDict({key: value for key, value in ours.items() if key != "localization"})
-    model = Config({"model": model}).copy().model
+    model = copy.deepcopy(ours)
+    model.pop("localization", None)
     model.type = "MaskRCNN"
     model.data_preprocessor.type = "DetDataPreprocessor"
     model.roi_head.type = "StandardRoIHead"
@@ -48,7 +49,7 @@ def stock_model(ours: ConfigDict) -> ConfigDict:
 
 def at_full_size(stock: ConfigDict) -> ConfigDict:
     """Let the stock model see every pixel, as mmdet's own configs do; ours averages some first."""
-    model = Config({"model": stock}).copy().model
+    model = copy.deepcopy(stock)
     factor, model.backbone.input_stride = model.backbone.get("input_stride", 1), 1
     anchors = model.rpn_head.anchor_generator
     anchors.strides = [stride // factor for stride in anchors.strides]
@@ -78,12 +79,12 @@ def compare_inference(
 ) -> dict[str, Any]:
     """Time images from files to run-length texts by turns; ours with and without names."""
     weights = load_checkpoint_strict(args.checkpoint)["state_dict"] if args.checkpoint else None
-    ours = ours.copy()
+    ours, stock = copy.deepcopy(ours), copy.deepcopy(stock)
     for config in (ours, stock):
         config.model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=CELLS)
     named = _predictor(ours, args, weights)
     state = named.loaded.model.state_dict()
-    bare = ours.copy()
+    bare = copy.deepcopy(ours)
     bare.model.localization = None
     cells = _predictor(bare, args, state)
     theirs, whole = (
