@@ -4,8 +4,10 @@ r"""How well the default segmenter does, and how fast the HPA networks' output i
     python benchmarks/bench_segment.py IMAGES MASKS
     # nuclei of DNA-only pictures: F1 at IoU 0.5
     python benchmarks/bench_segment.py IMAGES MASKS --nuclei --pattern '{id}.png'
-    # all of it on the real data in $HPA_REAL_DATA
-    python benchmarks/bench_segment.py
+    # all of it on the real data in $HPA_REAL_DATA: each set with one size of nuclei for its
+    # folder, as tools/segment.py has it, and with one for each image; then harder variants
+    # of its DNA stains (segment_variants.py), --variants 0 for none
+    python benchmarks/bench_segment.py [--variants 8]
     # label_cells against the package's label_cell, 2048x2048, 30 cells, in one run
     python benchmarks/bench_segment.py --labelling [--package FOLDER_OF_HPACELLSEG]
 
@@ -24,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from ideal_cells import crowd, ideal_prediction
+from segment_variants import NUCLEI_SETS, given_pictures, score_variants
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import DEFAULT_PATTERN, ImageFiles, find_images, read_channels
@@ -31,6 +34,7 @@ from hpa_mmdet.io.label_images import find_masks, read_label_image
 from hpa_mmdet.segment import WatershedSegmenter
 from hpa_mmdet.segment.agreement import Agreement, compare_cells
 from hpa_mmdet.segment.compare import count_matches, overlaps
+from hpa_mmdet.segment.folder_scale import measure_folder, with_scale
 from hpa_mmdet.segment.labelling import label_cells
 
 CELL_CHANNELS = ("red", "blue", "yellow")
@@ -47,6 +51,11 @@ def main() -> int:
     parser.add_argument("--channels", nargs="+", help="as in tools/segment.py")
     parser.add_argument("--pattern", default=DEFAULT_PATTERN)
     parser.add_argument("--iou", type=float, help="(default: 0.5 for nuclei, 0.6 for cells)")
+    parser.add_argument(
+        "--variants",
+        type=int,
+        help="so many of the DNA stains, spread over them, are made harder (default: all)",
+    )
     parser.add_argument("--labelling", action="store_true")
     parser.add_argument("--package", type=Path, help="folder that holds the package hpacellseg")
     args = parser.parse_args()
@@ -57,7 +66,7 @@ def main() -> int:
             images, nuclei = images_of(args.images, args.channels, args.pattern, args.nuclei)
             score(str(args.images), images, args.masks, nuclei, args.iou)
         else:
-            score_real_data()
+            score_real_data(args.variants)
     except InputError as error:
         print(f"bench_segment: {error}", file=sys.stderr)
         return 2
@@ -81,11 +90,23 @@ def images_of(
 def score(
     name: str, images: list[ImageFiles], masks: Path, nuclei: bool, iou: float | None = None
 ) -> Agreement:
-    """Segment, compare with the reference, print."""
+    """Segment, compare with the reference, print; with the folder's scale and without."""
+    own = WatershedSegmenter(nuclei_only=nuclei)
+    scale = measure_folder(images, tuple(images[0].paths), own)
+    if scale is None:
+        return _score(f"{name}, each image's scale", images, masks, own, iou)
+    _score(f"{name}, each image's scale", images, masks, own, iou)
+    together = with_scale(own, scale.diameter)
+    return _score(f"{name}, scale of {scale.diameter:.0f} px", images, masks, together, iou)
+
+
+def _score(
+    name: str, images: list[ImageFiles], masks: Path, segmenter: Any, iou: float | None
+) -> Agreement:
+    nuclei = segmenter.nuclei_only
     iou = iou or (0.5 if nuclei else 0.6)
     references = find_masks(masks)
-    segmenter = WatershedSegmenter(nuclei_only=nuclei)
-    total, seconds, done = Agreement(), 0.0, 0
+    total, seconds, done, worst = Agreement(), 0.0, 0, 1.0
     for image in images:
         if image.image_id not in references:
             continue
@@ -96,12 +117,14 @@ def score(
         found = segmenter(planes)
         seconds += time.process_time() - start
         reference = read_label_image(references[image.image_id])
-        total += compare_cells(reference, found.cells, [iou])[0]
+        agreement = compare_cells(reference, found.cells, [iou])[0]
+        total += agreement
+        worst = min(worst, agreement.f1)
         done += 1
     print(
         f"{name}: {'nuclei' if nuclei else 'cells'} F1 {total.f1:.3f} at IoU {iou:g} "
         f"({total.matched} matched, {total.missed} missed, {total.extra} false; {total.split} "
-        f"split, {total.merged} merged), {done} images, "
+        f"split, {total.merged} merged), {done} images, the worst {worst:.3f}, "
         f"{seconds / max(done, 1):.2f} CPU s an image"
     )
     left_out = len(images) - done, len(references) - done
@@ -110,17 +133,22 @@ def score(
     return total
 
 
-def score_real_data() -> None:
-    """Score both sets of hand-drawn nuclei and the contest's images."""
+def score_real_data(variants: int | None) -> None:
+    """Score the sets of hand-drawn nuclei, the contest's images, and variants."""
     folder = os.environ.get("HPA_REAL_DATA")
     if not folder:
         raise InputError("HPA_REAL_DATA", "not set", "the folder of real data", "give IMAGES MASKS")
     root = Path(folder)
-    for name in ("ic100", "gnf"):
+    for name in NUCLEI_SETS:
         images = find_images(root / "coelho2009" / name / "images", ("blue",), "{id}.png")
         score(name, images, root / "coelho2009" / name / "labels", nuclei=True)
     images = find_images(root / "hpa_contest" / "train", CELL_CHANNELS)
     score("hpa_contest", images, root / "hpa_contest" / "masks", nuclei=False)
+    pictures = list(given_pictures(root))
+    count = len(pictures) if variants is None else min(variants, len(pictures))
+    if count:
+        places = np.linspace(0, len(pictures) - 1, count).round().astype(int)
+        score_variants([pictures[at] for at in places])
 
 
 def time_labelling(package: Path | None) -> None:

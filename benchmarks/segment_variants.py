@@ -5,12 +5,23 @@ resized where the picture was. Brightness is added in units of the picture's own
 typical brightness of its nuclei less that of its background.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from skimage.measure import label
+
+from hpa_mmdet.io.channels import find_images, read_channels
+from hpa_mmdet.io.label_images import read_label_image
+from hpa_mmdet.segment import WatershedSegmenter
+from hpa_mmdet.segment.agreement import compare_cells
+
+NUCLEI_SETS = ("ic100", "gnf", "ic100_uneven")
+MOST_LOST = 0.1  # F1 that a single variant may lose before it is named
 
 Plane = NDArray[np.float32]
 
@@ -40,13 +51,53 @@ def picture_of(plane: NDArray[np.generic], truth: NDArray[np.integer]) -> Pictur
     return Picture(plane, truth, contrast, diameter)
 
 
-def variants_of(picture: Picture, seed: int) -> Iterator[tuple[str, NDArray[np.uint16], Plane]]:
-    """Make each variant; gives its name, the picture (H, W) uint16, and the truth."""
+def variants_of(
+    picture: Picture, seed: int
+) -> Iterator[tuple[str, NDArray[np.uint16], NDArray[np.int32]]]:
+    """Make each variant; gives its name, the picture (H, W) uint16, and (H, W) truth."""
     for name, make in VARIANTS.items():
         plane, truth = make(picture, np.random.default_rng(seed))
         # 16 bit: nothing is lost by rounding, and nothing saturates
         largest = max(float(plane.max()), 1.0)
         yield name, (np.maximum(plane, 0) * (60000 / largest)).astype(np.uint16), truth
+
+
+def given_pictures(root: Path) -> Iterator[tuple[str, Picture]]:
+    """Read all pictures of nuclei with a truth below the folder of real data."""
+    for name in NUCLEI_SETS:
+        folder = root / "coelho2009" / name
+        for image in find_images(folder / "images", ("blue",), "{id}.png"):
+            truth = read_label_image(folder / "labels" / f"{image.image_id}.png")
+            plane = read_channels(image, ("blue",))[..., 0]
+            yield f"{name}/{image.image_id}", picture_of(plane, truth)
+    dense = root / "dsb2018_sample"
+    if dense.is_dir():
+        truth = read_label_image(dense / "labels.tif")
+        yield "dsb2018_sample", picture_of(np.asarray(Image.open(dense / "image.tif")), truth)
+
+
+def score_variants(pictures: Sequence[tuple[str, Picture]]) -> None:
+    """Segment each picture and its variants, each with its own scale; print F1 at IoU 0.5."""
+    lost: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    named: list[str] = []
+    for seed, (name, picture) in enumerate(pictures):
+        given = _f1(picture.plane.astype(np.uint16), picture.truth)
+        print(f"{name}: F1 {given:.3f} as it is", flush=True)
+        for variant, plane, truth in variants_of(picture, seed):
+            f1 = _f1(plane, truth)
+            lost[variant].append(given - f1)
+            if given - f1 > MOST_LOST:
+                named.append(f"{name} {variant} {f1:.3f} of {given:.3f}")
+    for variant, losses in lost.items():
+        print(f"variant {variant}: {-np.mean(losses):+.3f} on average, worst {-max(losses):+.3f}")
+    everything = [loss for losses in lost.values() for loss in losses]
+    print(f"{len(everything)} variants of {len(pictures)} pictures: {-np.mean(everything):+.3f}")
+    print("more than a tenth lost: " + ("; ".join(named) or "none"))
+
+
+def _f1(plane: NDArray[np.uint16], truth: NDArray[np.int32]) -> float:
+    cells = WatershedSegmenter(nuclei_only=True)({"blue": plane}).cells
+    return compare_cells(truth, cells, [0.5])[0].f1
 
 
 def _lit(low: float, high: float, down: bool) -> Make:
@@ -146,15 +197,12 @@ def _few(picture: Picture, _: np.random.Generator) -> tuple[Plane, NDArray[np.in
 def _many(picture: Picture, _: np.random.Generator) -> tuple[Plane, NDArray[np.int32]]:
     """The picture three times beside and below itself, mirrored, at a third of the size."""
     plane, truth = _sized(1 / 3)(picture, np.random.default_rng(0))
-    count = int(truth.max()) + 1
-    rows = []
-    for row in range(3):
-        tiles = [_mirrored(truth, row, column) for column in range(3)]
-        rows.append(
-            np.hstack([np.where(t > 0, t + count * (3 * row + k), 0) for k, t in enumerate(tiles)])
-        )
-    planes = [np.hstack([_mirrored(plane, row, k) for k in range(3)]) for row in range(3)]
-    return np.vstack(planes), np.vstack(rows).astype(np.int32)
+    planes, truths = (
+        np.vstack([np.hstack([_mirrored(part, row, k) for k in range(3)]) for row in range(3)])
+        for part in (plane, truth)
+    )
+    # a nucleus that a seam cuts goes on in its mirror image: one id, in one piece
+    return planes, label(truths, connectivity=1).astype(np.int32)
 
 
 def _mirrored(picture: NDArray, row: int, column: int) -> NDArray:

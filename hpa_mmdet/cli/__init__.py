@@ -29,6 +29,7 @@ TOOLS: tuple[str, ...] = (
     "ensemble",
     "explain",
     "choose_cells",
+    "learn_reviewed",
     "refine_labels",
     "export",
     "doctor",

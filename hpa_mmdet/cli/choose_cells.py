@@ -28,6 +28,7 @@ from hpa_mmdet.io.label_tables import read_column, read_image_labels, scan_cell_
 from hpa_mmdet.io.outputs import claim_output
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.refine.choose import WAYS_OF_CHOOSING, Candidates, choose_cells
+from hpa_mmdet.refine.rounds import round_of
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,20 +61,26 @@ def run(args: argparse.Namespace) -> int:
         write_csv(temporary, ("ID", "cell_id", "reason"), rows)
     images = len({candidates.image_ids[row] for row, _ in chosen})
     print(f"choose_cells: {len(chosen)} cells of {images} images in {args.out}")
-    print(
-        f"next: python tools/serve.py --review {args.predictions} --images IMAGES "
+    print(f"next: {_next_command(args)}")
+    return 0
+
+
+def _next_command(args: argparse.Namespace) -> str:
+    if (made := round_of(args.predictions)) is not None:
+        return made.serve_command(args.out)
+    return (
+        f"python tools/serve.py --review {args.predictions} --images IMAGES "
         f"--queue {args.out} --labels {args.reviewed or 'cells.csv'}"
     )
-    return 0
 
 
 def _read_candidates(args: argparse.Namespace) -> Candidates:
     labels = read_image_labels(args.labels) if args.labels else {}
     groups = read_column(Path(args.groups[0]), args.groups[1]) if args.groups else {}
-    reviewed = scan_cell_labels(args.reviewed).sets if args.reviewed else {}
+    table = scan_cell_labels(args.reviewed) if args.reviewed else None
     image_ids: list[str] = []
     cell_ids: list[int] = []
-    scores, known = [], []
+    scores, known, features = [], [], []
     for stored in read_folder(args.predictions):
         image = stored.prediction
         weak = np.zeros(NUM_LOCALIZATIONS, bool)
@@ -85,18 +92,23 @@ def _read_candidates(args: argparse.Namespace) -> Candidates:
                     problem="its cells have no ids, since the model found them itself",
                     remedy="predict with --instances masks --masks DIR",
                 )
-            if cell.cell_id in reviewed.get(image.image_id, {}):
+            if table is not None and (
+                cell.cell_id in table.sets.get(image.image_id, {})
+                or cell.cell_id in table.bad_masks.get(image.image_id, ())
+            ):
                 continue
             image_ids.append(image.image_id)
             cell_ids.append(cell.cell_id)
             scores.append(cell.localization_scores)
             known.append(weak)
+            features.append(cell.embedding)
     return Candidates(
         image_ids,
         cell_ids,
         np.array(scores, np.float64).reshape(-1, NUM_LOCALIZATIONS),
         np.array(known, bool).reshape(-1, NUM_LOCALIZATIONS),
         [groups.get(image_id, image_id) for image_id in image_ids],
+        np.array(features) if all(one is not None for one in features) else None,
     )
 
 

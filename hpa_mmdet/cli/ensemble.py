@@ -21,7 +21,7 @@ from hpa_mmdet.inference.merge import MATCH_IOU
 from hpa_mmdet.io.outputs import claim_output
 from hpa_mmdet.io.submission import write_submission
 from hpa_mmdet.predictions.call_rules import check_probability
-from hpa_mmdet.predictions.submission_rows import row_of_prediction
+from hpa_mmdet.predictions.submission_rows import DEFAULT_MIN_CONFIDENCE, row_of_prediction
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,7 +32,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--out", type=Path, required=True, help="submission CSV to write")
     add("--weights", type=float, nargs="+", metavar="W", help="one per source (default: equal)")
     add("--iou", type=float, default=MATCH_IOU, help=f"overlap of one cell (default: {MATCH_IOU})")
-    add("--min-confidence", type=float, default=0.01, metavar="P", help="leave weaker triples out")
+    add(
+        "--min-confidence",
+        type=float,
+        default=DEFAULT_MIN_CONFIDENCE,
+        metavar="P",
+        help="leave less confident triples out (default: %(default)s)",
+    )
     add("--max-triples", type=int, metavar="N", help="keep an image's N most confident triples")
     add("--overwrite", action="store_true", help="replace --out if this tool wrote it")
     return parser

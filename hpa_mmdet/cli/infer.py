@@ -16,12 +16,13 @@ from typing import Any
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.mask_cleaning import CLEANINGS, DEFAULT_CLEANING
+from hpa_mmdet.inference.cleaning import CLEANINGS, DEFAULT_CLEANING
 from hpa_mmdet.inference.plan import DEFAULT_OUTPUTS, OUTPUT_NAMES, RunOptions
 from hpa_mmdet.io.channels import DEFAULT_PATTERN
 from hpa_mmdet.jobs.engines import ENGINES
 from hpa_mmdet.jobs.shards import parse_shard
 from hpa_mmdet.predictions.call_rules import read_thresholds
+from hpa_mmdet.predictions.submission_rows import DEFAULT_MIN_CONFIDENCE
 
 _PIXEL_KEY = "model.data_preprocessor.crop.pixel_um"
 
@@ -86,7 +87,8 @@ def build_parser() -> argparse.ArgumentParser:
         choices=CLEANINGS,
         default=DEFAULT_CLEANING,
         help="suppress: drop cells found twice; separate: also give each pixel to one cell and "
-        "each cell one piece without holes; none: leave masks as found (default: %(default)s)",
+        "each cell one piece without holes; grow: also move outlines to the edges of the red and "
+        "yellow stains; none: leave masks as found (default: %(default)s)",
     )
     add("--cfg-options", nargs="+", action=DictAction, help="key=value, override the config")
     return parser
@@ -135,9 +137,9 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--min-confidence",
         type=float,
-        default=0.01,
+        default=DEFAULT_MIN_CONFIDENCE,
         metavar="P",
-        help="leave less confident triples out of the submission (default: 0.01)",
+        help="leave less confident triples out of the submission (default: %(default)s)",
     )
     add("--max-triples", type=int, metavar="N", help="keep an image's N most confident triples")
     add(

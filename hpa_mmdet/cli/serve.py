@@ -21,6 +21,7 @@ from typing import Any
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.refine.rounds import round_of
 
 DEMO_CONFIG = Path("configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py")
 DEMO_CHECKPOINT = Path("work_dirs/demo/train/fitted.pth")
@@ -77,7 +78,19 @@ def run(args: argparse.Namespace) -> int:
     """Load the model and serve until stopped; returns the exit status."""
     with suppress(KeyboardInterrupt):
         _serve(args)
+    if args.review is not None:
+        print(f"next: {_next_command(args)}")
     return 0
+
+
+def _next_command(args: argparse.Namespace) -> str:
+    """Say how to learn from what was reviewed."""
+    if (made := round_of(args.review)) is not None:
+        return made.learn_command()
+    return (
+        f"python tools/convert_coco.py {args.images} --masks MASKS --labels "
+        f"{args.image_labels or 'LABELS'} --cell-labels {args.labels} --out train.json"
+    )
 
 
 main = partial(run_tool, build_parser, run)

@@ -27,7 +27,7 @@ class FeatureCache(NamedTuple):
     the data set says of each cell; `exact` (B,) bool, images whose labels hold for each of
     their cells (a channel stands in for the protein); `cell_ids` (N,), their values in the
     label images; `hpa_ids`, the images' names; `reviewed` (N,) bool, cells whose targets were
-    given by a person who looked at them.
+    given by a person who looked at them; `taught` (N,) bool, cells whose targets earlier heads gave.
     """
 
     cells: Rows
@@ -39,6 +39,7 @@ class FeatureCache(NamedTuple):
     cell_ids: Tensor | None = None
     hpa_ids: tuple[str, ...] = ()
     reviewed: Tensor | None = None
+    taught: Tensor | None = None
 
     def select(self, chosen: Tensor) -> "FeatureCache":
         """Keep some images, and load them.
@@ -57,6 +58,7 @@ class FeatureCache(NamedTuple):
             None if self.cell_ids is None else self.cell_ids[rows],
             tuple(self.hpa_ids[image] for image in chosen.tolist()) if self.hpa_ids else (),
             None if self.reviewed is None else self.reviewed[rows],
+            None if self.taught is None else self.taught[rows],
         )
 
     def rows_of(self, chosen: Tensor) -> Tensor:

@@ -12,11 +12,13 @@ from torch import Tensor
 from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.jobs.progress import progress
 
+DEFAULT_EPOCHS = 50
+
 
 def fit_heads(
     model: Any,
     cache: FeatureCache,
-    epochs: int = 50,
+    epochs: int = DEFAULT_EPOCHS,
     lr: float = 3e-3,
     linear_lr: float = 3e-2,
     weight_decay: float = 1e-2,
@@ -111,5 +113,6 @@ def _batch(cache: FeatureCache, chosen: Tensor, device: torch.device) -> dict[st
         "cell_targets": part.cell_targets,
         "exact": part.exact if has_exact else None,
         "reviewed": part.reviewed if has_reviewed else None,
+        "taught": part.taught,
     }
     return {name: None if value is None else value.to(device) for name, value in arguments.items()}

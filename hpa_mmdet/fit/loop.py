@@ -29,7 +29,8 @@ from hpa_mmdet.fit.exponents import choose_exponents, choose_negative
 from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.fit.feature_store import FeatureStore, open_features, weights_digest
 from hpa_mmdet.fit.heads import fit_heads
-from hpa_mmdet.fit.predictions import predict_bags, predict_reviewed
+from hpa_mmdet.fit.predictions import BagPrediction, predict_bags, predict_held_out
+from hpa_mmdet.fit.teaching import fit_taught_heads, has_reviewed_cells
 from hpa_mmdet.fit.thresholds import choose_thresholds
 from hpa_mmdet.io.atomic import atomic_path
 
@@ -51,8 +52,10 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             `PackCells` and does not augment; `more_dataloaders`, a list of others, such
             as the same images with another channel in place of the protein's;
             `exponents_dataloader`, one of validation images on which `choose_exponents`
-            weighs image against cell; `cross_folds`, the number of folds in which reviewed
-            training cells are predicted for that where validation has none (0: not at all).
+            weighs image against cell; `cross_folds`: where cells are reviewed, the number of folds
+            in which the training set is predicted, to teach the cells that are not
+            (`fit_taught_heads`) and to weigh image against cell where validation has no
+            reviewed cells (0: neither).
         max_epochs: of the detector's stage.
         kwargs: of `EpochBasedTrainLoop`.
 
@@ -79,6 +82,7 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         self.cross_folds = int(self.fit_options.pop("cross_folds", 3))
         signature(fit_heads).bind(None, None, **self.fit_options)
         self.is_fitted = False
+        self._held_out: list[BagPrediction] = []  # images with reviewed cells
 
     def checkpoint_meta(self) -> dict[str, Any]:
         """Say what checkpoints hold: `fitted`, whether cells are named by heads that learnt.
@@ -147,6 +151,7 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             refit: False leaves the heads as they are.
         """
         runner = self.runner
+        self._held_out = []
         known = self.fit_heads_once() if refit else self._features(self.fit_data[:1])
         validation = self._features([self.exponents_data]) if self.exponents_data else None
         meta = {}
@@ -191,13 +196,27 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
     def _fit_on(self, cache: FeatureCache) -> None:
         runner, start = self.runner, time.monotonic()
         model = bare_model(runner)
-        for epoch, losses in fit_heads(model, cache, seed=runner.seed, **self.fit_options):
+        options = {**self.fit_options, "seed": runner.seed}
+        if self._can_teach(cache):
+            history, self._held_out = fit_taught_heads(model, cache, self.cross_folds, **options)
+        else:
+            history = fit_heads(model, cache, **options)
+        for epoch, losses in history:
             runner.visualizer.add_scalars(
                 {f"fit/{name}": value for name, value in losses.items()}, step=epoch
             )
             last = losses
         summary = ", ".join(f"{name} {value:.4f}" for name, value in last.items())
         runner.logger.info(f"fitted in {time.monotonic() - start:.1f} s: {summary}")
+
+    def _can_teach(self, cache: FeatureCache) -> bool:
+        enough = 1 < self.cross_folds <= len(cache.counts)
+        return enough and has_reviewed_cells(cache)
+
+    def _predict_reviewed(self, cache: FeatureCache) -> list[BagPrediction]:
+        options = {**self.fit_options, "seed": self.runner.seed}
+        predicted = predict_held_out(bare_model(self.runner), cache, self.cross_folds, **options)
+        return [bag for bag in predicted if bag.reviewed.any()]
 
     def _choose(self, known: FeatureCache, validation: FeatureCache | None) -> Any:
         """Choose the learnt Negative, exponents and thresholds on cells that were not learnt from.
@@ -212,9 +231,8 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         branch = model.localization
         bags = predict_bags(model, known if validation is None else validation)
         reviewed = [] if validation is None else [bag for bag in bags if bag.reviewed.any()]
-        if not reviewed and self.cross_folds > 1:
-            options = {**self.fit_options, "seed": self.runner.seed}
-            reviewed = predict_reviewed(model, known, self.cross_folds, **options)
+        if not reviewed and self._can_teach(known):
+            reviewed = self._held_out or self._predict_reviewed(known)
         if reviewed and branch.negative == "derived":
             choose_negative(branch, reviewed)
         if reviewed or validation is not None:

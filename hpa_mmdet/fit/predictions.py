@@ -59,10 +59,10 @@ def predict_bags(
     return found
 
 
-def predict_reviewed(
+def predict_held_out(
     model: Any, cache: FeatureCache, folds: int, seed: int = 0, **fit: Any
 ) -> list[BagPrediction]:
-    """Predict the images of reviewed cells by heads that did not learn from them.
+    """Predict all images by heads that did not learn from them.
 
     The heads are fitted once per fold on the images of the others.
 
@@ -74,24 +74,17 @@ def predict_reviewed(
         fit: arguments of `fit_heads`.
 
     Returns:
-        The images that have reviewed cells.
+        The images whose labels are not exact, in their order.
     """
     order = torch.randperm(len(cache.counts), generator=torch.Generator().manual_seed(seed))
-    has_reviewed = torch.zeros(len(cache.counts), dtype=torch.bool)
-    image_of = torch.repeat_interleave(torch.arange(len(cache.counts)), cache.counts)
-    if cache.reviewed is not None:
-        has_reviewed[image_of[cache.reviewed.bool()]] = True
-    if cache.exact is not None:
-        has_reviewed &= ~cache.exact
-    found: list[BagPrediction] = []
+    weak = cache.weak_images()
+    found: dict[int, BagPrediction] = {}
     for fold in range(folds):
         held_out = order[fold::folds].sort().values
-        asked = held_out[has_reviewed[held_out]]
-        if not len(asked):
-            continue
         others = torch.ones(len(cache.counts), dtype=torch.bool)
         others[held_out] = False
         fitted = SimpleNamespace(localization=copy.deepcopy(model.localization))
         fit_heads(fitted, cache, seed=seed, images=others.nonzero()[:, 0], **fit)
-        found += predict_bags(fitted, cache, asked)
-    return found
+        asked = held_out[torch.isin(held_out, weak)]
+        found |= zip(asked.tolist(), predict_bags(fitted, cache, asked), strict=True)
+    return [found[image] for image in sorted(found)]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from hpa_mmdet.compat import prepare
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.cleaning import check_cleaning, clean_cells
 from hpa_mmdet.inference.geometry import Symmetry, Tile, cut_tiles
-from hpa_mmdet.inference.mask_cleaning import check_cleaning, clean_cells
 from hpa_mmdet.inference.merge import merge_sources
 from hpa_mmdet.inference.seams import EDGE_PX, merge_tiles
 from hpa_mmdet.inference.settings import InputSettings
@@ -51,7 +51,7 @@ class DetectorViews:
         tile_px: side of the tiles; None for none.
         overlap_px: what neighbouring tiles share.
         min_cell_score: found cells with a lower p(cell) are left out; given ones stay.
-        clean: what is done to the masks of found cells; see `mask_cleaning`.
+        clean: what is done to the masks of found cells; see `cleaning`.
 
     Raises:
         InputError: the overlap leaves no step between tiles.
@@ -132,10 +132,16 @@ class DetectorViews:
         merged = merge_tiles(tiles, found, edge_px) if len(tiles) > 1 else found[0]
         kept = [cell for cell in merged if cell.area and cell.cell_score >= self.min_cell_score]
         kept.sort(key=lambda cell: -cell.cell_score)
-        kept = clean_cells(kept, self.clean)
+        kept = clean_cells(kept, self.clean, lambda: self._planes(request.image))
         blank = sum(1 for cells in found for cell in cells if not cell.area)
         notes = (f"{blank} detections without a pixel left out",) if blank else ()
         return ImagePrediction(request.image_id, width, height, kept, image_probs, notes)
+
+    def _planes(self, image: NDArray[np.integer] | LargeImage) -> dict[str, NDArray[np.integer]]:
+        """The channels by name; none of an image that is not held whole."""
+        if isinstance(image, LargeImage):
+            return {}
+        return {name: image[..., at] for at, name in enumerate(self.settings.channels)}
 
     def _tiles(self, request: ImageRequest) -> list[Tile]:
         return cut_tiles(request.shape_hw, self.tile_px, self.overlap_px)

@@ -11,43 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.errors import InputError
 from hpa_mmdet.masks.overlap import iou_matrix
 from hpa_mmdet.masks.runs import runs_of_crop
 from hpa_mmdet.predictions.cells import CellPrediction
 
-CLEANINGS = ("none", "suppress", "separate")
-"""Nothing; cells found twice go; and neighbours part their pixels, each cell in one piece."""
-DEFAULT_CLEANING = "suppress"
 # a cell of which a surer one holds more than this, or that holds so much of it, is the same cell
 _MOST_CONTAINED = 0.5
-
-
-def check_cleaning(name: str) -> str:
-    """Refuse an unknown cleaning.
-
-    Raises:
-        InputError: it has another name.
-    """
-    if name not in CLEANINGS:
-        raise InputError("--clean", name, ", ".join(CLEANINGS), "choose one of them")
-    return name
-
-
-def clean_cells(cells: Sequence[CellPrediction], cleaning: str) -> list[CellPrediction]:
-    """Clean the found cells of one image.
-
-    Args:
-        cells: by falling p(cell).
-        cleaning: out of `CLEANINGS`.
-
-    Returns:
-        Those that are left, in their order; their scores stay as they are.
-    """
-    if cleaning == "none":
-        return list(cells)
-    kept = suppress_contained(cells)
-    return kept if cleaning == "suppress" else separate_cells(kept)
 
 
 def suppress_contained(cells: Sequence[CellPrediction]) -> list[CellPrediction]:

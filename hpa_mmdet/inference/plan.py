@@ -11,6 +11,7 @@ from hpa_mmdet.io.channels import DEFAULT_PATTERN, ImageFiles, scan_images
 from hpa_mmdet.io.label_images import find_masks
 from hpa_mmdet.io.naming import split_plane
 from hpa_mmdet.jobs.shards import Shard
+from hpa_mmdet.predictions.submission_rows import DEFAULT_MIN_CONFIDENCE
 
 OUTPUT_NAMES = (
     "submission", "table", "coco", "labels", "overlays", "gallery", "anndata", "embeddings",
@@ -54,7 +55,7 @@ class RunOptions:
     resume: bool = False
     overwrite: bool = False
     sample_submission: Path | None = None
-    min_confidence: float = 0.01
+    min_confidence: float = DEFAULT_MIN_CONFIDENCE
     max_triples: int | None = None
     thresholds: tuple[float, ...] | None = None
     call_score: float = 0.5

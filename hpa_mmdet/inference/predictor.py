@@ -15,9 +15,9 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.inference.cleaning import DEFAULT_CLEANING, check_cleaning
 from hpa_mmdet.inference.detector_views import DetectorViews
 from hpa_mmdet.inference.geometry import cut_tiles, symmetries_named
-from hpa_mmdet.inference.mask_cleaning import DEFAULT_CLEANING, check_cleaning
 from hpa_mmdet.inference.model_files import LoadedModel, load_model
 from hpa_mmdet.inference.views import ImageRequest, PreparedImage, View, ViewMaker
 from hpa_mmdet.predictions.call_rules import check_probability
@@ -48,7 +48,8 @@ class Predictor:
             smallest of 8, 10, 12, 14 and 16 bits that holds all values of the image.
         min_cell_score: cells with a lower p(cell) are left out.
         clean: "suppress" drops cells found twice, "separate" also parts the pixels of
-            neighbours and makes each cell one piece, "none" leaves masks as found.
+            neighbours and makes each cell one piece, "grow" also grows each to the edges
+            of the stains, "none" leaves masks as found.
         options: changes of the config by dotted key.
 
     Raises:

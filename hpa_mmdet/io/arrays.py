@@ -15,7 +15,7 @@ _READERS = {
 }
 _CHANNELS = 16  # more than that are columns
 _MOST_INFLATED = 1032  # deflate gives at most so many bytes for one
-_BLOCK_BYTES = 16 * 2**20
+_BLOCK_BYTES = 16_777_216
 
 
 def npy_header(handle: IO[bytes]) -> Header:

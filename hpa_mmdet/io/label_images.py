@@ -150,9 +150,9 @@ def check_cells(path: Path, label_image: NDArray[np.integer]) -> None:
     Raises:
         InputError: one of the rules holds.
     """
-    highest = int(label_image.max(initial=0))
-    if not highest:
+    if not label_image.any():
         return
+    highest = int(label_image.max())
     if label_image[::16, ::16].all() and label_image.all():
         edges = [label_image[0], label_image[-1], label_image[:, 0], label_image[:, -1]]
         around = set.intersection(*(set(np.unique(edge).tolist()) for edge in edges))

@@ -98,7 +98,7 @@ class LargeImage:
             if count:
                 cut = band[: count * block, : width * block]
                 small = cv2.resize(cut, (width, count), interpolation=cv2.INTER_AREA)
-                rows.append(small.reshape(count, width, -1).astype(self.dtype, copy=False))
+                rows.append(np.asarray(small.reshape(count, width, -1), self.dtype))
         return np.concatenate(rows), 1 / block
 
     def close(self) -> None:
@@ -207,7 +207,7 @@ class TiffParts:
         return self._page(band, None, rows, columns)
 
     def _from_map(self, plane: NDArray[Any], rows: slice, columns: slice) -> NDArray[Any]:
-        return np.ascontiguousarray(plane[rows, columns]).astype(self.dtype, copy=False)
+        return np.ascontiguousarray(plane[rows, columns], self.dtype)
 
     def _page(self, number: int, band: int | None, rows: slice, columns: slice) -> NDArray[Any]:
         if self._mapped is not None:

@@ -197,9 +197,9 @@ class OutputFiles:
             if self.owns(path):
                 path.unlink()
                 count += 1
-        parents = {(root / name).parent for name in names}
-        for parent in sorted(parents - {root}, key=lambda path: -len(path.parts)):
-            _remove_if_empty(parent)
+        below = {parent for name in names for parent in Path(name).parents}
+        for parent in sorted(below - {Path()}, key=lambda path: -len(path.parts)):
+            _remove_if_empty(root / parent)
         return count
 
     def forget(self, folder: Path) -> None:

@@ -45,15 +45,10 @@ _OME_NUMBER = re.compile(
     r'\b(?:Size[CZT]|PlaneCount|NumPlanes|First[CZT]|IFD|Start|End|Step)="([^"]*)"'
 )
 
-_COMPRESSIONS = {
-    1: "none", 5: "LZW", 7: "JPEG", 8: "deflate", 32773: "packbits", 32946: "deflate",
-    33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34925: "LZMA", 50000: "zstd",
-    50013: "deflate",
-}  # fmt: skip
-_PHOTOMETRIC = {0: "0 is white", 1: "0 is black", 2: "RGB", 3: "palette", 6: "YCbCr"}
+# none, LZW, JPEG, deflate, packbits, deflate, JPEG 2000 (three), LZMA, zstd, deflate
+_COMPRESSIONS = {1, 5, 7, 8, 32773, 32946, 33003, 33005, 34712, 34925, 50000, 50013}
+_PHOTOMETRIC = {0, 1, 2, 3, 6}  # 0 is white, 0 is black, RGB, palette, YCbCr
 
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
-          16: 8, 17: 8, 18: 8}  # fmt: skip
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTO, _OFFSETS, _SAMPLES, _ROWS, _COUNTS = (
     256, 257, 258, 259, 262, 273, 277, 278, 279,
@@ -187,9 +182,11 @@ class _Layout:
             raise ValueError(f"a damaged tag {tag}")
         if (tag in _SINGLE and count > 1) or (tag in _PER_SAMPLE | {_BITS} and count > 64):
             raise ValueError(f"{count} values of tag {tag}")
-        length = count * _SIZES[kind]
-        content = value[:length] if length <= len(value) else self.read(self.number(value), length)
-        return struct.unpack(f"{self.order}{count}{_INTEGERS[kind]}", content)
+        form = struct.Struct(f"{self.order}{count}{_INTEGERS[kind]}")
+        inline = form.size <= len(value)
+        return form.unpack(
+            value[: form.size] if inline else self.read(self.number(value), form.size)
+        )
 
 
 def _check_page(tags: dict[int, Sequence[int]], size: int) -> None:

@@ -107,6 +107,7 @@ class LocalizationBranch(BaseModule):
         cell_targets: Tensor | None = None,
         exact: Tensor | None = None,
         reviewed: Tensor | None = None,
+        taught: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compute the losses from features; the same in both stages of training.
 
@@ -119,10 +120,12 @@ class LocalizationBranch(BaseModule):
             exact: (B,) bool, images whose labels hold for each of their cells. They have a
                 loss of their own and no part in the others.
             reviewed: (N,) bool, cells whose `cell_targets` a person gave.
+            taught: (N,) bool, cells whose `cell_targets` earlier heads gave. They learn these, and
+                have no part in a bag.
 
         Returns:
-            `loss_localization` and `loss_image`, `loss_exact` where `exact` is given, and
-            `loss_reviewed` where `reviewed` is.
+            `loss_localization` and `loss_image`; `loss_exact`, `loss_reviewed` and `loss_taught`
+            where `exact`, `reviewed` and `taught` are given.
         """
         parts = self.cell_head(cells)
         labels = image_labels.float()
@@ -133,7 +136,8 @@ class LocalizationBranch(BaseModule):
         if reviewed is not None and cell_targets is not None:
             known = weak & reviewed
             asked = 1 - _shown_by(cell_targets[known], bag_index[known], len(labels))[:, :count]
-        rest = weak & ~known
+        told = torch.zeros_like(weak) if taught is None else weak & taught & ~known
+        rest = weak & ~known & ~told
         targets = None if cell_targets is None else cell_targets[rest, :count]
         weak_losses = [
             self.loss_localization(
@@ -147,8 +151,12 @@ class LocalizationBranch(BaseModule):
             "loss_image": self.image_loss_weight * _mean(image_loss, exact),
         }
         if asked is not None and cell_targets is not None:
-            losses["loss_reviewed"] = self.reviewed_loss_weight * _reviewed_loss(
+            losses["loss_reviewed"] = self.reviewed_loss_weight * _known_cells_loss(
                 parts[:, known], cell_targets[known], bag_index[known], bag_index[weak]
+            )
+        if taught is not None and cell_targets is not None:
+            losses["loss_taught"] = _known_cells_loss(
+                parts[:, told], cell_targets[told], bag_index[told], bag_index[weak]
             )
         if exact is not None:
             exact_loss = _cross_entropy(parts[:, ~weak, :count], labels[bag_index[~weak], :count])
@@ -209,14 +217,16 @@ def _cross_entropy(parts: Tensor, targets: Tensor) -> Tensor:
     return by_class.sum(2).mean(0)
 
 
-def _reviewed_loss(parts: Tensor, targets: Tensor, bag_index: Tensor, all_bags: Tensor) -> Tensor:
-    """Cross-entropy of reviewed cells: the mean in each image, over all images of the batch.
+def _known_cells_loss(
+    parts: Tensor, targets: Tensor, bag_index: Tensor, all_bags: Tensor
+) -> Tensor:
+    """Cross-entropy of cells with targets: the mean in each image, over all images of the batch.
 
-    So an image counts as much as in the bag loss, however many of its cells are reviewed.
+    So an image counts as much as in the bag loss, however many of its cells have targets.
     """
     by_cell = _cross_entropy(parts, targets.float())
-    reviewed_in_image = torch.bincount(bag_index)[bag_index]
-    return (by_cell / reviewed_in_image).sum() / max(len(all_bags.unique()), 1)
+    known_in_image = torch.bincount(bag_index)[bag_index]
+    return (by_cell / known_in_image).sum() / max(len(all_bags.unique()), 1)
 
 
 def _shown_by(cell_targets: Tensor, bag_index: Tensor, num_bags: int) -> Tensor:

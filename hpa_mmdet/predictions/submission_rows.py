@@ -7,6 +7,9 @@ from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.runs import runs_from_counts
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
 
+DEFAULT_MIN_CONFIDENCE = 0.001
+"""Below it triples are left out: they make a submission longer and hardly change its score."""
+
 
 def row_of_prediction(
     prediction: ImagePrediction, min_confidence: float = 0.0, max_triples: int | None = None

@@ -115,23 +115,25 @@ def _measure(
     hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2
     across, down = contour[:, 0, 0], contour[:, 0, 1]
     edge = steepness[down, across]
-    sharpness = float(edge.mean()) * diameter / max(mean, 1e-6)
+    along = free_edge = cv2.mean(edge)[0]
     picture_height, picture_width = bright.shape
     at_border = x == 0 or y == 0 or x + width == picture_width or y + height == picture_height
     if at_border:
         free = (
             (across > 0) & (across < picture_width - 1) & (down > 0) & (down < picture_height - 1)
         )
-        edge = edge[free] if free.any() else edge
+        if free.any():
+            edge = edge[free]
+            free_edge = cv2.mean(edge)[0]
     return Part(
         contour=contour,
         area=area,
         mass=area * mean,
         solidity=min(1.0, area / hull_area),
-        sharpness=sharpness,
+        sharpness=along * diameter / max(mean, 1e-6),
         at_border=bool(at_border),
         contrast=mean - level,
-        edge=float(edge.mean()),
+        edge=free_edge,
         weak_edge=float(np.partition(edge, len(edge) // 4)[len(edge) // 4]),
         inside=cv2.mean(steepness[box], inside)[0],
     )

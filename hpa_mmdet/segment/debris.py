@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from skimage.segmentation import expand_labels
 
 from hpa_mmdet.masks.border import ids_at_border
 from hpa_mmdet.segment.filters import slope
@@ -10,7 +11,7 @@ from hpa_mmdet.segment.per_label import spread_per_label
 
 # each relative to the typical nucleus of the same picture
 FAINTEST_NUCLEUS = 0.22  # median brightness
-BLUREST = 0.45  # sharpness of the edge
+BLUREST = 0.4  # sharpness of the edge
 SMALLEST_NUCLEUS = 0.3  # area, of one that the border does not cut
 UNEVENEST = 0.55  # sd of the brightness inside over its median, not at the border
 
@@ -21,7 +22,8 @@ def drop_debris(
     """Drop what is much fainter, blurred, smaller or more uneven than the typical nucleus.
 
     The typical nucleus is the median over all, weighted by area, so that debris hardly
-    counts however much of it there is.
+    counts however much of it there is. Brightness is that over the ring around, so that a
+    nucleus in a halo is not taken for a blurred one, nor the others for faint ones.
 
     Args:
         label_image: (H, W), ids from 1.
@@ -41,13 +43,26 @@ def drop_debris(
     area = np.bincount(label_image.ravel())[ids].astype(float)
     median = np.maximum(spread_per_label(bright, label_image, ids).median, 1e-6)
     uneven = _sd_inside(bright, np.where(edges > 0, 0, label_image), ids) / median
-    sharp = spread_per_label(slope(bright), edge_labels, ids).median * diameter / median
+    contrast = np.maximum(median - _ring(bright, label_image, ids, diameter), 1e-6)
+    sharp = spread_per_label(slope(bright), edge_labels, ids).median * diameter / contrast
     at_border = np.isin(ids, ids_at_border(label_image))
-    drop = (median < FAINTEST_NUCLEUS * _typical(median, area)) | (
+    drop = (contrast < FAINTEST_NUCLEUS * _typical(contrast, area)) | (
         sharp < BLUREST * _typical(sharp, area)
     )
     drop |= ~at_border & ((area < SMALLEST_NUCLEUS * _typical(area, area)) | (uneven > UNEVENEST))
     return np.where(np.isin(label_image, ids[drop]), 0, label_image).astype(np.int32)
+
+
+def _ring(
+    bright: NDArray[np.float32],
+    label_image: NDArray[np.int32],
+    ids: NDArray[np.int32],
+    diameter: float,
+) -> NDArray[np.float64]:
+    """Median brightness around each label, from just outside to a quarter of a diameter."""
+    near = expand_labels(label_image, max(1.0, diameter / 12))
+    around = expand_labels(label_image, diameter / 4)
+    return spread_per_label(bright, np.where(near > 0, 0, around).astype(np.int32), ids).median
 
 
 def _sd_inside(

@@ -9,7 +9,7 @@ import torch
 from hpa_mmdet.fit import predictions
 from hpa_mmdet.fit.exponents import choose_exponents, choose_negative, known_cells
 from hpa_mmdet.fit.feature_cache import FeatureCache
-from hpa_mmdet.fit.predictions import BagPrediction, predict_bags, predict_reviewed
+from hpa_mmdet.fit.predictions import BagPrediction, predict_bags, predict_held_out
 from hpa_mmdet.fit.thresholds import choose_thresholds
 from hpa_mmdet.localizations import NEGATIVE
 from hpa_mmdet.models.localization_branch import LocalizationBranch
@@ -96,7 +96,7 @@ def cache() -> FeatureCache:
     )
 
 
-def test_reviewed_cells_are_predicted_by_heads_of_other_images(
+def test_images_are_predicted_by_heads_of_other_images(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model, fitted = SimpleNamespace(localization=branch()), []
@@ -117,9 +117,10 @@ def test_reviewed_cells_are_predicted_by_heads_of_other_images(
 
     monkeypatch.setattr(predictions, "fit_heads", fit)
     monkeypatch.setattr(predictions, "predict_bags", predict)
-    found = predict_reviewed(model, cache(), 3, epochs=1)
-    assert sorted(asked) == [1, 8]
-    assert [one.reviewed.tolist() for one in found] == [[False, True]] * 2
+    found = predict_held_out(model, cache(), 3, epochs=1)
+    assert sorted(asked) == [0, 1, 2, 3, 5, 6, 7, 8]
+    assert [bool(one.reviewed.any()) for one in found] == [False, True, *[False] * 5, True]
+    assert [int(one.image_labels.argmax()) for one in found] == [0, 1, 2, 3, 5, 6, 7, 8]
     assert 6 <= len(fitted[0][1]) < 9
     after = model.localization.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)

@@ -4,12 +4,8 @@ import numpy as np
 import pytest
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.mask_cleaning import (
-    check_cleaning,
-    clean_cells,
-    separate_cells,
-    suppress_contained,
-)
+from hpa_mmdet.inference.cleaning import check_cleaning, clean_cells
+from hpa_mmdet.inference.mask_cleaning import separate_cells, suppress_contained
 from hpa_mmdet.masks.runs import runs_of_crop
 from hpa_mmdet.predictions.cells import CellPrediction
 

@@ -31,7 +31,7 @@ CHANNELS = ("red", "green", "blue", "yellow")
 
 def a_cell(x: int, y: int, width: int, height: int, score: float, hpa_index: int, cell_id=None):
     runs = runs_of_crop(np.ones((height, width), bool), x, y, SHAPE_HW)
-    scores = np.full(19, 0.005, np.float32)
+    scores = np.full(19, 0.0005, np.float32)
     scores[hpa_index] = 0.8
     return CellPrediction.of_runs(runs, score, scores, cell_id)
 

@@ -124,6 +124,8 @@ def test_what_is_written_is_json_for_every_reader() -> None:
 def test_values_are_shown_shortly() -> None:
     assert shorten([1, "b"]) == "[1, 'b']"
     assert len(shorten("x" * 5000)) == 60
+    assert shorten("x" * 58) == repr("x" * 58)  # 60 characters
+    assert shorten("x" * 59) == "'" + "x" * 56 + "..."
     deep: list[object] = []
     for _ in range(5000):
         deep = [deep]

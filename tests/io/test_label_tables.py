@@ -130,6 +130,8 @@ def test_what_spreadsheets_write_is_read(
         pytest.param('b,"8', r"row 3: a quote is not closed", id="open quote"),
         pytest.param('b,"8"5', r"row 3: a quote is not closed", id="text behind a quote"),
         pytest.param("b," + "1" * 200_000, "row 3: a quote is not closed, or the row", id="long"),
+        pytest.param("b," + "1" * 201, "row 3: found a label of 201 characters", id="201 digits"),
+        pytest.param("b," + "1" * 200, "row 3: found label index 111", id="200 digits"),
         pytest.param("b," + "1" * 5_000, "row 3: found a label of 5000 characters", id="digits"),
     ],
 )

@@ -151,9 +151,10 @@ def test_only_its_own_files_are_removed(tmp_path: Path) -> None:
     outputs = OutputFiles("infer", root=tmp_path)
     put(outputs, tmp_path / "labels" / "a.tif")
     put(outputs, tmp_path / "drawn" / "b.png")
+    put(outputs, tmp_path / "drawn" / "deeper" / "still" / "c.png")
     put(OutputFiles("export", root=tmp_path), tmp_path / "c.pth")
     (tmp_path / "labels" / "foreign.tif").write_text("the user's")
-    assert OutputFiles("infer", root=tmp_path).remove_owned() == 2
+    assert OutputFiles("infer", root=tmp_path).remove_owned() == 3
     left = {
         p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if RECORDS not in p.parts
     }

@@ -104,6 +104,8 @@ def test_equal_to_stock_mmdet() -> None:
     "box",
     [
         pytest.param((5, 5, 5, 9), id="no width"),
+        pytest.param((5.4, 5, 5.4, 9), id="no width inside a pixel"),
+        pytest.param((5, 5.4, 9, 5.4), id="no height inside a pixel"),
         pytest.param((9, 9, 5, 12), id="turned round"),
         pytest.param((95, 5, 120, 30), id="right of the image"),
         pytest.param((5, -30, 20, -2), id="above the image"),

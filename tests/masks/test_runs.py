@@ -5,6 +5,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.masks.rle import decode_counts
 from hpa_mmdet.masks.runs import (
     MaskRuns,
     clip_runs,
@@ -98,6 +99,18 @@ def test_touching_runs_are_joined() -> None:
 def test_counts_of_another_image_are_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=f"a.json: {message}"):
         runs_from_counts(text, SHAPE_HW, "a.json")
+
+
+def test_a_number_has_seven_groups_at_most() -> None:
+    (lengths,) = decode_counts([b"PPPPPP4"])  # 4 * 2**30
+    assert lengths.tolist() == [4 << 30]
+    assert decode_counts([b"PPPPPPP4"]) is None
+
+
+def test_an_image_without_pixels_has_masks_too() -> None:
+    assert runs_from_counts("0", (0, 5)).area == 0
+    with pytest.raises(InputError, match="run lengths are damaged"):
+        runs_from_counts("~~", (0, 5))
 
 
 def test_runs_without_pixels_are_taken_out() -> None:

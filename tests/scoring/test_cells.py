@@ -44,6 +44,10 @@ def test_average_precision_equals_the_literal_one(seed: int) -> None:
     assert label_average_precision(truth, scores)[0] == pytest.approx(expected, abs=1e-12)
 
 
+def test_one_sample_of_a_class_is_enough() -> None:
+    assert label_average_precision(np.array([True, False]), np.array([0.9, 0.1]))[0] == 1
+
+
 def test_constant_scores_have_the_frequency_as_average_precision() -> None:
     truth = np.array([True, False, False, True, False])
     assert label_average_precision(truth, np.full(5, 0.3))[0] == 0.4

@@ -79,6 +79,7 @@ def test_the_page_has_every_figure_of_the_report(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = report_of(*files)
+    report["images"] = {"missing_in_submission": ["a"], "unknown_in_submission": ["b"]}
     drawn: list[tuple[Any, ...]] = []
     for name in ("plot_bars", "plot_curves", "plot_matrix"):
         monkeypatch.setattr(page, name, lambda *args, **_: drawn.append(args) or Figure())
@@ -113,6 +114,7 @@ def test_the_page_has_every_figure_of_the_report(
     assert {len(row) for row in detection["rows"]} == {4}
     notes = [block["text"] for block in blocks if block["kind"] == "note"]
     assert notes == tables.contest_lines(report)
+    assert len(notes) >= 2
 
 
 def test_the_page_of_a_truth_without_cells_says_so_with_zeros(

@@ -152,9 +152,9 @@ def test_images_of_another_scale_are_named(images: Path, tmp_path: Path) -> None
     [
         pytest.param([], None, id="none"),
         pytest.param([(40, 9, "")], (40, ""), id="one"),
-        pytest.param([(40, 15, ""), (44, 9, ""), (50, 9, "")], (44, ""), id="median by nuclei"),
-        pytest.param([(40, 15, ""), (44, 900, ""), (50, 9, "")], (44, ""), id="many"),
-        pytest.param([(40, 25, ""), (44, 9, ""), (50, 15, "")], (44, ""), id="at most twenty"),
+        pytest.param([(40, 3, ""), (44, 2, ""), (50, 2, "")], (44, ""), id="median by nuclei"),
+        pytest.param([(40, 5, ""), (44, 900, ""), (50, 5, "")], (44, ""), id="many"),
+        pytest.param([(40, 25, ""), (44, 5, ""), (50, 9, "")], (44, ""), id="at most five"),
         pytest.param([(40, 9, ""), (90, 30, "two sizes stand out")], (40, ""), id="sure first"),
         pytest.param([(40, 2, "2"), (44, 1, "1")], (40, ""), id="enough together"),
         pytest.param(
@@ -166,11 +166,11 @@ def test_images_of_another_scale_are_named(images: Path, tmp_path: Path) -> None
             id="all doubted",
         ),
         pytest.param(
-            [(40, 9, ""), (90, 4, "")],
+            [(40, 5, ""), (90, 3, "")],
             (40, "nuclei of 40 to 90 pixels in different images"),
             id="differ",
         ),
-        pytest.param([(40, 9, ""), (90, 3, "")], (40, ""), id="differ little"),
+        pytest.param([(40, 5, ""), (90, 2, "")], (40, ""), id="differ little"),
         pytest.param([(40, 9, ""), (65, 9, "")], (40, ""), id="of about one size"),
     ],
 )

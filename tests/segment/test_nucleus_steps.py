@@ -5,7 +5,7 @@ import pytest
 
 from hpa_mmdet.segment.artefacts import BAR_FILLED, BAR_SHAPE, without_scale_bars, without_spill
 from hpa_mmdet.segment.component_tree import LEVELS, Part, best_parts, blob_score, build_tree
-from hpa_mmdet.segment.debris import _sd_inside, _typical, drop_debris
+from hpa_mmdet.segment.debris import _ring, _sd_inside, _typical, drop_debris
 from hpa_mmdet.segment.filters import (
     blur,
     distance_outside_of,
@@ -429,3 +429,20 @@ def test_what_hardly_stands_out_of_the_spill_is_no_stain(level: float, is_stain:
     nuclei = np.where(disc((60, 100), 12), level, 0).astype(np.float32)
     clean = without_spill(nuclei + 0.1 * other, {"red": other})  # 20 of spill, four times that
     assert (clean is not None) == is_stain
+
+
+def test_a_nucleus_in_a_halo_is_measured_by_what_it_adds_to_it() -> None:
+    labels, bright = scene(level=100.0)
+    y, x = np.mgrid[: SHAPE_HW[0], : SHAPE_HW[1]]
+    halo = 500 * np.exp(-((y - 60) ** 2 + (x - 170) ** 2) / (2 * 30.0**2))
+    found = drop_debris(labels, (blur(bright, 1.0) + halo).astype(np.float32), 30)
+    assert np.unique(found).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_the_ring_lies_a_little_outside_of_each_label() -> None:
+    labels, bright = np.zeros(SHAPE_HW, np.int32), np.full(SHAPE_HW, 5.0, np.float32)
+    labels[disc((60, 60), 12)], labels[disc((60, 150), 12)] = 2, 5
+    bright[disc((60, 60), 15)] = 90  # blur of the edge, a twelfth of a diameter
+    bright[disc((60, 150), 21)] = 30
+    ring = _ring(bright, labels, np.array([2, 5], np.int32), 36)
+    assert ring.tolist() == [5, 30]

@@ -15,6 +15,7 @@ from hpa_mmdet.io.large_images import LargeImage, open_channels
 from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.predictions.call_rules import CallRules
 from hpa_mmdet.predictions.cells import ImagePrediction
+from hpa_mmdet.predictions.submission_rows import DEFAULT_MIN_CONFIDENCE
 
 Pixels = NDArray[np.integer] | LargeImage
 Images = Callable[[], Iterator[StoredImage]]
@@ -39,7 +40,7 @@ class RunContext:
     images: Path
     channels: Sequence[str]
     rules: CallRules
-    min_confidence: float = 0.01
+    min_confidence: float = DEFAULT_MIN_CONFIDENCE
     max_triples: int | None = None
 
     def writing(self, name: str) -> AbstractContextManager[Path]:

@@ -1,0 +1,101 @@
+"""Found cells get the outlines that the stains show, and only where those are of the same cells."""
+
+import cv2
+import numpy as np
+import pytest
+
+from hpa_mmdet.inference.cell_growth import grow_found_cells
+from hpa_mmdet.masks.runs import runs_of_crop
+from hpa_mmdet.predictions.cells import CellPrediction
+
+SHAPE_HW = (160, 280)
+CENTRES_XY = ((80, 80), (190, 80))
+AXES = (54, 48)
+NUCLEUS = 20
+
+
+def disc(centre_xy: tuple[int, int], axes: tuple[int, int]) -> np.ndarray:
+    return cv2.ellipse(np.zeros(SHAPE_HW, np.uint8), centre_xy, axes, 0, 0, 360, 1, -1) > 0
+
+
+def picture(bodies: bool = True) -> dict[str, np.ndarray]:
+    """Two cells side by side over a noisy background, brighter around their nuclei."""
+    noise = np.random.default_rng(0)
+    planes = {}
+    for name in ("red", "yellow", "blue"):
+        plane = np.full(SHAPE_HW, 12.0)
+        for centre in CENTRES_XY:
+            inside = disc(centre, (NUCLEUS, NUCLEUS) if name == "blue" else AXES)
+            if name == "blue" or bodies:
+                plane[inside] = 150
+        plane = cv2.GaussianBlur(plane, (0, 0), 2) + noise.normal(0, 4, SHAPE_HW)
+        planes[name] = plane.clip(0, 255).astype(np.uint8)
+    return planes
+
+
+def found(axes: tuple[int, int], shift: int = 0) -> list[CellPrediction]:
+    """What a network might find: ellipses of another size, off the middle."""
+    cells = []
+    for number, (x, y) in enumerate(CENTRES_XY):
+        mask = disc((x + shift, y - shift), axes)
+        runs = runs_of_crop(mask, 0, 0, SHAPE_HW)
+        cells.append(CellPrediction.of_runs(runs, 0.9 - 0.1 * number, np.full(19, 0.3)))
+    return cells
+
+
+def pixels(cell: CellPrediction) -> np.ndarray:
+    return cell.runs.crop((0, 0, SHAPE_HW[1], SHAPE_HW[0]))
+
+
+def iou(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one & other).sum() / (one | other).sum())
+
+
+@pytest.mark.parametrize("channels", ["red yellow blue", "red blue", "yellow blue", "red"])
+def test_outlines_come_from_the_stains(channels: str) -> None:
+    planes = {name: plane for name, plane in picture().items() if name in channels.split()}
+    before = found((44, 42), shift=6)
+    after = grow_found_cells(before, planes)
+    assert [cell.cell_score for cell in after] == [0.9, 0.8]
+    for cell, rough, centre in zip(after, before, CENTRES_XY, strict=True):
+        truth = disc(centre, AXES)
+        assert iou(pixels(rough), truth) < 0.75
+        assert iou(pixels(cell), truth) > 0.85
+        assert pixels(cell).sum() == cell.area
+        x, y, width, height = cell.bbox_xywh
+        assert pixels(cell)[y : y + height, x : x + width].sum() == cell.area
+    assert not (pixels(after[0]) & pixels(after[1])).any()
+
+
+def test_masks_of_nuclei_stay_nuclei() -> None:
+    after = grow_found_cells(found((NUCLEUS, NUCLEUS)), picture())
+    for cell, centre in zip(after, CENTRES_XY, strict=True):
+        assert iou(pixels(cell), disc(centre, (NUCLEUS, NUCLEUS))) > 0.99
+
+
+def test_two_nuclei_of_one_found_cell_stay_one_cell() -> None:
+    planes = picture()
+    middle = ((CENTRES_XY[0][0] + CENTRES_XY[1][0]) // 2, 80)
+    both = disc(middle, (110, 48))
+    for name in ("red", "yellow"):
+        planes[name][both] = np.maximum(planes[name][both], 140)
+    runs = runs_of_crop(disc(middle, (100, 40)), 0, 0, SHAPE_HW)
+    (cell,) = grow_found_cells([CellPrediction.of_runs(runs, 0.9, np.full(19, 0.3))], planes)
+    assert iou(pixels(cell), both) > 0.8
+
+
+@pytest.mark.parametrize("planes", [{}, {"blue": picture()["blue"]}], ids=["none", "blue"])
+def test_without_a_stain_of_the_body_cells_are_parted(planes: dict[str, np.ndarray]) -> None:
+    before = found((60, 48))  # they overlap
+    after = grow_found_cells(before, planes)
+    assert not (pixels(after[0]) & pixels(after[1])).any()
+    together = pixels(before[0]) | pixels(before[1])
+    assert np.array_equal(pixels(after[0]) | pixels(after[1]), together)
+
+
+def test_no_cells_and_empty_stains() -> None:
+    assert grow_found_cells([], picture()) == []
+    dark = {name: np.zeros(SHAPE_HW, np.uint8) for name in ("red", "yellow", "blue")}
+    before = found((44, 42))
+    after = grow_found_cells(before, dark)
+    assert [cell.counts for cell in after] == [cell.counts for cell in before]
