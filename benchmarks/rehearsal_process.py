@@ -9,7 +9,8 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,13 +76,7 @@ def _run_once(
     last = "its start"
     with (
         log_path.open("ab") as log,
-        subprocess.Popen(
-            words,
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ) as process,
+        _session(words, folder) as process,
         selectors.DefaultSelector() as selector,
     ):
         assert process.stdout is not None
@@ -104,7 +99,7 @@ def _run_once(
             sampled = now
             measured.peak_mb = max(measured.peak_mb, session_mb(process.pid))
             if half_done is not None and half_done(now - begun):
-                os.killpg(process.pid, signal.SIGKILL)
+                _end_session(process.pid)
                 process.wait()
                 measured.seconds.append(now - begun)
                 return True
@@ -113,6 +108,28 @@ def _run_once(
     if status not in (0, 1):  # 1: some images failed, as the log says
         raise SystemExit(f"{measured.name} ended with status {status}: see {log_path}")
     return False
+
+
+@contextmanager
+def _session(words: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command in a session of its own, which ends if the rehearsal itself is ended."""
+    with subprocess.Popen(
+        words,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        except BaseException:
+            _end_session(process.pid)
+            raise
+
+
+def _end_session(session: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(session, signal.SIGKILL)
 
 
 def session_mb(session: int) -> float:

@@ -28,6 +28,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -82,6 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     begun = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     steps = rehearse(args, args.work_dir, args.ids, args.drawn, args.size, args.kill)
     added: dict[str, float] = {}
     if args.large:
@@ -159,7 +161,11 @@ def lay_out(data: Path, folder: Path, ids: int | None, drawn: int, size: int, wo
                 os.link(source, hpa / part / f"{row['ID']}_{channel}.png")
         _write_csv(hpa / table_name, rows)
         if part == "train":
-            groups = [{"ID": row["ID"], "antibody": number // 3} for number, row in enumerate(rows)]
+            size_of_group = 3 if len(rows) >= 30 else 1  # else there may be nothing to validate on
+            groups = [
+                {"ID": row["ID"], "antibody": number // size_of_group}
+                for number, row in enumerate(rows)
+            ]
             _write_csv(hpa / "groups.csv", groups)
     (folder / "tools").symlink_to(ROOT / "tools")
     shutil.copytree(ROOT / "configs", folder / "configs")
@@ -246,7 +252,8 @@ def table(rows: list[dict[str, Any]], added: dict[str, float]) -> str:
         "silent s",
         "disk MB",
     ]
-    lines = [head + ["contest, 2048 px"] * bool(added)]
+    head += ["ms more at 2048 px", "contest, 2048 px"] if added else []
+    lines = [head]
     for row in rows:
         name, images, seconds = row["name"], row["images"], sum(row["seconds"])
         line = [name, str(images), " + ".join(f"{one:.1f}" for one in row["seconds"])]
@@ -255,6 +262,7 @@ def table(rows: list[dict[str, Any]], added: dict[str, float]) -> str:
         if added:
             whole = 559 if name == "infer" else CONTEST_TRAIN
             extra = CONTEST.get(name, CONTEST_TRAIN) * added[name]
+            line.append(f"{1000 * added[name]:.0f}")
             line.append(f"{(seconds * whole / images + extra) / 60:.0f} min")
         lines.append(line)
     lines.insert(1, ["---"] * len(lines[0]))

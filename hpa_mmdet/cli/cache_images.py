@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
-from hpa_mmdet.coco.read import read_coco
+from hpa_mmdet.coco.index import images_without_cells, open_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import CHANNELS
 from hpa_mmdet.io.depth import measure_depth
@@ -51,9 +51,9 @@ def run(args: argparse.Namespace) -> int:
     if args.scale <= 0 or args.workers < 1:
         found = f"--scale {args.scale} --workers {args.workers}"
         raise InputError("arguments", found, "above 0, and 1 or more", "correct them")
-    data = read_coco(args.source)
+    data = open_coco(args.source)
     folder = args.images or data.images_root or args.source.parent
-    sources = sources_of_json(data.images, folder)
+    sources = sources_of_json(images_without_cells(data.images), folder)
     level = (
         args.white_level
         or measure_depth([source.files for source in sources], args.channels).white_level

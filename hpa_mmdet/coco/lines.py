@@ -15,6 +15,7 @@ from hpa_mmdet.coco.read import load_sections
 from hpa_mmdet.coco.schema import Json, to_line
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.json_files import as_object, parse_json
+from hpa_mmdet.jobs.progress import progress
 
 
 class Line(NamedTuple):
@@ -132,6 +133,29 @@ class CocoLines:
                 raise cut_off(self.path)
             if section == "images":
                 self._annotations_at = handle.tell()
+
+
+class ShownLines(CocoLines):
+    """The entries of a file, and how far the reading is, on stderr.
+
+    Args:
+        path: a COCO JSON.
+        done: what is done with the entries, such as "checked".
+
+    Raises:
+        InputError: as `CocoLines`.
+    """
+
+    def __init__(self, path: Path, done: str) -> None:
+        self._done = done
+        super().__init__(path)
+
+    def entries(self, section: str) -> Iterator[Line]:
+        """Give the entries of a section; see `CocoLines`."""
+        with progress(f"{section} {self._done}", self.count(section)) as advance:
+            for line in super().entries(section):
+                yield line
+                advance(1)
 
 
 def without_id(annotation: Line, image_id: int) -> str:

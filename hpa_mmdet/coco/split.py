@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.lines import CocoLines, without_id
+from hpa_mmdet.coco.lines import CocoLines, ShownLines, without_id
 from hpa_mmdet.coco.parse import CocoImage
 from hpa_mmdet.coco.read import find_images_root
 from hpa_mmdet.coco.schema import build_info
@@ -62,7 +62,7 @@ def split(
     outputs = OutputFiles("split_coco", inputs=given, overwrite=overwrite)
     for out in [*(out for pair in outs for out in pair), table]:
         outputs.claim(out)
-    lines = CocoLines(path)
+    lines = ShownLines(path, "parted")
     images = [image for _, image in lines.images()]
     names = [image.hpa_id for image in images]
     groups = names if grouping is None else _groups(names, grouping)

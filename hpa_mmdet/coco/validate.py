@@ -1,6 +1,6 @@
 """Checks of a COCO JSON: its schema, its meaning, and what readers would silently drop."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from hpa_mmdet.coco.check_annotations import (
 )
 from hpa_mmdet.coco.findings import Findings
 from hpa_mmdet.coco.index import open_coco
-from hpa_mmdet.coco.lines import CocoLines, Line
+from hpa_mmdet.coco.lines import CocoLines, ShownLines
 from hpa_mmdet.coco.read import find_images_root
 from hpa_mmdet.coco.schema import build_categories
 from hpa_mmdet.errors import InputError
@@ -47,7 +47,7 @@ def validate(path: Path, images_root: Path | None = None, *, check_files: bool =
     Raises:
         InputError: it cannot be read as COCO JSON at all.
     """
-    lines = _ShownLines(path)
+    lines = ShownLines(path, "checked")
     findings = Findings(path)
     if lines.categories != build_categories():
         findings.add("category", f"{len(lines.categories)} categories")
@@ -65,17 +65,6 @@ def validate(path: Path, images_root: Path | None = None, *, check_files: bool =
         except InputError as error:
             findings.add("refused", str(error))
     return findings
-
-
-class _ShownLines(CocoLines):
-    """The entries of a file, and how far their check is."""
-
-    def entries(self, section: str) -> Iterator[Line]:
-        """Give the entries of a section; see `CocoLines`."""
-        with progress(f"checked: {section}", self.count(section)) as advance:
-            for line in super().entries(section):
-                yield line
-                advance(1)
 
 
 def _check_images(lines: CocoLines, findings: Findings, root: Path | None) -> dict[int, KnownImage]:

@@ -46,7 +46,12 @@ def fill_cache(
             first is decoded, or the folder cannot be written to.
     """
     cache.remove_left()
-    lacking = [source for source in sources if cache.read(source.files) is None]
+    lacking = []
+    with progress("image cache: looked for", len(sources)) as advance:
+        for source in sources:
+            if cache.read(source.files) is None:
+                lacking.append(source)
+            advance(1)
     report.done += len(sources) - len(lacking)
     if not lacking:
         return

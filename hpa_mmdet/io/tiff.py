@@ -214,7 +214,7 @@ def _check_page(tags: dict[int, Sequence[int]], size: int) -> None:
 def _expected_segments(tags: dict[int, Sequence[int]], width: int, length: int) -> int:
     apart = _single(tags, _SAMPLES, 1) if _single(tags, _PLANAR, 1) == 2 else 1
     if _TILE_WIDTH not in tags or _TILE_LENGTH not in tags:
-        rows = max(1, min(_single(tags, _ROWS, length), length))
+        rows = max(1, _single(tags, _ROWS, length))
         return -(-length // rows) * apart
     tile_width, tile_length = _single(tags, _TILE_WIDTH, 1), _single(tags, _TILE_LENGTH, 1)
     tile = tile_width * tile_length

@@ -19,6 +19,7 @@ from hpa_mmdet.io.channels import CHANNELS, DEFAULT_PATTERN, ImageFiles, find_im
 from hpa_mmdet.io.label_tables import read_native_labels
 from hpa_mmdet.io.naming import split_plane
 from hpa_mmdet.jobs import Failure, Report, run_items
+from hpa_mmdet.jobs.progress import progress
 from hpa_mmdet.localizations import NAMES
 from hpa_mmdet.pages.compose import compose_picture
 from hpa_mmdet.pages.page import Page, Picture
@@ -172,9 +173,11 @@ def _counting_sets(
     images: Sequence[CocoImage], sets: Counter[tuple[int, ...]]
 ) -> Iterator[CocoImage]:
     """Give the images; count the label sets of their cells on the way, so all is one pass."""
-    for image in images:
-        sets.update(cell.hpa_indices for cell in image.cells)
-        yield image
+    with progress("images counted", len(images)) as advance:
+        for image in images:
+            sets.update(cell.hpa_indices for cell in image.cells)
+            yield image
+            advance(1)
 
 
 def _measure(data: Dataset, report: Report, sample: int, workers: int) -> dict[str, Any]:

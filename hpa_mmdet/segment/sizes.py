@@ -9,7 +9,7 @@ from hpa_mmdet.segment.filters import Plane
 from hpa_mmdet.segment.method_options import option
 from hpa_mmdet.segment.scale import estimate_nucleus_size
 
-WORKING_DIAMETER_PX = 36.0  # nuclei are shrunk to this: outlines need no more detail
+WORKING_DIAMETER_PX = 40.0  # nuclei are shrunk to this: outlines need no more detail
 SMALLEST_UM, LARGEST_UM = 5.0, 40.0  # diameters of nuclei of cultured animal cells
 
 

@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from discs import TINY_BACKBONE, TINY_CHANNELS, write_discs
-
 from hpa_mmdet.cli.convert_coco import main as convert
+
+sys.path.append(str(Path(__file__).parents[1]))  # scripts outside the tests import this file too
+
+from discs import TINY_BACKBONE, TINY_CHANNELS, write_discs
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASES = ("_base_/models/hpa-mask-rcnn_lite0_fpn.py", "_base_/hpa_1x.py")

@@ -59,8 +59,10 @@ def test_a_channel_drawn_in_its_colour_gives_its_brightness(tmp_path: Path) -> N
     save(tmp_path / "a_green.png", green)
     alpha = np.dstack([plane(70), np.full(SHAPE_HW, 255, np.uint8)])
     save(tmp_path / "b_green.png", alpha)
+    save(tmp_path / "c_green.png", np.dstack([green, np.full(SHAPE_HW, 255, np.uint8)]))
     images = find_images(tmp_path, ["green"])
-    assert [read_channels(image, ["green"])[0, 0].tolist() for image in images] == [[90], [70]]
+    values = [read_channels(image, ["green"])[0, 0].tolist() for image in images]
+    assert values == [[90], [70], [90]]
 
 
 def test_folders_and_other_words_for_channels(tmp_path: Path) -> None:

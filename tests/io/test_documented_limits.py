@@ -32,3 +32,4 @@ def test_a_documented_limit_is_the_codes(limit: float, value: float, page: str, 
 def test_names_and_files_have_the_limits_of_file_systems_and_memory() -> None:
     assert outputs.LONGEST_NAME == json_files.LONGEST_PART == 255
     assert json_files.MAX_BYTES == 2**31
+    assert submission._MAX_PIXELS == 2**31 - 1

@@ -45,3 +45,9 @@ def test_doubtful_labels_are_counted_where_that_is_wanted() -> None:
     assert sorted(doubts.values()) == [1, 2]  # rods and rings twice, microtubule ends once
     assert all(text.startswith("label ") for text in doubts)
     assert parse_label_set("27", scheme="hpa28") == (16,)
+
+
+def test_a_label_of_more_than_200_characters_is_told_by_its_length_and_not_repeated() -> None:
+    with pytest.raises(InputError, match="a label of 201 characters") as refused:
+        parse_label_set("x" * 201)
+    assert "xxx" not in str(refused.value)

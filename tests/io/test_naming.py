@@ -104,3 +104,9 @@ def test_what_only_looks_like_an_address_is_refused() -> None:
 def test_a_bar_in_a_folders_name_is_no_plane(tmp_path: Path) -> None:
     assert split_plane(tmp_path / "plate#7" / "a.tif") == (tmp_path / "plate#7" / "a.tif", None)
     assert split_plane(tmp_path / "plate#7" / "a.tif#2") == (tmp_path / "plate#7" / "a.tif", 2)
+
+
+def test_an_id_may_have_200_bytes() -> None:
+    assert check_image_id("é" * 100, "row 2") == "é" * 100
+    with pytest.raises(InputError, match="image id"):
+        check_image_id("é" * 100 + "a", "row 2")

@@ -76,3 +76,22 @@ def test_the_recipe_runs_on_a_small_table(
     assert rows["segment"]["images"] == IDS
     assert rows["infer"]["images"] == 3
     assert "submission read back: 3 images" in capsys.readouterr().out
+
+
+def test_a_step_ends_with_the_rehearsal(tmp_path: Path) -> None:
+    def interrupted(seconds: float) -> bool:
+        raise KeyboardInterrupt
+
+    words = [sys.executable, "-c", "import time; time.sleep(60)", str(tmp_path)]
+    with pytest.raises(KeyboardInterrupt):
+        run_step("work", words, tmp_path, [interrupted])
+    commands = (path / "cmdline" for path in Path("/proc").iterdir() if path.name.isdigit())
+    left = [path for path in commands if str(tmp_path) in _read(path)]
+    assert not left
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
