@@ -114,7 +114,7 @@ def pool(estimates: Sequence[SizeEstimate]) -> FolderScale | None:
     Doubted estimates count only where all are. Images of few nuclei each are enough together.
 
     Examples:
-        >>> pool([SizeEstimate(40, 9, ""), SizeEstimate(44, 30, ""), SizeEstimate(90, 1, "one")])
+        >>> pool([SizeEstimate(40, 2, ""), SizeEstimate(44, 30, ""), SizeEstimate(90, 1, "one")])
         FolderScale(diameter=44, doubt='', was_there=False)
     """
     if not estimates:

@@ -211,8 +211,7 @@ def test_killed_server_loses_no_acknowledged_decision(tmp_path: Path) -> None:
                 review = Review(_address_of(server), tmp_path)
                 done = review.get("").json()["progress"]["done"]
                 assert len(acknowledged) <= done <= len(acknowledged) + 1
-                threading.Timer(0.4, server.kill).start()
-                acknowledged += list(_decide_until_it_dies(review))
+                acknowledged += list(_decide_until_it_dies(review, server))
             finally:
                 server.kill()
     kept = {decision.key for decision in read_decisions(table)}
@@ -228,8 +227,12 @@ def _address_of(server: "subprocess.Popen[str]") -> str:
     raise AssertionError("the server ended")
 
 
-def _decide_until_it_dies(review: Review) -> Iterator[tuple[str, int]]:
-    for key in review.queue(order="random"):
+def _decide_until_it_dies(
+    review: Review, server: "subprocess.Popen[str]"
+) -> Iterator[tuple[str, int]]:
+    for number, key in enumerate(review.queue(order="random")):
+        if number == 20:
+            threading.Timer(0.01, server.kill).start()
         try:
             review.decide(key, [3])
         except requests.RequestException:
