@@ -10,15 +10,14 @@ H, W: height and width of the image in pixels; N: its cells.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from hpa_mmdet.inference.mask_cleaning import separate_cells
+from hpa_mmdet.inference.mask_cleaning import largest_piece, separate_cells
 from hpa_mmdet.masks.encode import encode_cells
-from hpa_mmdet.masks.label_image import label_image_from_rles
+from hpa_mmdet.masks.label_image import label_image_from_rles, shrink_labels
 from hpa_mmdet.predictions.cells import CellPrediction
 from hpa_mmdet.segment.cells import grow_cells
 from hpa_mmdet.segment.filters import Plane, blur, distance_to_outside, enlarge_labels, resize
@@ -57,27 +56,23 @@ def grow_found_cells(
     factor = min(1.0, WORKING_DIAMETER_PX * _CELL_PER_NUCLEUS / typical_px)
     found = label_image_from_rles([cell.counts for cell in parted], shape_hw).astype(np.int32)
     bodies = [resize(plane.astype(np.float32), factor) for plane in stains]
-    small = _shrunk(found, bodies[0].shape)
+    small = shrink_labels(found, bodies[0].shape)
     dna = None if "blue" not in planes else resize(planes["blue"].astype(np.float32), factor)
     markers, diameter = _markers(small, len(parted), dna, typical_px * factor / _CELL_PER_NUCLEUS)
     grown = enlarge_labels(grow_cells(markers, bodies, diameter), shape_hw)
     if _agreement(found, grown, len(parted)) < _LEAST_AGREEMENT:
         return parted
-    masks = {mask.cell_id: mask for mask in encode_cells(grown)}
+    lost = np.setdiff1d(found, grown)  # too small to be grown: they keep their own pixels
+    masks = encode_cells(np.where(np.isin(found, lost), found, grown))
     return [
-        replace(cell, counts=mask.counts, bbox_xywh=mask.bbox_xywh, area=mask.area)
-        for number, cell in enumerate(parted, start=1)
-        if (mask := masks.get(number)) is not None
+        replace(
+            parted[mask.cell_id - 1],
+            counts=mask.counts,
+            bbox_xywh=mask.bbox_xywh,
+            area=mask.area,
+        )
+        for mask in masks
     ]
-
-
-def _shrunk(label_image: NDArray[np.int32], shape_hw: tuple[int, ...]) -> NDArray[np.int32]:
-    if label_image.shape == shape_hw:
-        return label_image
-    small = cv2.resize(
-        label_image.astype(np.float32), shape_hw[::-1], interpolation=cv2.INTER_NEAREST
-    )
-    return small.astype(np.int32)
 
 
 def _markers(
@@ -97,7 +92,7 @@ def _markers(
             nuclei = _of_their_cells(find_nuclei(dna, diameter), found, count)
             without = np.bincount(nuclei.ravel(), minlength=count + 1) == 0
             nuclei = np.where((nuclei == 0) & without[bright], bright, nuclei)
-    markers = np.where(nuclei > 0, nuclei, 0)
+    markers = nuclei.copy()
     for number, box in enumerate(ndimage.find_objects(found, count), start=1):
         if box is None:
             continue
@@ -122,11 +117,7 @@ def _brightest_parts(found: NDArray[np.int32], dna: Plane) -> NDArray[np.int32]:
         if values.size < _FEWEST_PX or np.ptp(values) == 0:
             continue
         bright = inside & (dna[box] > threshold_otsu(values))
-        _, pieces, stats, _ = cv2.connectedComponentsWithStats(
-            bright.astype(np.uint8), None, None, None, 4
-        )
-        largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-        parts[box][pieces == largest] = number
+        parts[box][largest_piece(bright)] = number
     return parts
 
 

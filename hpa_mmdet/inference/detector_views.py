@@ -25,7 +25,7 @@ from hpa_mmdet.io.depth import scale_to_uint8, white_level_of
 from hpa_mmdet.io.large_images import LargeImage
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.encode import encode_cells
-from hpa_mmdet.masks.label_image import number_cells
+from hpa_mmdet.masks.label_image import number_cells, shrink_labels
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.predictions.instances import read_instances, to_numpy
 
@@ -202,9 +202,7 @@ def _given_instances(
 ) -> InstanceData:
     """Ids, boxes and masks of the cells in the network's input; rising by id."""
     dense, ids = number_cells(labels)
-    if size_wh != (labels.shape[1], labels.shape[0]):
-        small = cv2.resize(dense.astype(np.float32), size_wh, interpolation=cv2.INTER_NEAREST)
-        dense = _keep_small_cells(small.astype(np.int32), dense)
+    dense = shrink_labels(dense, size_wh[::-1])
     _, boxes, masks = cut_cells(symmetry.apply(dense))
     return InstanceData(
         bboxes=torch.from_numpy(boxes),
@@ -212,17 +210,6 @@ def _given_instances(
         masks=masks,
         cell_ids=torch.from_numpy(ids.astype(np.int64)),
     )
-
-
-def _keep_small_cells(small: NDArray[np.int32], full: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Give each cell that shrinking lost one pixel at its middle."""
-    lost = np.setdiff1d(np.unique(full), np.unique(small))
-    for cell in lost:
-        rows, columns = np.nonzero(full == cell)
-        y = int(np.median(rows) * small.shape[0] / full.shape[0])
-        x = int(np.median(columns) * small.shape[1] / full.shape[1])
-        small[y, x] = cell
-    return small
 
 
 def _image_probs(by_tile: Sequence[Answers]) -> NDArray[np.float32] | None:

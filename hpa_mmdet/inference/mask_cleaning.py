@@ -62,7 +62,7 @@ def separate_cells(cells: Sequence[CellPrediction]) -> list[CellPrediction]:
         _share_out(cuts[one], left[one], cuts[other], left[other])
     separated = []
     for cell, cut, mask in zip(cells, cuts, left, strict=True):
-        piece = _largest_piece(mask)
+        piece = largest_piece(mask)
         if piece.any():
             runs = runs_of_crop(piece, cut.x, cut.y, cell.shape_hw)
             separated.append(
@@ -104,7 +104,8 @@ def _share_out(
     other_left[there] &= ~(both & ~to_other)
 
 
-def _largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Keep the largest piece of a mask (h, w); pixels that meet at corners are apart."""
     count, pieces, stats, _ = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), None, None, None, 4
     )

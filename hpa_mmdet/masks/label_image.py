@@ -69,3 +69,27 @@ def number_cells(
         return label_image.astype(np.int32), np.empty(0, label_image.dtype)
     numbered, forward, _ = relabel_sequential(label_image)
     return numbered.astype(np.int32), forward.in_values[forward.out_values > 0]
+
+
+def shrink_labels(label_image: NDArray[np.int32], shape_hw: tuple[int, ...]) -> NDArray[np.int32]:
+    """Shrink a label image; no cell is lost.
+
+    Args:
+        label_image: (H, W), ids below 2^24.
+        shape_hw: the new height and width.
+
+    Returns:
+        The label of the nearest pixel; a cell that has none there gets one pixel at its middle.
+    """
+    if label_image.shape == shape_hw:
+        return label_image
+    height, width = shape_hw
+    plane = label_image.astype(np.float32)  # OpenCV resizes no 32-bit integers
+    nearest = cv2.resize(plane, (width, height), interpolation=cv2.INTER_NEAREST)
+    small = nearest.astype(np.int32)
+    for cell in np.setdiff1d(label_image, small):
+        rows, columns = np.nonzero(label_image == cell)
+        y = int(np.median(rows) * height / label_image.shape[0])
+        x = int(np.median(columns) * width / label_image.shape[1])
+        small[y, x] = cell
+    return small

@@ -11,6 +11,7 @@ from skimage.segmentation import find_boundaries
 
 from hpa_mmdet.io.atomic import atomic_path, save_image
 from hpa_mmdet.io.pictures import read_picture
+from hpa_mmdet.masks.label_image import shrink_labels
 from hpa_mmdet.segment.protocol import Planes, Segmentation
 
 PICTURE_LONGEST_PX = 1024
@@ -46,10 +47,8 @@ def draw_outlines(planes: Planes, segmentation: Segmentation) -> NDArray[np.uint
         (segmentation.cells, CELL_COLOUR),
         (segmentation.nuclei, NUCLEUS_COLOUR),
     ):
-        small_labels = cv2.resize(
-            label_image.astype(np.float32), size_wh, interpolation=cv2.INTER_NEAREST
-        )
-        rgb[find_boundaries(small_labels.astype(np.int32), mode="inner")] = colour
+        small_labels = shrink_labels(label_image, size_wh[::-1])
+        rgb[find_boundaries(small_labels, mode="inner")] = colour
     return rgb
 
 

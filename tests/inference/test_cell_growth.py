@@ -93,6 +93,22 @@ def test_without_a_stain_of_the_body_cells_are_parted(planes: dict[str, np.ndarr
     assert np.array_equal(pixels(after[0]) | pixels(after[1]), together)
 
 
+def test_cells_too_small_to_be_grown_keep_their_pixels() -> None:
+    wide = {name: np.kron(plane, np.ones((4, 4), np.uint8)) for name, plane in picture().items()}
+    shape_hw = wide["red"].shape
+    masks = [np.kron(disc(centre, AXES), np.ones((4, 4), bool)) for centre in CENTRES_XY]
+    speck = np.zeros(shape_hw, bool)
+    speck[5:7, 600:602] = True
+    before = [
+        CellPrediction.of_runs(runs_of_crop(mask, 0, 0, shape_hw), score, np.full(19, 0.3))
+        for mask, score in zip([*masks, speck], (0.9, 0.8, 0.2), strict=True)
+    ]
+    after = grow_found_cells(before, wide)
+    assert [cell.cell_score for cell in after] == [0.9, 0.8, 0.2]
+    assert after[0].counts != before[0].counts
+    assert 0 < after[2].area <= 16
+
+
 def test_no_cells_and_empty_stains() -> None:
     assert grow_found_cells([], picture()) == []
     dark = {name: np.zeros(SHAPE_HW, np.uint8) for name in ("red", "yellow", "blue")}

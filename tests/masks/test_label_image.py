@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as st_numpy
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.masks.encode import encode_cells
-from hpa_mmdet.masks.label_image import label_image_from_rles
+from hpa_mmdet.masks.label_image import label_image_from_rles, shrink_labels
 
 
 @settings(max_examples=150, deadline=None)
@@ -63,3 +63,15 @@ def test_ids_of_32_bits_are_drawn() -> None:
     assert ids == [7, 2**31, 2**32 - 1]
     drawn = label_image_from_rles([cell.counts for cell in cells], (2, 3), ids)
     assert drawn.tolist() == label_image.tolist()
+
+
+def test_shrinking_loses_no_cell() -> None:
+    large = np.zeros((40, 60), np.int32)
+    large[2:22, 4:34] = 3
+    large[31, 51] = 70_001  # the nearest pixels of the small picture miss it
+    small = shrink_labels(large, (10, 15))
+    assert small.shape == (10, 15)
+    assert small.dtype == np.int32
+    assert (small == 3).sum() == 5 * 8
+    assert np.argwhere(small == 70_001).tolist() == [[7, 12]]
+    assert shrink_labels(large, (40, 60)) is large
