@@ -4,6 +4,7 @@ The pictures are discs on black, not cells: enough to run every line, not to lea
 """
 
 import copy
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,29 @@ from hpa_mmdet.io.label_images import write_label_image
 
 TINY_BACKBONE = "test_efficientnet"  # timm's own network for tests, 0.4 M parameters
 TINY_CHANNELS = (24, 32, 48, 64)
+
+
+def tiny_options(epochs: int) -> list[str]:
+    """Words after --cfg-options for a run of seconds: a small network, no workers, a short fit."""
+    network = {
+        f"{part}.{key}": value
+        for part in ("model.backbone", "model.localization.backbone")
+        for key, value in (("model_name", TINY_BACKBONE), ("weights", None))
+    }
+    options = {
+        **network,
+        "model.neck.in_channels": str(list(TINY_CHANNELS)).replace(" ", ""),
+        "model.localization.feature_dim": 2 * sum(TINY_CHANNELS),
+        "train_dataloader.num_workers": 0,
+        "train_dataloader.persistent_workers": False,
+        "train_cfg.fit.dataloader.num_workers": 0,
+        "train_cfg.fit.more_dataloaders.0.num_workers": 0,
+        "train_cfg.fit.epochs": epochs,
+        # mmengine keeps both by name for as long as the process lives
+        "visualizer.name": secrets.token_hex(4),
+        "experiment_name": secrets.token_hex(4),
+    }
+    return [f"{key}={value}" for key, value in options.items()]
 
 
 def draw_discs(shape_hw: tuple[int, int], count: int, seed: int) -> NDArray[np.uint8]:

@@ -80,8 +80,8 @@ def _convert(args: argparse.Namespace, data: Path) -> int:
             args.images, problem="no image could be converted", remedy="see the lines above"
         )
     link = data / "train"  # where configs look for the images
-    if not link.is_symlink():
-        link.symlink_to(os.path.relpath(args.images.resolve(), data.resolve()))
+    link.unlink(missing_ok=True)  # a stopped round may have had other images
+    link.symlink_to(os.path.relpath(args.images.resolve(), data.resolve()))
     return len(report.failures)
 
 

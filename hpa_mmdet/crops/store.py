@@ -13,7 +13,6 @@ The crops of an image are neighbours in one shard, so a bag is a slice.
 N: crops; M: images; S: side of a crop in pixels; C: channels; K = 19.
 """
 
-import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from hpa_mmdet.crops.index import CellIndex, ImageIndex, read_cell_index, read_image_index
 from hpa_mmdet.crops.options import CropOptions, describe_difference
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.json_files import parse_json
 
 FORMAT, VERSION = "hpa-mmdet crops", 1
 HEADER, CELLS, IMAGES = "store.json", "cells.parquet", "images.parquet"
@@ -165,7 +165,7 @@ def read_store_header(path: Path) -> dict[str, Any]:
         InputError: there is no store, it is of another version, or its header is damaged.
     """
     try:
-        header = json.loads((path / HEADER).read_bytes())
+        header = parse_json((path / HEADER).read_bytes(), path / HEADER)
         if header["format"] != FORMAT:
             raise ValueError(f"format {header['format']}")
         version = header["version"]

@@ -6,12 +6,13 @@ it and its predictions. `round.json` is written last, so a round without it is n
 
 import json
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.json_files import read_json_object
 
 _RECORD, _PREDICTED, _QUEUE = "round.json", "predicted", "queue.csv"
 
@@ -91,12 +92,15 @@ def round_of(predictions: Path) -> ReviewRound | None:
     path = predictions.parent / _RECORD
     if predictions.name != _PREDICTED or not path.is_file():
         return None
-    try:
-        return ReviewRound(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+    record = read_json_object(path)
+    kinds = {place.name: int if place.name == "number" else str for place in fields(ReviewRound)}
+    if {name: type(value) for name, value in record.items()} != kinds:
         raise InputError(
-            path, problem=f"is no record of a round ({error})", remedy="make the round again"
-        ) from error
+            path,
+            problem="is no record of a round",
+            remedy="remove it, and run tools/learn_reviewed.py again",
+        )
+    return ReviewRound(**record)
 
 
 def _shell(*words: object) -> str:

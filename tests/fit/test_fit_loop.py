@@ -2,13 +2,12 @@
 
 import json
 import re
-import secrets
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from discs import TINY_BACKBONE, TINY_CHANNELS, write_discs
+from discs import tiny_options, write_discs
 
 from hpa_mmdet.cli.convert_coco import main as convert
 from hpa_mmdet.cli.train import main as train
@@ -107,32 +106,9 @@ def discs(tmp_path: Path) -> Path:
 
 
 def tiny(folder: Path, work_dir: str, *options: str) -> list[str]:
-    backbones = ("model.backbone", "model.localization.backbone")
-    return [
-        CONFIG,
-        "--data-root",
-        str(folder),
-        "--work-dir",
-        str(folder / work_dir),
-        *options,
-        "--cfg-options",
-        *(
-            f"{backbone}.{key}"
-            for backbone in backbones
-            for key in (f"model_name={TINY_BACKBONE}", "weights=None")
-        ),
-        f"model.neck.in_channels={list(TINY_CHANNELS)}".replace(" ", ""),
-        f"model.localization.feature_dim={2 * sum(TINY_CHANNELS)}",
-        "train_dataloader.num_workers=0",
-        "train_dataloader.persistent_workers=False",
-        "train_cfg.fit.dataloader.num_workers=0",
-        "train_cfg.fit.more_dataloaders.0.num_workers=0",
-        "train_cfg.fit.epochs=2",
-        "default_hooks.logger.interval=1",
-        # mmengine keeps both by name for as long as the process lives
-        f"visualizer.name={secrets.token_hex(4)}",
-        f"experiment_name={secrets.token_hex(4)}",
-    ]
+    places = ["--data-root", str(folder), "--work-dir", str(folder / work_dir)]
+    words = tiny_options(epochs=2)
+    return [CONFIG, *places, *options, "--cfg-options", *words, "default_hooks.logger.interval=1"]
 
 
 def test_exponents_are_chosen_on_validation_images(

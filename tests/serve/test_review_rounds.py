@@ -2,7 +2,6 @@
 
 import csv
 import re
-import secrets
 import shlex
 import signal
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
-from discs import TINY_BACKBONE, TINY_CHANNELS
+from discs import tiny_options
 
 from hpa_mmdet.compat import prepare
 
@@ -25,34 +24,17 @@ from hpa_mmdet.cli.choose_cells import main as choose  # noqa: E402
 from hpa_mmdet.cli.learn_reviewed import main as learn  # noqa: E402
 from hpa_mmdet.cli.synthesize import main as synthesize  # noqa: E402
 from hpa_mmdet.coco.read import read_coco  # noqa: E402
+from hpa_mmdet.errors import InputError  # noqa: E402
 from hpa_mmdet.inference.store import read_folder  # noqa: E402
 from hpa_mmdet.io.label_tables import read_cell_labels  # noqa: E402
 from hpa_mmdet.refine.rounds import ReviewRound, next_number, round_of  # noqa: E402
 from hpa_mmdet.scoring.resampling import class_average_precisions, mean_of_known  # noqa: E402
 
 CONFIG = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fit-only_demo.py"
-BACKBONES = ("model.backbone", "model.localization.backbone")
 
 
 def tiny() -> list[str]:
-    """Options of a run of seconds: timm's test network, no workers, names of its own."""
-    network = [
-        f"{part}.{key}"
-        for part in BACKBONES
-        for key in (f"model_name={TINY_BACKBONE}", "weights=None")
-    ]
-    return [
-        "--seed", "0", "--cfg-options", *network,
-        f"model.neck.in_channels={list(TINY_CHANNELS)}".replace(" ", ""),
-        f"model.localization.feature_dim={2 * sum(TINY_CHANNELS)}",
-        "train_dataloader.num_workers=0",
-        "train_dataloader.persistent_workers=False",
-        "train_cfg.fit.dataloader.num_workers=0",
-        "train_cfg.fit.more_dataloaders.0.num_workers=0",
-        "train_cfg.fit.epochs=15",
-        f"visualizer.name={secrets.token_hex(4)}",
-        f"experiment_name={secrets.token_hex(4)}",
-    ]  # fmt: skip
+    return ["--seed", "0", "--cfg-options", *tiny_options(epochs=15)]
 
 
 def next_words(tool: str, said: str) -> list[str]:
@@ -168,3 +150,11 @@ def test_a_round_that_was_stopped_is_made_again(tmp_path: Path) -> None:
     assert next_number(tmp_path) == 2
     assert round_of(made.predictions) == made
     assert round_of(made.folder / "elsewhere") is None
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "{}", '{"config": 1}', "{"])
+def test_damaged_record_of_a_round_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "predicted").mkdir()
+    (tmp_path / "round.json").write_text(text)
+    with pytest.raises(InputError, match=re.escape("round.json")):
+        round_of(tmp_path / "predicted")
