@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from reviewed_cell_fits import ALONE, REFERENCES, WEAK, Bench, Point
 from reviewed_cell_tables import plot_curves, write_tables
-from weak_label_data import PARTS, compute_part, load_splits, make_images
+from weak_label_data import PARTS, add_data_arguments, compute_part, load_splits, make_images
 
 from hpa_mmdet.compat import prepare
 from hpa_mmdet.fit.exponents import IMAGE_EXPONENTS
@@ -41,12 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--layout", type=Path, help="real outlines and label sets; without it --share's data")
-    add("--share", type=float, help="controlled: share of cells that show each image label")
-    add("--work-dir", type=Path, default=Path("work_dirs/weak_labels"))
-    add("--images", type=int, default=360)
-    add("--test-images", type=int, default=120)
-    add("--size", type=int, default=640, help="of the longer side, in pixels")
+    add_data_arguments(parser)
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add("--ways", nargs="+", default=["random", "class", "unsure", "different"])
     add("--numbers", type=int, nargs="+", default=[25, 50, 100, 200, 500, 1000])
@@ -56,7 +51,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--rare", type=int, nargs="*", default=list(RARE), help="classes to look for 20 cells of")
     add("--no-image-head", action="store_true", help="keep it out of the scores of cells")
     add("--plot", type=Path, metavar="SVG")
-    add("--workers", type=int, default=2, help="processes that draw the images")
     return parser
 
 

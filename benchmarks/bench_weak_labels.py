@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from weak_label_data import PARTS, Split, compute_part, load_splits, make_images
+from weak_label_data import PARTS, Split, add_data_arguments, compute_part, load_splits, make_images
 from weak_label_rows import ROWS, fit_and_score, inherited_scores, mean_ap
 from weak_label_tables import write_tables
 
@@ -43,15 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--layout", type=Path, help="real outlines and label sets; without it --share's data")
-    add("--share", type=float, help="controlled: share of cells that show each image label")
-    add("--work-dir", type=Path, default=Path("work_dirs/weak_labels"))
-    add("--images", type=int, default=360)
-    add("--test-images", type=int, default=120)
-    add("--size", type=int, default=640, help="of the longer side, in pixels")
+    add_data_arguments(parser)
     add("--seeds", type=int, default=3, help="each draws images of its own halves")
     add("--rows", nargs="+", metavar="NAME", help=f"some of: {', '.join(r.name for r in ROWS)}")
-    add("--workers", type=int, default=2)
     return parser
 
 

@@ -108,13 +108,11 @@ class Bench:
         if way.startswith("class "):
             return self._find(int(way.split()[1]), number)
         cells = self.train.cells
-        if way == "random":  # as choose_cells draws them, without predictions
-            return np.random.default_rng(self.seed).permutation(len(cells.cells))[:number]
         names = [cells.hpa_ids[image] for image in self.image_of.tolist()]
         candidates = Candidates(
             names,
             cells.cell_ids.tolist() if cells.cell_ids is not None else [],
-            predict(self.weak().localization, cells),
+            self._scores() if way != "random" else np.zeros((len(names), NUM_LOCALIZATIONS)),
             cells.image_labels[self.image_of].numpy() > 0,
             [self.train.groups[image] for image in self.image_of.tolist()],
             cells.cells.numpy(),
@@ -123,13 +121,17 @@ class Bench:
 
     def _find(self, k: int, number: int) -> NDArray[np.intp]:
         """Half the likeliest and half random cells of images that are labelled with class k."""
-        scores = predict(self.weak().localization, self.train.cells)[:, k]
+        scores = self._scores()[:, k]
         labelled = self.train.cells.image_labels[self.image_of, k].numpy() > 0
         rows = np.flatnonzero(labelled)
         likely = rows[np.argsort(-scores[rows], kind="stable")][: number // 2]
         rest = np.setdiff1d(rows, likely)
         others = np.random.default_rng(self.seed).permutation(rest)[: number - len(likely)]
         return np.concatenate([likely, others])
+
+    def _scores(self) -> NDArray[np.float64]:
+        """(N, K) what the heads say of the training cells before any is reviewed."""
+        return predict(self.weak().localization, self.train.cells)
 
     def _answers(self, rows: NDArray[np.intp], errors: float) -> torch.Tensor:
         """(n, K) what the reviewer says: a wrong answer is that of another cell, drawn at random."""

@@ -43,6 +43,18 @@ class Split:
         return np.repeat(np.arange(len(self.cells.images)), self.cells.counts.numpy())
 
 
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the data, and of where they lie."""
+    add = parser.add_argument
+    add("--layout", type=Path, help="real outlines and label sets; without it --share's data")
+    add("--share", type=float, help="controlled: share of cells that show each image label")
+    add("--work-dir", type=Path, default=Path("work_dirs/weak_labels"))
+    add("--images", type=int, default=360)
+    add("--test-images", type=int, default=120)
+    add("--size", type=int, default=640, help="of the longer side, in pixels")
+    add("--workers", type=int, default=2, help="processes that draw the images")
+
+
 def make_images(data: Path, args: argparse.Namespace, seed: int) -> None:
     if (data / "truth/test/cells.json").is_file():
         return
