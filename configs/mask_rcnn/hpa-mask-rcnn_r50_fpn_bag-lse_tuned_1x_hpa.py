@@ -27,5 +27,7 @@ _base_.optim_wrapper.paramwise_cfg = dict(
     },
 )
 _base_.default_hooks.checkpoint.save_best = "image/map"
-_base_.custom_hooks[-2].monitor = "image/map"  # of EarlyStoppingHook
-del branch
+for hook in _base_.custom_hooks:
+    if hook.type == "EarlyStoppingHook":
+        hook.monitor = "image/map"
+del branch, hook

@@ -19,6 +19,12 @@ import tiny_run
 TUNED = tiny_run.CONFIGS / "mask_rcnn/hpa-mask-rcnn_r50_fpn_bag-lse_tuned_1x_hpa.py"
 
 
+def test_epochs_are_judged_by_image_labels() -> None:
+    config = Config.fromfile(TUNED)
+    stops = [hook.monitor for hook in config.custom_hooks if hook.type == "EarlyStoppingHook"]
+    assert stops == [config.default_hooks.checkpoint.save_best] == ["image/map"]
+
+
 @pytest.mark.usefixtures("mmdet_scope")
 def test_rates_fall_from_the_heads_to_the_first_layers() -> None:
     config = Config.fromfile(TUNED)

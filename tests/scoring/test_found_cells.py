@@ -60,7 +60,7 @@ def test_nothing_true_and_nothing_detected() -> None:
 def test_the_faster_evaluator_is_used_where_it_is_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    faster = pytest.importorskip("faster_coco_eval")
+    faster = pytest.importorskip("faster_coco_eval", reason="faster-coco-eval is not installed")
     assert detection._evaluator_class() is faster.COCOeval_faster
     monkeypatch.setattr(detection, "find_spec", lambda name: None)
     assert detection._evaluator_class() is COCOeval
