@@ -99,8 +99,6 @@ def _markers(
         inside = found[box] == number
         depth = np.where(inside, distance_to_outside(inside), 0)
         sure = depth > _SURE_DEPTH * diameter
-        if not sure.any() and not (markers[box] == number).any():
-            sure = depth > 0.5 * depth.max()
         free = markers[box] == 0
         markers[box][sure & free] = number
     return markers.astype(np.int32), diameter

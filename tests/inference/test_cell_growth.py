@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hpa_mmdet.inference.cell_growth import grow_found_cells
+from hpa_mmdet.inference.cell_growth import _markers, grow_found_cells
 from hpa_mmdet.masks.runs import runs_of_crop
 from hpa_mmdet.predictions.cells import CellPrediction
 
@@ -91,6 +91,30 @@ def test_without_a_stain_of_the_body_cells_are_parted(planes: dict[str, np.ndarr
     assert not (pixels(after[0]) & pixels(after[1])).any()
     together = pixels(before[0]) | pixels(before[1])
     assert np.array_equal(pixels(after[0]) | pixels(after[1]), together)
+
+
+def test_what_lies_deep_inside_a_found_cell_is_its_own_however_dim() -> None:
+    planes = picture()
+    x, y = CENTRES_XY[0]
+    dim = disc((x - 26, y), (18, 18))
+    for name in ("red", "yellow"):
+        planes[name][dim] = 12  # as dark as the background: a vacuole
+    first, _ = grow_found_cells(found((54, 48)), planes)
+    assert pixels(first)[y, x - 28]
+
+
+def test_nuclei_of_the_stain_mark_the_cells_that_hold_most_of_them() -> None:
+    dna = np.zeros(SHAPE_HW, np.float32)
+    for centre in ((50, 40), (120, 40), (200, 40), (200, 120)):
+        dna[disc(centre, (15, 15))] = 200
+    labels = np.zeros(SHAPE_HW, np.int32)
+    labels[30:50, 30:140] = 1  # two nuclei, in the middle of a cell too narrow to be deep
+    labels[30:50, 210:260] = 2  # a part of one
+    markers, _ = _markers(labels, 2, cv2.GaussianBlur(dna, (0, 0), 1), 30.0)
+    assert markers[40, 50] == markers[40, 120] == 1
+    assert markers[26, 50] == 1  # the whole nucleus, beyond the found mask too
+    assert not markers[:, 185:208].any()  # the nucleus that is mostly outside the second cell
+    assert not markers[100:].any()  # one of no cell
 
 
 def test_cells_too_small_to_be_grown_keep_their_pixels() -> None:

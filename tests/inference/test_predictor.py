@@ -41,6 +41,18 @@ def agreement(cells: list, labels: np.ndarray) -> list[float]:
     return result
 
 
+def test_outlines_are_grown_over_the_stains_unless_told_otherwise(config: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 12, (120, 170, 4)).astype(np.uint8)
+    body = ellipse(60, 80, 40, 48, shape=(120, 170))
+    image[..., 0][body] = image[..., 3][body] = 150
+    image[..., 2][ellipse(60, 80, 34, 40, shape=(120, 170))] = 110  # what the stand-in finds
+    image[..., 2][ellipse(60, 80, 18, 20, shape=(120, 170))] = 250
+    (parted,) = hpa_mmdet.Predictor(config, clean="separate")(image)
+    (grown,) = hpa_mmdet.Predictor(config)(image)
+    assert parted.area < 0.75 * len(body[0])
+    assert grown.area > 0.9 * len(body[0])
+
+
 @pytest.mark.parametrize("tta", ["none", "flips", "d4"])
 def test_cells_are_found_and_named(config: Path, tta: str) -> None:
     image, labels = cell_image(1)

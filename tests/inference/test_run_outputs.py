@@ -84,6 +84,14 @@ def test_a_submission_reads_back(tmp_path: Path, predictions: list[ImagePredicti
     ]
 
 
+def test_a_submission_keeps_triples_down_to_a_thousandth(tmp_path: Path) -> None:
+    cell = a_cell(0, 5, 20, 10, 1.0, 14)
+    cell.localization_scores[:3] = 0.0015
+    write("submission", tmp_path, [ImagePrediction("a", 90, 60, (cell,))])
+    (row,) = read_submission(tmp_path / "submission.csv")
+    assert sorted(hpa_index for hpa_index, _, _ in row.predictions) == [0, 1, 2, 14]
+
+
 def test_coco_results_are_what_pycocotools_reads(
     tmp_path: Path, predictions: list[ImagePrediction]
 ) -> None:

@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
-from discs import tiny_options
+from discs import tiny_options, write_discs
 
 from hpa_mmdet.compat import prepare
 
@@ -21,6 +22,7 @@ prepare()
 
 
 from hpa_mmdet.cli.choose_cells import main as choose  # noqa: E402
+from hpa_mmdet.cli.learn_reviewed import _convert  # noqa: E402
 from hpa_mmdet.cli.learn_reviewed import main as learn  # noqa: E402
 from hpa_mmdet.cli.synthesize import main as synthesize  # noqa: E402
 from hpa_mmdet.coco.read import read_coco  # noqa: E402
@@ -150,6 +152,20 @@ def test_a_round_that_was_stopped_is_made_again(tmp_path: Path) -> None:
     assert next_number(tmp_path) == 2
     assert round_of(made.predictions) == made
     assert round_of(made.folder / "elsewhere") is None
+
+
+def test_a_round_made_again_has_the_images_of_its_last_call(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        write_discs(tmp_path / name, ["a", "b"])
+        places = {place: tmp_path / name / place for place in ("images", "masks")}
+        args = Namespace(
+            **places,
+            labels=tmp_path / name / "train.csv",
+            reviewed=tmp_path / "none.csv",
+            workers=1,
+        )
+        assert _convert(args, tmp_path / "data") == 0
+        assert (tmp_path / "data/train").resolve() == places["images"]
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "{}", '{"config": 1}', "{"])

@@ -91,7 +91,13 @@ def test_image_in_the_model_is_cancelled_at_once() -> None:
         address = f"{server}/api/jobs/{endless}"
         while requests.get(address, timeout=10).json()["state"] != "predicting":
             time.sleep(0.02)
+        before = _children()
         assert requests.delete(address, timeout=10).status_code == 204
+        for _ in range(100):  # until the process is gone, long before its time is over
+            if before - _children():
+                break
+            time.sleep(0.05)
+        assert len(before - _children()) == 1
         after = begin(server, cell_planes())  # the model is started again for it
         assert states(server, after["job_id"])[-1]["state"] == "done"
 
