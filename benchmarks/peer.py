@@ -26,6 +26,7 @@ from mmengine.runner import Runner  # noqa: E402
 from pycocotools import mask as coco_mask  # noqa: E402
 
 from hpa_mmdet.compat.checkpoints import load_checkpoint_strict  # noqa: E402
+from hpa_mmdet.inference.cleaning import DEFAULT_CLEANING  # noqa: E402
 from hpa_mmdet.inference.plan import RunOptions, plan_run  # noqa: E402
 from hpa_mmdet.inference.predictor import Predictor  # noqa: E402
 from hpa_mmdet.inference.stored_images import line_of  # noqa: E402
@@ -77,11 +78,16 @@ def compare_steps(ours: Config, stock: Config, args: argparse.Namespace, stepper
 def compare_inference(
     ours: Config, stock: Config, folder: Path, args: argparse.Namespace
 ) -> dict[str, Any]:
-    """Time images from files to run-length texts by turns; ours with and without names."""
+    """Time images from files to run-length texts by turns.
+
+    Ours with and without names, masks as the network drew them, as the stock model's are; and
+    as tools/infer.py does it, which names cells and grows their outlines.
+    """
     weights = load_checkpoint_strict(args.checkpoint)["state_dict"] if args.checkpoint else None
     ours, stock = copy.deepcopy(ours), copy.deepcopy(stock)
     for config in (ours, stock):
         config.model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=CELLS)
+    whole_way = _predictor(ours, args, weights, DEFAULT_CLEANING)
     named = _predictor(ours, args, weights)
     state = named.loaded.model.state_dict()
     bare = copy.deepcopy(ours)
@@ -101,6 +107,7 @@ def compare_inference(
 
     calls: dict[str, Callable[[Any], Any]] = {
         "ours": lambda image: _by_ours(named, folder, image),
+        "ours, outlines grown": lambda image: _by_ours(whole_way, folder, image),
         "ours, cells without names": lambda image: _by_ours(cells, folder, image),
         "stock": lambda image: by_stock(theirs, image),
         "stock that sees every pixel": lambda image: by_stock(whole, image),
@@ -119,9 +126,11 @@ def clock(device: str) -> float:
     return time.process_time() if torch.device(device).type == "cpu" else time.perf_counter()
 
 
-def _predictor(config: Config, args: argparse.Namespace, weights: Any) -> Predictor:
+def _predictor(
+    config: Config, args: argparse.Namespace, weights: Any, clean: str = "none"
+) -> Predictor:
     torch.manual_seed(0)
-    predictor = Predictor(config, device=args.device, amp=args.amp)
+    predictor = Predictor(config, device=args.device, amp=args.amp, clean=clean)
     if weights is not None:
         own = predictor.loaded.model.state_dict()
         predictor.loaded.model.load_state_dict({key: weights[key] for key in own})
