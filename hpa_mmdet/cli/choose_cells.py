@@ -5,8 +5,8 @@ Example:
         --number 200 --out work_dirs/demo/queue.csv
 
 PREDICTIONS is the --out folder of tools/infer.py run with --instances masks, so that cells have
-the ids of their label images. --by random taught most where it was measured
-(docs/weak_supervision.md); class gives every class its turns, rare ones first, among the images that
+the ids of their label images. No way of choosing was clearly better than --by random
+(docs/weak_supervision.md). class gives every class its turns, rare ones first, among the images that
 are labelled with it; unsure takes the least certain cells; different those that look least alike
 (needs --write embeddings). The queue is a table ID,cell_id,reason in the order in which cells should
 be looked at. Cells in --reviewed are not chosen again.
