@@ -14,7 +14,8 @@ Each step is killed by signal 9 when it is half done (training twice: among its 
 it computes features), and must go on. Printed for each, and kept in rehearsal.json: wall time of
 each run, time per image, peak memory of all its processes, the longest silence, disk. With
 --large N the recipe runs on N images of 2048 pixels and on N small ones too, without kills, and
-what larger pictures add per image is extrapolated to the contest. --compare shows how time and
+what larger pictures add per image is extrapolated to the contest; with few --ids the start of a
+tool weighs too much in that. --compare shows how time and
 memory grew from a smaller rehearsal's rehearsal.json.
 
 A file that is read again comes from the page cache, since ids share pictures: reading from a
