@@ -80,7 +80,10 @@ def _convert(args: argparse.Namespace, data: Path) -> int:
             args.images, problem="no image could be converted", remedy="see the lines above"
         )
     link = data / "train"  # where configs look for the images
-    link.unlink(missing_ok=True)  # a stopped round may have had other images
+    if link.is_symlink():
+        link.unlink()  # a stopped round may have had other images
+    elif link.exists():
+        raise InputError(link, problem="is in the way", remedy="move it, or give another --out")
     link.symlink_to(os.path.relpath(args.images.resolve(), data.resolve()))
     return len(report.failures)
 

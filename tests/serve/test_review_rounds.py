@@ -166,6 +166,11 @@ def test_a_round_made_again_has_the_images_of_its_last_call(tmp_path: Path) -> N
         )
         assert _convert(args, tmp_path / "data") == 0
         assert (tmp_path / "data/train").resolve() == places["images"]
+    (tmp_path / "data/train").unlink()
+    (tmp_path / "data/train").write_text("of somebody else")
+    with pytest.raises(InputError, match="is in the way"):
+        _convert(args, tmp_path / "data")
+    assert (tmp_path / "data/train").read_text() == "of somebody else"
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "[]", "{}", '{"config": 1}', "{"])
