@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from hpa_mmdet.segment.filters import Plane, blur, resize
 
+Numbers = NDArray[np.integer] | Plane
+
 BAR_SHAPE = 6.0  # a bar is at least this many times as wide as high
 BAR_FILLED = 0.9  # and fills its box to this share
 STRONGEST_SPILL = 0.25  # of the other stain; more is no spill but the same place
@@ -15,14 +17,14 @@ LOOK = 640  # pixels of the longer side at which spill is measured
 STANDS_OUT = 4.0  # times the spill that was taken off; 1.3 to 3.4 without a DNA stain, else above 8
 
 
-def without_scale_bars(planes: Mapping[str, Plane]) -> dict[str, Plane]:
+def without_scale_bars(planes: Mapping[str, Numbers]) -> dict[str, Numbers]:
     """Fill burnt-in scale bars with what lies around them.
 
     A bar is a flat rectangle, wide and low, that is as white as can be in every plane. With
     one plane only there is no telling white from bright, and nothing is changed.
 
     Args:
-        planes: (H, W) float32 each, of one size.
+        planes: (H, W) each, of one size and any kind of number.
 
     Returns:
         The same planes, those with a bar as changed copies.
@@ -30,8 +32,9 @@ def without_scale_bars(planes: Mapping[str, Plane]) -> dict[str, Plane]:
     kept = dict(planes)
     if len(planes) < 2:
         return kept
-    white = np.min(list(planes.values()), axis=0) >= 0.95 * max(
-        float(plane.max(initial=0)) for plane in planes.values()
+    level = 0.95 * max(float(plane.max(initial=0)) for plane in planes.values())
+    white = np.logical_and.reduce(
+        [plane >= plane.dtype.type(np.ceil(level)) for plane in planes.values()]
     )
     for x, y, width, height in _bars(white):
         margin = 3 + height  # beyond the blur that a JPEG leaves around it

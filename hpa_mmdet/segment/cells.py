@@ -5,6 +5,7 @@ the background in units of the typical brightness beside a nucleus.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,11 +19,17 @@ from hpa_mmdet.segment.filters import Plane, blur, distance_outside_of, resize_t
 from hpa_mmdet.segment.per_label import spread_per_label
 
 FAINTEST_BODY = 0.08  # body below which there is no cell
-OWN_SHARE = (0.1, 0.25)  # a cell ends between these shares of its own brightness
+OWN_SHARE = (0.1, 0.18)  # a cell ends between these shares of its own brightness
 BODY_FLOOR = 0.03  # body added before the logarithm, so that empty background does not rule it
 WAY_COST, WAY_POWER, DEAREST, EDGE_COST = 3.0, 3.0, 60.0, 2.0  # see `_price`
+EDGE_BLUR = 1.5  # pixels; filaments are no edges of a cell
 EVENNESS = 0.5  # how far ways are priced by brightness over that around, 0 to 1
 STEP = 2  # the ways are found at this coarser grid
+# a part that is farther from all nuclei than so many ways of a diameter, thicker than this
+# radius (diameters) and larger than this (nuclei), belongs to a cell without a nucleus
+FAR, THICK, LARGE = 2.5, 0.3, 0.6
+FOREIGN_BODY = 0.3  # body of such a part
+HANDICAP = 0.5  # ways of a diameter by which its ways must be shorter than those from nuclei
 
 
 def grow_cells(
@@ -51,8 +58,10 @@ def grow_cells(
     beside = (from_nuclei > 0) & (from_nuclei < 0.35 * diameter)
     body = _body(stains, beside)
     allowed = (body > FAINTEST_BODY) | (nuclei > 0)
-    costs = _way_costs(_price(body, allowed, diameter), nuclei, allowed)
-    cells = watershed(costs, nuclei, mask=allowed).astype(np.int32)
+    ways = _find_ways(_price(body, allowed, diameter), nuclei, allowed)
+    foreign = _foreign(ways, body, diameter) & (nuclei == 0)
+    costs = _at_full_size(ways.costs, nuclei)
+    cells = watershed(costs, nuclei, mask=allowed & ~foreign).astype(np.int32)
 
     own = spread_per_label(body, np.where(beside, cells, 0), np.arange(count + 1)).median
     level = np.log(body + BODY_FLOOR)
@@ -87,25 +96,69 @@ def _price(body: Plane, allowed: NDArray[np.bool_], diameter: float) -> Plane:
     around = blur(body * weight, diameter) / np.maximum(blur(weight, diameter), 1e-3)
     evened = body / np.maximum(around, 1e-3) ** EVENNESS
     dark = np.minimum(WAY_COST / (evened + 0.1) ** WAY_POWER, DEAREST)
-    edges = slope(np.log(body + 0.05).astype(np.float32)) * diameter
+    edges = slope(np.log(blur(body, EDGE_BLUR) + 0.05).astype(np.float32)) * diameter
     return np.asarray(1 + dark + EDGE_COST * edges, np.float32)
 
 
-def _way_costs(price: Plane, nuclei: NDArray[np.int32], allowed: NDArray[np.bool_]) -> Plane:
-    """Give each pixel the cost of the cheapest way from a nucleus."""
-    shape_hw = tuple(max(1, side // STEP) for side in price.shape)
-    size_wh = shape_hw[::-1]
+class _Ways(NamedTuple):
+    """On the coarse grid: prices (-1 where no way leads), and costs from the nearest nucleus."""
+
+    prices: Plane
+    costs: Plane
+
+
+def _find_ways(price: Plane, nuclei: NDArray[np.int32], allowed: NDArray[np.bool_]) -> _Ways:
+    """Give each pixel the cost of the cheapest way from a nucleus; inf where there is none."""
+    size_wh = tuple(max(1, side // STEP) for side in price.shape)[::-1]
     coarse = cv2.resize(price, size_wh, interpolation=cv2.INTER_AREA)
     inside = cv2.resize(allowed.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA) > 0
     starts = cv2.resize(nuclei.astype(np.float32), size_wh, interpolation=cv2.INTER_NEAREST) > 0
+    prices = np.where(inside, coarse, -1).astype(np.float32)
+    return _Ways(prices, _costs_from(starts, prices))
+
+
+def _costs_from(starts: NDArray[np.bool_], prices: Plane) -> Plane:
     if not starts.any():
-        return distance_outside_of(nuclei)
-    costs, _ = MCP_Geometric(np.where(inside, coarse, -1)).find_costs(np.argwhere(starts))
+        return np.full(prices.shape, np.inf, np.float32)
+    return np.asarray(MCP_Geometric(prices).find_costs(np.argwhere(starts))[0], np.float32)
+
+
+def _at_full_size(costs: Plane, nuclei: NDArray[np.int32]) -> Plane:
+    """Enlarge the costs of ways; without any way, distance rules."""
     reached = np.isfinite(costs)
-    costs = np.where(reached, costs, costs[reached].max())
-    fine = resize_to(costs.astype(np.float32), price.shape)
+    if not reached.any():
+        return distance_outside_of(nuclei)
+    fine = resize_to(np.where(reached, costs, costs[reached].max()), nuclei.shape)
     fine[nuclei > 0] = 0
     return fine
+
+
+def _foreign(ways: _Ways, body: Plane, diameter: float) -> NDArray[np.bool_]:
+    """Tell the pixels of cells whose nucleus is not seen: beyond the border, or too faint.
+
+    Such a cell is a bright part that is far from every nucleus; the ends of long cells are
+    thinner. Its core is a start of ways like a nucleus, so that the seam between it and its
+    neighbours, not the distance alone, is where they end.
+    """
+    bright = cv2.resize(body, ways.costs.shape[::-1], interpolation=cv2.INTER_AREA) > FOREIGN_BODY
+    typical = (1 + WAY_COST / 1.1**WAY_POWER) * diameter / STEP
+    far = np.isfinite(ways.costs) & (ways.costs > FAR * typical) & bright
+    radius = THICK * diameter / STEP
+    margin = int(3 * radius) + 2
+    # beyond the border the picture goes on
+    wide = np.pad(far, margin, mode="edge").astype(np.uint8)
+    depth = cv2.distanceTransform(wide, cv2.DIST_L2, 5)[margin:-margin, margin:-margin]
+    core = depth > radius
+    brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * int(radius) + 1,) * 2)
+    _, parts = cv2.connectedComponents(cv2.dilate(core.astype(np.uint8), brush))
+    large = np.bincount(parts.ravel()) >= LARGE * np.pi / 4 * (diameter / STEP) ** 2
+    large[0] = False
+    starts = core & large[parts]
+    if not starts.any():
+        return np.zeros(body.shape, bool)
+    own = np.where(np.isfinite(ways.costs), ways.costs, 0)
+    nearer = _costs_from(starts, ways.prices) + HANDICAP * typical < own
+    return np.asarray(resize_to(nearer.astype(np.float32), body.shape) > 0.5)
 
 
 def _round_off(cells: NDArray[np.int32], nuclei: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -82,11 +82,12 @@ def enlarge_labels(label_image: NDArray[np.int32], shape_hw: tuple[int, int]) ->
             mask, to_small, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         )
         there = (slice(y, y + height), slice(x, x + width))
-        more = share > best[there]
-        large[there][more] = at
-        best[there][more] = share[more]
+        np.copyto(large[there], at, where=share > best[there])
+        np.maximum(best[there], share, out=best[there])
         total[there] += share
-    return np.where(best > 1 - total, large, 0).astype(np.int32)
+    total += best  # more than the background has: best > 1 - total
+    large[total <= 1] = 0
+    return large
 
 
 def distance_outside_of(label_image: NDArray[np.int32]) -> Plane:

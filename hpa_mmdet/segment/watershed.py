@@ -46,7 +46,7 @@ class WatershedSegmenter:
             InputError: as when called.
         """
         need_planes(planes, ("blue",), "watershed")
-        return _clean(planes)[0]
+        return _clean(planes, 1.0)[0]
 
     def depends_on(self, image_id: str) -> Sequence[Path]:
         """Give the files that the result depends on besides the image: none."""
@@ -55,23 +55,27 @@ class WatershedSegmenter:
     def __call__(self, planes: Planes, image_id: str = "") -> Segmentation:
         """Segment one image; see `Segmenter`."""
         shape_hw = need_planes(planes, ("blue",), "watershed")
-        dna, stains = _clean(planes)
-        diameter = None if dna is None else self.size.in_pixels(dna)
-        if dna is None or diameter is None:
+        diameter = self.size.known_px
+        if diameter is None:
+            whole = self.dna_of(planes)
+            diameter = None if whole is None else self.size.in_pixels(whole)
+        if diameter is None:
             return no_cells(shape_hw)
         factor = min(1.0, WORKING_DIAMETER_PX / diameter)
-        nuclei = find_nuclei(resize(dna, factor), diameter * factor)
+        dna, stains = _clean(planes, factor)
+        if dna is None:
+            return no_cells(shape_hw)
+        nuclei = find_nuclei(dna, diameter * factor)
+        large = enlarge_labels(nuclei, shape_hw)
         if self.nuclei_only or not stains:
-            large = enlarge_labels(nuclei, shape_hw)
             return Segmentation(large, large.copy())
-        bodies = [resize(plane, factor) for plane in stains.values()]
-        cells = grow_cells(nuclei, bodies, diameter * factor)
-        return Segmentation(enlarge_labels(nuclei, shape_hw), enlarge_labels(cells, shape_hw))
+        cells = grow_cells(nuclei, list(stains.values()), diameter * factor)
+        return Segmentation(large, enlarge_labels(cells, shape_hw))
 
 
-def _clean(planes: Planes) -> tuple[Plane | None, dict[str, Plane]]:
-    """Give the DNA stain, None if there is only spill, and the stains of the cell body."""
-    stains = {name: planes[name].astype(np.float32) for name in STAINS if name in planes}
-    stains = without_scale_bars(stains)
+def _clean(planes: Planes, factor: float) -> tuple[Plane | None, dict[str, Plane]]:
+    """Resize by a factor; give the DNA stain, None if it is spill, and those of the cell body."""
+    given = without_scale_bars({name: planes[name] for name in STAINS if name in planes})
+    stains = {name: resize(plane.astype(np.float32), factor) for name, plane in given.items()}
     dna = stains.pop("blue")
     return without_spill(dna, stains), stains

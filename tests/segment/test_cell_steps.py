@@ -5,7 +5,14 @@ import pytest
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.segment import HpaCellSegmenter, NucleusSize, Segmentation, WatershedSegmenter
-from hpa_mmdet.segment.cells import _body, _price, _round_off, _way_costs, grow_cells
+from hpa_mmdet.segment.cells import (
+    _at_full_size,
+    _body,
+    _find_ways,
+    _price,
+    _round_off,
+    grow_cells,
+)
 from hpa_mmdet.segment.filters import Plane
 from hpa_mmdet.segment.hpacellseg import _as_uint8
 from hpa_mmdet.segment.labelling import label_cells
@@ -101,13 +108,39 @@ def test_ways_cost_what_they_cross() -> None:
     nuclei[:, 20:40] = 1
     allowed = np.ones(SHAPE_HW, bool)
     allowed[:, 120:] = False
-    costs = _way_costs(price, nuclei, allowed)
+    ways = _find_ways(price, nuclei, allowed)
+    costs = _at_full_size(ways.costs, nuclei)
     assert not costs[nuclei > 0].any()
     assert costs[40, 79] == pytest.approx((79 - 39) / 2, abs=1.5)  # on a grid of half the size
     assert costs[40, 110] - costs[40, 80] == pytest.approx(10 + 5 * 5, abs=2)
     assert costs[40, 130] == pytest.approx(costs[allowed].max(), abs=0.5)
-    far = _way_costs(price, np.zeros(SHAPE_HW, np.int32), allowed)
+    assert ways.prices[20, 65] == -1
+    nothing = np.zeros(SHAPE_HW, np.int32)
+    far = _at_full_size(_find_ways(price, nothing, allowed).costs, nothing)
     assert far.shape == SHAPE_HW
+
+
+@pytest.mark.parametrize(
+    ("thickness", "taken"),
+    [
+        pytest.param(60, False, id="a cell whose nucleus is not seen"),
+        pytest.param(10, True, id="the cell's own long end"),
+    ],
+)
+def test_a_thick_part_far_from_every_nucleus_is_another_cell(thickness: int, taken: bool) -> None:
+    shape_hw = (120, 300)
+    nuclei = disc((60, 40), 10, shape_hw).astype(np.int32)
+    plane = np.zeros(shape_hw, np.float32)
+    plane[30:90, 15:100] = 100
+    plane[60 - thickness // 2 : 60 + thickness // 2, 100:260] = 100
+    plane[:, 100:104] = np.minimum(plane[:, 100:104], 40)  # a seam
+    found = grow_cells(nuclei, [plane], 20)
+    assert (found[40:80, 25:95] == 1).all()
+    assert (found[58:62, 130:250] == 1).mean() == pytest.approx(float(taken), abs=0.1)
+    # each of the two goes to its own nucleus where both are seen
+    nuclei[disc((60, 180), 10, shape_hw)] = 2
+    both = grow_cells(nuclei, [plane], 20)
+    assert (both[58:62, 110:250] == 2).all()
 
 
 def test_a_dim_rim_ends_at_a_share_of_the_cells_own_brightness() -> None:
