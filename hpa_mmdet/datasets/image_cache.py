@@ -72,12 +72,12 @@ class ImageCache:
         """
         try:
             folder, state = self._locate(files)
-            name, shape_hw = next(
-                (name, (int(fit[2]), int(fit[3])))
-                for name in os.listdir(folder)
-                if (fit := _NAME.fullmatch(name)) and fit[1] == state
+            path, shape_hw = next(
+                (path, (int(fit[2]), int(fit[3])))
+                for path in folder.iterdir()
+                if (fit := _NAME.fullmatch(path.name)) and fit[1] == state
             )
-            pixels = np.load(folder / name, mmap_mode="c")
+            pixels = np.load(path, mmap_mode="c")
         except (StopIteration, OSError, KeyError, ValueError, EOFError):
             return None  # decoding the sources says what is wrong with them
         return WorkingImage(pixels.view(np.ndarray), shape_hw)
@@ -102,9 +102,9 @@ class ImageCache:
                 problem=str(error).removeprefix(f"{path}: ").split(";")[0],
                 remedy="free space, choose another folder, or train without the cache",
             ) from error
-        for name in os.listdir(folder):
-            if _NAME.fullmatch(name) and name != path.name:
-                (folder / name).unlink(missing_ok=True)
+        for older in folder.iterdir():
+            if _NAME.fullmatch(older.name) and older != path:
+                older.unlink(missing_ok=True)
 
     def size(self) -> CacheSize:
         """Count the images of the folder, of other options too, and their bytes."""

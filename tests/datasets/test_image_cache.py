@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections import namedtuple
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -142,13 +143,19 @@ def test_finding_an_image_looks_at_no_other(tmp_path: Path) -> None:
     images = [write_image(tmp_path, name) for name in "abcd"]
     for files in images:
         put(cache, files)
-    listed: list[list[str]] = []
-    listdir = os.listdir
+    listed: list[int] = []
+    iterdir = Path.iterdir
+
+    def counting(folder: Path) -> Iterator[Path]:
+        paths = list(iterdir(folder))
+        listed.append(len(paths))
+        return iter(paths)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "listdir", lambda path: listed.append(listdir(path)) or listed[-1])
+        patch.setattr(Path, "iterdir", counting)
         patch.setattr(Path, "glob", None)
         assert cache.read(images[0]) is not None
-    assert [len(names) for names in listed] == [1]
+    assert listed == [1]
 
 
 @pytest.mark.parametrize("left", [0, 20, 130, -1])
