@@ -60,9 +60,9 @@ class CellposeSegmenter:
     )
 
     @property
-    def estimates_size(self) -> bool:
-        """Whether the size of nuclei has to be estimated."""
-        return self.size.known_px is None
+    def size_to_estimate(self) -> NucleusSize | None:
+        """See `Segmenter`."""
+        return self.size.to_estimate()
 
     def depends_on(self, image_id: str) -> Sequence[Path]:
         """Give the model's file, where it is named by its path."""

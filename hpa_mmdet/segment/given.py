@@ -13,6 +13,7 @@ from hpa_mmdet.io.label_images import FoundMasks, read_label_image, scan_masks
 from hpa_mmdet.segment.method_options import option
 from hpa_mmdet.segment.pairing import pair_by_overlap
 from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes
+from hpa_mmdet.segment.sizes import NucleusSize
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class GivenMasks:
         default=None,
         metadata=option("--nuclei-masks", "folder of label images of nuclei", counts=False),
     )
+
+    @property
+    def size_to_estimate(self) -> NucleusSize | None:
+        """See `Segmenter`; masks have no scale."""
+        return None
 
     def depends_on(self, image_id: str) -> Sequence[Path]:
         """Give the label images of an image, as far as there are some."""

@@ -73,9 +73,9 @@ class HpaCellSegmenter:
     )
 
     @property
-    def estimates_size(self) -> bool:
-        """Whether the size of nuclei has to be estimated; a known pixel is enough."""
-        return self.size.known_px is None and self.size.pixel_um is None
+    def size_to_estimate(self) -> NucleusSize | None:
+        """See `Segmenter`; a known pixel is enough here."""
+        return self.size.to_estimate(pixel_is_enough=True)
 
     def depends_on(self, image_id: str) -> Sequence[Path]:
         """Give the files of weights."""

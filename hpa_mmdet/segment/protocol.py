@@ -5,12 +5,13 @@ H, W: image height and width in pixels; axes are (row, column).
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.segment.sizes import NucleusSize
 
 Planes = Mapping[str, NDArray[np.integer]]
 
@@ -28,7 +29,17 @@ class Segmentation(NamedTuple):
 
 
 class Segmenter(Protocol):
-    """Finds the cells of one image. Instances are picklable, so that workers can share one."""
+    """Finds the cells of one image: a frozen dataclass whose fields are its options.
+
+    Instances are picklable, so that workers can share one.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def size_to_estimate(self) -> NucleusSize | None:
+        """The field `size`, where it says too little; None where no size is to be estimated."""
+        ...
 
     def __call__(self, planes: Planes, image_id: str = "") -> Segmentation:
         """Segment one image.

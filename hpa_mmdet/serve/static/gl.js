@@ -81,6 +81,7 @@ export class GlRenderer {
     gl.useProgram(this.program);
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
     this.textures = [];
+    this.places = new Map(); // of the uniforms, by name
   }
 
   fits(picture) {
@@ -143,7 +144,10 @@ export class GlRenderer {
   }
 
   #set(name, kind, ...values) {
-    this.gl[`uniform${kind}`](this.gl.getUniformLocation(this.program, name), ...values);
+    if (!this.places.has(name)) {
+      this.places.set(name, this.gl.getUniformLocation(this.program, name));
+    }
+    this.gl[`uniform${kind}`](this.places.get(name), ...values);
   }
 
   #texture(unit, target, shrunk, enlarged) {
