@@ -15,7 +15,14 @@ from skimage.filters import threshold_otsu
 from skimage.graph import MCP_Geometric
 from skimage.segmentation import watershed
 
-from hpa_mmdet.segment.filters import Plane, blur, distance_outside_of, resize_to, slope
+from hpa_mmdet.segment.filters import (
+    Plane,
+    blur,
+    distance_outside_of,
+    distance_to_outside,
+    resize_to,
+    slope,
+)
 from hpa_mmdet.segment.per_label import spread_per_label
 
 FAINTEST_BODY = 0.08  # body below which there is no cell
@@ -27,7 +34,7 @@ EVENNESS = 0.5  # how far ways are priced by brightness over that around, 0 to 1
 STEP = 2  # the ways are found at this coarser grid
 # a part that is farther from all nuclei than so many ways of a diameter, thicker than this
 # radius (diameters) and larger than this (nuclei), belongs to a cell without a nucleus
-FAR, THICK, LARGE = 2.5, 0.3, 0.6
+FAR, THICK, LARGE = 2.5, 0.3, 1.0
 FOREIGN_BODY = 0.3  # body of such a part
 HANDICAP = 0.5  # ways of a diameter by which its ways must be shorter than those from nuclei
 
@@ -144,10 +151,7 @@ def _foreign(ways: _Ways, body: Plane, diameter: float) -> NDArray[np.bool_]:
     typical = (1 + WAY_COST / 1.1**WAY_POWER) * diameter / STEP
     far = np.isfinite(ways.costs) & (ways.costs > FAR * typical) & bright
     radius = THICK * diameter / STEP
-    margin = int(3 * radius) + 2
-    # beyond the border the picture goes on
-    wide = np.pad(far, margin, mode="edge").astype(np.uint8)
-    depth = cv2.distanceTransform(wide, cv2.DIST_L2, 5)[margin:-margin, margin:-margin]
+    depth = distance_to_outside(far)
     core = depth > radius
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * int(radius) + 1,) * 2)
     _, parts = cv2.connectedComponents(cv2.dilate(core.astype(np.uint8), brush))
