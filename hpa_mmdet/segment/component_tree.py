@@ -38,7 +38,7 @@ class Part:
         at_border: whether the picture's border cuts it.
         contrast: mean brightness less the level that bounds it.
         edge: mean slope along the contour, where it is not the picture's border.
-        weak_edge: lower quartile of the same.
+        slopes: along the contour, where it is not the picture's border.
         inside: mean slope over the whole part.
         is_root: whether it lies in no part of the level below.
         inner: positions (in the list of all parts) of the parts of the next level in it.
@@ -52,10 +52,16 @@ class Part:
     at_border: bool
     contrast: float = 0.0
     edge: float = 0.0
-    weak_edge: float = 0.0
+    slopes: Plane = field(default_factory=lambda: np.zeros(1, np.float32))
     inside: float = 0.0
     is_root: bool = True
     inner: list[int] = field(default_factory=list)
+
+    @property
+    def weak_edge(self) -> float:
+        """Lower quartile of the slopes along the contour."""
+        at = len(self.slopes) // 4
+        return float(np.partition(self.slopes, at)[at])
 
 
 def build_tree(
@@ -134,7 +140,7 @@ def _measure(
         at_border=bool(at_border),
         contrast=mean - level,
         edge=free_edge,
-        weak_edge=float(np.partition(edge, len(edge) // 4)[len(edge) // 4]),
+        slopes=edge,
         inside=cv2.mean(steepness[box], inside)[0],
     )
 

@@ -160,7 +160,8 @@ def blob(**changes: float) -> Part:
         "inside": 20.0,
     } | changes
     contour = np.zeros((1, 1, 2), np.int32)
-    return Part(contour, sharpness=1.0, at_border=False, **values)  # type: ignore[arg-type]
+    slopes = np.array([1, 0.5, 2, 3, 1, 1.5, 2, 2], np.float32) * values.pop("weak_edge")
+    return Part(contour, sharpness=1.0, at_border=False, slopes=slopes, **values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
