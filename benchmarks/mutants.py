@@ -246,7 +246,7 @@ def try_room(room: str, args: argparse.Namespace, folder: Path) -> tuple[int, in
         quick = sorted(
             (name for name in tests if seconds[name] <= args.slowest), key=seconds.__getitem__
         )
-        limit_s = 30 + 10 * sum(seconds[name] for name in quick)
+        limit_s = min(120.0, 30 + 10 * sum(seconds[name] for name in quick))
         if is_killed(mutant, quick, folder, limit_s):
             killed += 1
         else:

@@ -41,6 +41,17 @@ def test_a_part_counts_from_a_fifth_of_the_largest(small: int, refused: bool) ->
     assert not is_refused(cells((7, 50), (7, small), (8, 1)))  # two ids are no binary mask
 
 
+@pytest.mark.parametrize("missing", [None, 0, 1, 2, 3])
+def test_background_that_was_counted_touches_all_four_edges(missing: int | None) -> None:
+    """One pixel on each edge is enough; three edges are not."""
+    image = np.full((7, 9), 5, np.uint8)
+    image[0], image[-1], image[:, 0], image[:, -1] = 1, 2, 3, 4
+    for side, place in enumerate([(0, 4), (-1, 5), (3, 0), (2, -1)]):
+        if side != missing:
+            image[place] = 30
+    assert is_refused(image) is (missing is None)
+
+
 def test_pixels_that_meet_at_a_corner_are_one_part() -> None:
     image = np.zeros((6, 9), np.uint8)
     image[1:3, 1:4] = image[3:5, 4:7] = 1

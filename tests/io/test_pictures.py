@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.header import Header
 from hpa_mmdet.io.pictures import check_complete, read_header, read_palette, read_picture
 
 GREY = (np.arange(23 * 40).reshape(23, 40) % 251).astype(np.uint8)  # never square
@@ -210,6 +211,13 @@ def test_files_that_cannot_be_opened_are_named(tmp_path: Path, monkeypatch) -> N
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(InputError, match=r"found a file that may not be read.*chmod"):
         read_picture(tmp_path / "b.png")
+
+
+def test_a_jpeg_says_its_bands(tmp_path: Path) -> None:
+    Image.fromarray(GREY).save(tmp_path / "a.jpg")
+    Image.fromarray(np.dstack([GREY] * 3)).save(tmp_path / "b.jpg")
+    assert read_header(tmp_path / "a.jpg") == Header("jpeg", (23, 40), "YX", 8)
+    assert read_header(tmp_path / "b.jpg") == Header("jpeg", (23, 40, 3), "YXS", 8)
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg"])
