@@ -38,7 +38,6 @@ class RunOptions:
         overwrite: throw the run in `out` away.
         sample_submission: CSV whose ids the submission must have.
         min_confidence: triples of the submission below it are left out.
-        max_triples: only so many of an image's most confident triples are kept.
         thresholds: (19,) p(k | cell) from which on a class is called; None for the model's.
         call_score: p(cell) from which on a cell is in the table, the label images, the
             pictures and AnnData; submission and COCO results have all.
@@ -56,7 +55,6 @@ class RunOptions:
     overwrite: bool = False
     sample_submission: Path | None = None
     min_confidence: float = DEFAULT_MIN_CONFIDENCE
-    max_triples: int | None = None
     thresholds: tuple[float, ...] | None = None
     call_score: float = 0.5
 

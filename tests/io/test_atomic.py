@@ -132,3 +132,14 @@ def test_an_image_that_a_full_disk_cuts_off_gets_no_name(tmp_path: Path) -> None
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("a decoder's own error"), OSError(errno.EIO, "5 requested and 3 written")],
+    ids=["no number", "another number"],
+)
+def test_only_numpys_short_write_is_taken_for_a_full_disk(tmp_path: Path, error: OSError) -> None:
+    with pytest.raises(OSError, match=r"own error|requested and") as raised:
+        write_half(tmp_path / "a.npy", error)
+    assert raised.value is error

@@ -13,7 +13,13 @@ from PIL import Image
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.header import Header
-from hpa_mmdet.io.pictures import check_complete, read_header, read_palette, read_picture
+from hpa_mmdet.io.pictures import (
+    check_complete,
+    check_intensities,
+    read_header,
+    read_palette,
+    read_picture,
+)
 
 GREY = (np.arange(23 * 40).reshape(23, 40) % 251).astype(np.uint8)  # never square
 
@@ -237,3 +243,13 @@ def test_a_cut_tiff_is_seen_in_its_header(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:-5000])
     with pytest.raises(InputError, match=r"a.tif: found an unreadable picture \(truncated"):
         read_header(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(("bits", "refused"), [(16, False), (17, True), (32, True)])
+def test_intensities_have_16_bits_at_the_most(tmp_path: Path, bits: int, refused: bool) -> None:
+    header = Header("tiff", (3, 5), "YX", bits)
+    if not refused:
+        check_intensities(tmp_path / "a.tif", header)
+        return
+    with pytest.raises(InputError, match=f"found uint{bits} pixels, expected 8 or 16 bit"):
+        check_intensities(tmp_path / "a.tif", header)

@@ -14,7 +14,7 @@ class SubmissionOutput(Output):
         """Write the rows."""
         run = self.run
         rows = (
-            row_of_prediction(stored.prediction, run.min_confidence, run.max_triples)
+            row_of_prediction(stored.prediction, run.min_confidence)
             for stored in images()
         )
         with run.writing(self.names[0]) as temporary:
