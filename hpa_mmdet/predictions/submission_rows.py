@@ -22,8 +22,8 @@ def row_of_prediction(prediction: ImagePrediction, min_confidence: float = 0.0) 
     cells, classes = np.nonzero(scores.reshape(-1, NUM_LOCALIZATIONS) >= min_confidence)
     masks = {cell: encode_mask(prediction.cells[cell].counts) for cell in set(cells.tolist())}
     predictions: list[Prediction] = [
-        (int(hpa_index), float(scores[cell, hpa_index]), masks[cell])
-        for cell, hpa_index in zip(cells, classes, strict=True)
+        (hpa_index, float(scores[cell, hpa_index]), masks[cell])
+        for cell, hpa_index in zip(cells.tolist(), classes.tolist(), strict=True)
     ]
     return SubmissionRow(prediction.image_id, prediction.width, prediction.height, predictions)
 
