@@ -100,9 +100,8 @@ def remove_temporary_files(folder: Path, older_than_s: float = 0.0) -> int:
     removed = 0
     for path in list(folder.glob(".*")):
         if _TEMPORARY.fullmatch(path.name):
-            with suppress(
-                FileNotFoundError
-            ):  # its writer has just ended, or another one removes it
+            # its writer may have ended just now, or another process removed it
+            with suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime >= older_than_s:
                     path.unlink()
                     removed += 1
