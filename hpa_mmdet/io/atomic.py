@@ -100,7 +100,9 @@ def remove_temporary_files(folder: Path, older_than_s: float = 0.0) -> int:
     removed = 0
     for path in list(folder.glob(".*")):
         if _TEMPORARY.fullmatch(path.name):
-            with suppress(FileNotFoundError):  # its writer has just ended, or another one removes it
+            with suppress(
+                FileNotFoundError
+            ):  # its writer has just ended, or another one removes it
                 if time.time() - path.stat().st_mtime >= older_than_s:
                     path.unlink()
                     removed += 1
