@@ -22,6 +22,7 @@ from hpa_mmdet.inference.model_files import LoadedModel, load_model
 from hpa_mmdet.inference.views import ImageRequest, PreparedImage, View, ViewMaker
 from hpa_mmdet.predictions.call_rules import check_probability
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
+from hpa_mmdet.segment.devices import usable_device
 
 KINDS: dict[str, Callable[..., ViewMaker]] = {"HpaMaskRCNN": DetectorViews}
 """What is shown to a model, by the type in its config; detectors' views by default."""
@@ -245,9 +246,4 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError("--device", name, "a device of this machine", "use auto or cpu") from error
-    return device
+    return usable_device(name)
