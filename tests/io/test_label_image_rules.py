@@ -9,13 +9,13 @@ from PIL import Image
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.label_images import (
-    LARGEST_ID,
     check_cells,
     find_masks,
     read_label_image,
     scan_masks,
     write_label_image,
 )
+from hpa_mmdet.io.label_sets import LARGEST_CELL_ID
 
 
 def cells(*parts: tuple[int, int], width: int = 200) -> np.ndarray:
@@ -101,10 +101,10 @@ def test_grey_that_is_as_opaque_everywhere_holds_ids(tmp_path: Path, alpha: int)
 @pytest.mark.parametrize("name", ["a.tif", "a.tiff", "a.TIF"])
 def test_the_largest_id_is_written_and_read(tmp_path: Path, name: str) -> None:
     image = np.zeros((23, 40), np.int64)
-    image[4, 5:9] = LARGEST_ID
+    image[4, 5:9] = LARGEST_CELL_ID
     image[9, 5:9] = 1
     write_label_image(tmp_path / name, image)
-    assert LARGEST_ID == 2**32 - 1
+    assert LARGEST_CELL_ID == 2**32 - 1
     assert (read_label_image(tmp_path / name) == image).all()
     np.save(tmp_path / "a.npy", image)
     assert (read_label_image(tmp_path / "a.npy") == image).all()
