@@ -68,7 +68,7 @@ def main() -> None:
     add("config", type=Path)
     add("checkpoint", type=Path)
     add("--side", type=int, default=2048)
-    add("--frames", type=int, default=240)
+    add("--frames", type=int, default=100)
     args = parser.parse_args()
     from playwright.sync_api import sync_playwright
 

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.filters import threshold_otsu
 from skimage.graph import MCP_Geometric
 from skimage.segmentation import watershed
 
@@ -20,6 +19,7 @@ from hpa_mmdet.segment.filters import (
     blur,
     distance_outside_of,
     distance_to_outside,
+    otsu_level,
     resize_to,
     slope,
 )
@@ -72,7 +72,8 @@ def grow_cells(
 
     own = spread_per_label(body, np.where(beside, cells, 0), np.arange(count + 1)).median
     level = np.log(body + BODY_FLOOR)
-    whole_picture = float(np.exp(threshold_otsu(level))) - BODY_FLOOR if np.ptp(level) > 0 else 0.0
+    otsu = otsu_level(level)
+    whole_picture = 0.0 if otsu is None else float(np.exp(otsu)) - BODY_FLOOR
     least = np.clip(whole_picture, OWN_SHARE[0] * own, OWN_SHARE[1] * own)
     cells = np.where((body > least[cells]) | (nuclei > 0), cells, 0).astype(np.int32)
     return _round_off(cells, nuclei)
