@@ -72,9 +72,11 @@ def grow_found_cells(
     as_found = np.r_[: len(parted) + 1, nuclei.held_by].astype(np.int32)
     if _agreement(found, as_found[grown], len(parted)) < _LEAST_AGREEMENT:
         return parted
-    lost = np.setdiff1d(found, grown)  # too small to be grown: they keep their own pixels
+    # those too small to be grown keep their own pixels; what belonged to none goes to its cell
+    is_grown = np.bincount(grown.ravel(), minlength=len(as_found)) > 0
+    is_grown[0] = True
     known = _with_new_cells(parted, nuclei)
-    drawn = np.where(np.isin(found, lost), found, grown)
+    drawn = np.where(is_grown[found], grown, found)
     _keep_largest_pieces(drawn)
     masks = encode_cells(drawn)
     kept = [

@@ -36,6 +36,14 @@ def test_a_bar_is_white_from_95_percent_of_the_brightest_on(level: int, is_bar: 
     assert (filled(plane)[80:84, 20:50] == 20).all() == is_bar
 
 
+@pytest.mark.parametrize("brighter", ["red", "blue"])
+def test_white_is_that_of_the_brightest_plane(brighter: str) -> None:
+    planes = {name: with_bars((80, 20), level=200) for name in ("red", "blue")}
+    planes[brighter][0, 0] = 255
+    found = without_scale_bars(planes)
+    assert (found["red"][80:84, 20:50] == 200).all()
+
+
 def test_what_is_filled_ends_inside_the_rim() -> None:
     """The box reaches 3 + 4 pixels beyond the bar; its outermost pixels are the rim."""
     plane = with_bars((80, 20))
