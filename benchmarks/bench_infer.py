@@ -94,7 +94,6 @@ def whole_tool(args: argparse.Namespace) -> dict[str, Any]:
     from hpa_mmdet.inference.plan import RunOptions, plan_run
     from hpa_mmdet.inference.predictor import Predictor
     from hpa_mmdet.inference.run import run_inference
-    from hpa_mmdet.inference.store import CHUNK_IMAGES
     from hpa_mmdet.inference.stream import ImageStream, read_request
 
     config, checkpoint, images = map(Path, args.tool)
@@ -111,13 +110,13 @@ def whole_tool(args: argparse.Namespace) -> dict[str, Any]:
         options = RunOptions(Path(folder), workers=args.workers, overwrite=True)
         planned = plan_run(images, predictor.channels, options).images
         prepared = [predictor.prepare(read_request(one, predictor.channels)) for one in planned]
-        chunks = [prepared[at : at + CHUNK_IMAGES] for at in range(0, len(prepared), CHUNK_IMAGES)]
-        groups = [
-            chunk[at : at + args.batch_size]
-            for chunk in chunks
-            for at in range(0, len(chunk), args.batch_size)
+        # this also warms the network up
+        found = [
+            predictor.view_maker.read(image.request, predictor.detect([image])[0])
+            for image in prepared
         ]
-        predictor.detect(prepared[:1])  # the first call of a network is slower
+        naming = [image.naming for image in found if image.naming is not None]
+        groups = [*groups_of(prepared, args.batch_size), *groups_of(naming, args.batch_size)]
         network, tool = [], []
         for _ in range(args.rounds):
             started = clocks()
@@ -141,6 +140,16 @@ def whole_tool(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def groups_of(images: list[Any], batch_size: int) -> list[list[Any]]:
+    """Part images as the tool does: by chunks of the store, then by batches."""
+    from hpa_mmdet.inference.store import CHUNK_IMAGES
+
+    chunks = [images[at : at + CHUNK_IMAGES] for at in range(0, len(images), CHUNK_IMAGES)]
+    return [
+        chunk[at : at + batch_size] for chunk in chunks for at in range(0, len(chunk), batch_size)
+    ]
+
+
 def time_of_parts(stream: Any, planned: Any) -> dict[str, float]:
     """Processor time of each part of the tool by itself, in ms per image."""
     from hpa_mmdet.inference.outputs import write_output
@@ -160,8 +169,12 @@ def time_of_parts(stream: Any, planned: Any) -> dict[str, float]:
     requests = timed("read", lambda: [read_request(one, channels) for one in planned])
     images = timed("prepare", lambda: [predictor.prepare(request) for request in requests])
     answers = timed("network", lambda: [predictor.detect([image])[0] for image in images])
-    triples = list(zip(planned, requests, answers, strict=True))
-    stored = timed("finish", lambda: [stream.finish(*triple) for triple in triples])
+    read = predictor.view_maker.read
+    pairs = list(zip(requests, answers, strict=True))
+    found = timed("clean", lambda: [read(request, answer) for request, answer in pairs])
+    named = timed("names", lambda: [predictor.detect([image.naming])[0] for image in found])
+    quads = list(zip(planned, requests, found, named, strict=True))
+    stored = timed("finish", lambda: [stream.finish(*quad) for quad in quads])
     lines = timed("lines", lambda: [line_of(one) for one in stored])
     found = [
         one.prediction

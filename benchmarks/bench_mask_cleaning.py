@@ -1,30 +1,29 @@
 """What cleaning the masks of found cells is worth, each way on the same network's answers.
 
-The images of a demo are predicted once for each way; scores are those of tools/evaluate.py.
+The network looks for the cells of each image once; each way then cleans them, and the network names
+those that are left, as tools/infer.py does. Scores are those of tools/evaluate.py.
 
     python benchmarks/bench_mask_cleaning.py CONFIG CHECKPOINT IMAGES TRUTH [--device cpu] [--input-scale F]
 
 Prints a JSON line for each way: the contest metric, average precision at IoU 0.6 and 0.75
 ranked by p(cell), detections and those above p(cell) 0.5 per true cell, pieces per cell, and
-milliseconds per image of the cleaning alone.
+milliseconds per image from the network's answer to the cleaned cells and their pixels.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from hpa_mmdet.inference.cleaning import CLEANINGS, clean_cells
+from hpa_mmdet.inference.cleaning import CLEANINGS
 from hpa_mmdet.inference.plan import RunOptions, plan_run
 from hpa_mmdet.inference.predictor import Predictor
 from hpa_mmdet.inference.stream import read_request
-from hpa_mmdet.inference.views import ImageRequest
 from hpa_mmdet.predictions.cells import ImagePrediction
 from hpa_mmdet.scoring.contest import ContestScorer
 from hpa_mmdet.scoring.detection import DetectionCollector
@@ -57,14 +56,6 @@ def score(predictions: list[ImagePrediction], truth: dict[str, Any]) -> dict[str
     }
 
 
-def planes_of(
-    request: ImageRequest, channels: tuple[str, ...]
-) -> Callable[[], dict[str, NDArray[np.integer]]]:
-    """What gives the channels of an image, by name."""
-    image = request.image[:, :]
-    return lambda: {name: image[..., at] for at, name in enumerate(channels)}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -83,23 +74,20 @@ def main() -> None:
     )
     truth = read_truth(args.truth)
     planned = plan_run(args.images, predictor.channels, RunOptions(Path("unused"))).images
-    found = []
-    for image in planned:
-        request = read_request(image, predictor.channels)
-        found.append((predictor.predict([request])[0], planes_of(request, predictor.channels)))
+    requests = [read_request(image, predictor.channels) for image in planned]
+    answers = [predictor.detect([predictor.prepare(request)])[0] for request in requests]
     for cleaning in CLEANINGS:
-        started = time.process_time()
-        cleaned = [
-            ImagePrediction(
-                image.image_id,
-                image.width,
-                image.height,
-                clean_cells(image.cells, cleaning, planes),
-            )
-            for image, planes in found
-        ]
-        spent = (time.process_time() - started) * 1e3 / len(found)
-        print(json.dumps({"clean": cleaning, **score(cleaned, truth), "ms": round(spent, 2)}))
+        maker = replace(predictor.view_maker, clean=cleaning)
+        cleaned = []
+        spent = 0.0
+        for request, answer in zip(requests, answers, strict=True):
+            started = time.process_time()
+            found = maker.read(request, answer)
+            spent += time.process_time() - started
+            naming = [] if found.naming is None else predictor.detect([found.naming])[0]
+            cleaned.append(maker.read_names(found, naming))
+        row = {"clean": cleaning, **score(cleaned, truth)}
+        print(json.dumps({**row, "ms": round(1e3 * spent / len(requests), 2)}), flush=True)
 
 
 if __name__ == "__main__":

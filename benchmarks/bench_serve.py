@@ -17,6 +17,7 @@ are told to come back (503) do so after the time that the server names.
 
 import argparse
 import io
+import json
 import re
 import subprocess
 import sys
@@ -31,12 +32,12 @@ import requests
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from served import ROOT, running_server
 
 from hpa_mmdet import Predictor
 from hpa_mmdet.io.channels import CHANNELS
 from hpa_mmdet.synth import render_image
 
-ROOT = Path(__file__).parents[1]
 CLIENTS = 50
 Files = dict[str, bytes]
 
@@ -108,8 +109,6 @@ def measure_overhead(
 def crowd(address: str, files: Files) -> tuple[Counter[int], list[float]]:
     """Let 50 clients ask at once until each is answered; gives statuses and health times."""
     statuses: Counter[int] = Counter()
-    done = threading.Event()
-    health: list[float] = []
 
     def ask() -> None:
         while True:
@@ -119,23 +118,19 @@ def crowd(address: str, files: Files) -> tuple[Counter[int], list[float]]:
                 return
             time.sleep(int(reply.headers["retry-after"]))
 
-    def watch() -> None:
-        with requests.Session() as session:
-            while not done.wait(0.05):
-                start = time.perf_counter()
-                session.get(f"{address}/api/health", timeout=60).raise_for_status()
-                health.append(time.perf_counter() - start)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    watcher = subprocess.Popen(
+        [sys.executable, ROOT / "benchmarks/watch_health.py", address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     clients = [threading.Thread(target=ask) for _ in range(CLIENTS)]
     for client in clients:
         client.start()
     for client in clients:
         client.join()
-    done.set()
-    watcher.join()
-    return statuses, health
+    health, _ = watcher.communicate()
+    return statuses, json.loads(health)
 
 
 def main() -> None:
@@ -150,18 +145,7 @@ def main() -> None:
     add("--side", type=int, default=2048)
     add("--repeats", type=int, default=5)
     args = parser.parse_args()
-    command = [sys.executable, ROOT / "tools/serve.py", "--port", "0", "--model"]
-    server = subprocess.Popen(
-        [*command, args.config, args.checkpoint], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert server.stdout is not None
-        found = None
-        while not found:
-            line = server.stdout.readline()
-            assert line, "the server ended"
-            found = re.search(r"open (http://\S+)", line)
-        address = found[1]
+    with running_server(["--model", args.config, args.checkpoint]) as (address, pid):
         predictor = Predictor(args.config, args.checkpoint)
         print(f"threads of torch: {torch.get_num_threads()}")
         alone, whole = measure_overhead(address, predictor, args.side, args.repeats)
@@ -178,14 +162,11 @@ def main() -> None:
         shown = []
         for number in range(args.requests + 1):
             if number % max(args.requests // 10, 1) == 0:
-                shown.append(f"{memory_mb(server.pid):.0f}")
+                shown.append(f"{memory_mb(pid):.0f}")
             if number < args.requests:
                 reply = requests.post(f"{address}/api/predict", files=small, timeout=600)
                 reply.raise_for_status()
         print(f"resident MB over {args.requests} images, each tenth: {' '.join(shown)}")
-    finally:
-        server.terminate()
-        server.wait()
 
 
 if __name__ == "__main__":

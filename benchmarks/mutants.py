@@ -233,7 +233,7 @@ def try_room(room: str, args: argparse.Namespace, folder: Path) -> tuple[int, in
     mutants = [
         mutant
         for path in paths
-        if args.file in path.as_posix()
+        if not args.files or any(text in path.as_posix() for text in args.files)
         for mutant in mutants_of(path)
         if mutant.key not in equivalent
     ]
@@ -246,7 +246,7 @@ def try_room(room: str, args: argparse.Namespace, folder: Path) -> tuple[int, in
         quick = sorted(
             (name for name in tests if seconds[name] <= args.slowest), key=seconds.__getitem__
         )
-        limit_s = 30 + 10 * sum(seconds[name] for name in quick)
+        limit_s = min(120.0, 30 + 10 * sum(seconds[name] for name in quick))
         if is_killed(mutant, quick, folder, limit_s):
             killed += 1
         else:
@@ -264,7 +264,9 @@ def main() -> None:
     parser.add_argument("rooms", nargs="*", default=["masks", "segment", "scoring", "io"])
     parser.add_argument("--sample", type=int, default=100, help="mutants of each room")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--file", default="", help="only files whose path has this in it")
+    parser.add_argument(
+        "--files", nargs="*", default=(), help="only files whose path has one of these in it"
+    )
     parser.add_argument("--slowest", type=float, default=4.0, help="seconds of a test")
     args = parser.parse_args()
     for name in ("cv2", "scipy.ndimage", "skimage.segmentation", "tifffile", "pandas", "torch"):

@@ -147,8 +147,9 @@ def _stock_detector(config: Config, model: ConfigDict, weights: Any, device: str
 def _by_ours(predictor: Predictor, folder: Path, image: Any) -> str:
     stream = ImageStream(predictor, folder / "train", ())
     prepared = stream.prepare(image)
-    answer = predictor.detect([prepared])[0]
-    return line_of(stream.finish(image, prepared.request, answer))
+    found = predictor.view_maker.read(prepared.request, predictor.detect([prepared])[0])
+    named = [] if found.naming is None else predictor.detect([found.naming])[0]
+    return line_of(stream.finish(image, prepared.request, found, named))
 
 
 def _compared(what: str, seconds: dict[str, list[float]]) -> dict[str, Any]:

@@ -13,20 +13,15 @@ or, with another model and other predictions,
 import argparse
 import io
 import os
-import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from served import BROWSER_ARGUMENTS, running_server
 
-ROOT = Path(__file__).parents[1]
 DEMO = Path("work_dirs/demo")
 CONFIG = Path("configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py")
-BROWSER_ARGUMENTS = ["--no-sandbox", "--disable-quic", "--use-angle=swiftshader",
-                     "--enable-unsafe-swiftshader"]  # fmt: skip
 DESK = {"width": 1360, "height": 880}
 PHONE = {"width": 390, "height": 844}
 
@@ -104,31 +99,16 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as folder:
-        words = ["--port", "0", "--model", *args.model, "--review", args.review]
+        words = ["--model", *args.model, "--review", args.review]
         words += ["--images", args.images, "--image-labels", args.image_labels]
         words += ["--labels", Path(folder) / "cells.csv"]
-        server = subprocess.Popen(
-            [sys.executable, ROOT / "tools/serve.py", *map(str, words)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert server.stdout is not None
-            found = None
-            while not found:
-                line = server.stdout.readline()
-                assert line, "the server ended"
-                found = re.search(r"open (http://\S+)", line)
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(
-                    executable_path=os.environ.get("HPA_MMDET_BROWSER"), args=BROWSER_ARGUMENTS
-                )
-                args.out.mkdir(parents=True, exist_ok=True)
-                take(Camera(browser, found[1], args.out))
-                browser.close()
-        finally:
-            server.terminate()
-            server.wait()
+        with running_server(words) as (address, _), sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=os.environ.get("HPA_MMDET_BROWSER"), args=BROWSER_ARGUMENTS
+            )
+            args.out.mkdir(parents=True, exist_ok=True)
+            take(Camera(browser, address, args.out))
+            browser.close()
 
 
 if __name__ == "__main__":

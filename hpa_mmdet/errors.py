@@ -1,5 +1,6 @@
-"""The one exception for what a user can cause and mend."""
+"""The one exception for what a user can cause and mend, and how messages list names."""
 
+from collections.abc import Sequence
 from typing import overload
 
 
@@ -56,3 +57,13 @@ def _rebuild(kind: type[InputError], message: str, where: str) -> InputError:
     ValueError.__init__(error, message)
     error.where = where
     return error
+
+
+def list_some(names: Sequence[str], most: int = 5) -> str:
+    """List the first names of many.
+
+    Examples:
+        >>> list_some(["a", "b", "c"], 2), list_some(["a", "b"], 2)
+        ('a, b, ...', 'a, b')
+    """
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -5,7 +5,11 @@ Names and numbers of other tables (the Human Protein Atlas site, the 2018 contes
 mapped to it here.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
 
@@ -166,6 +170,18 @@ def localization_named(name: str, where: object = "label") -> Synonym:
             "correct it, or see the names in docs/reference/coco_format.md",
         )
     return found
+
+
+def multi_hot(hpa_indices: Iterable[int]) -> NDArray[np.bool_]:
+    """Mark the classes of a set: (19,).
+
+    Examples:
+        >>> np.flatnonzero(multi_hot((0, 16)))
+        array([ 0, 16])
+    """
+    marks = np.zeros(NUM_LOCALIZATIONS, np.bool_)
+    marks[list(hpa_indices)] = True
+    return marks
 
 
 def localization_labelled(word: str, scheme: str, where: object = "label") -> Synonym:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import torch
 
+from hpa_mmdet.models.subcell import SubCellEncoder, read_encoder
+
 SIZES = {
     "width": 8,
     "depth": 2,
@@ -64,3 +66,17 @@ def write_classifier(path: Path, ins: int = 16, classes: int = 31, seed: int = 0
         torch.nn.Linear(7, classes),
     )
     torch.save(layers.state_dict(), path)
+
+
+def load_encoder(path: Path, heads: int = 2) -> SubCellEncoder:
+    """Load an encoder by itself; its file does not say how many heads its layers have."""
+    sizes, tensors = read_encoder(path)
+    encoder = SubCellEncoder(heads=heads, **sizes)
+    encoder.load_state_dict(tensors)
+    return encoder.eval()
+
+
+def attention_of(encoder: SubCellEncoder, crops: torch.Tensor) -> torch.Tensor:
+    """How much of each patch is in the embedding, (N, P, rows, columns)."""
+    weights = encoder.pool(encoder.tokens(crops))[1][:, :, 1:]
+    return weights.reshape(len(crops), encoder.pool.heads, crops.shape[2] // encoder.patch_px, -1)

@@ -26,7 +26,7 @@ from hpa_mmdet.inference.store import read_folder
 from hpa_mmdet.io.atomic import write_csv
 from hpa_mmdet.io.label_tables import read_column, read_image_labels, scan_cell_labels
 from hpa_mmdet.io.outputs import claim_output
-from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS, multi_hot
 from hpa_mmdet.refine.choose import WAYS_OF_CHOOSING, Candidates, choose_cells
 from hpa_mmdet.refine.rounds import round_of
 
@@ -83,8 +83,7 @@ def _read_candidates(args: argparse.Namespace) -> Candidates:
     scores, known, features = [], [], []
     for stored in read_folder(args.predictions):
         image = stored.prediction
-        weak = np.zeros(NUM_LOCALIZATIONS, bool)
-        weak[list(labels.get(image.image_id, range(NUM_LOCALIZATIONS)))] = True
+        weak = multi_hot(labels.get(image.image_id, range(NUM_LOCALIZATIONS)))
         for cell in image.cells:
             if cell.cell_id is None:
                 raise InputError(

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 
 from hpa_mmdet.cli.entry import new_parser, run_tool
-from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.ensemble import ensemble
 from hpa_mmdet.inference.merge import MATCH_IOU
 from hpa_mmdet.io.outputs import claim_output
@@ -39,7 +38,6 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="P",
         help="leave less confident triples out (default: %(default)s)",
     )
-    add("--max-triples", type=int, metavar="N", help="keep an image's N most confident triples")
     add("--overwrite", action="store_true", help="replace --out if this tool wrote it")
     return parser
 
@@ -48,11 +46,9 @@ def run(args: argparse.Namespace) -> int:
     """Do the work of the tool; returns its exit status."""
     check_probability(args.min_confidence, "--min-confidence")
     check_probability(args.iou, "--iou")
-    if args.max_triples is not None and args.max_triples < 1:
-        raise InputError("--max-triples", args.max_triples, "1 or more", "correct it")
     files = claim_output(args.out, "ensemble", inputs=args.sources, overwrite=args.overwrite)
     merged = ensemble(args.sources, args.weights, args.iou)
-    rows = (row_of_prediction(image, args.min_confidence, args.max_triples) for image in merged)
+    rows = (row_of_prediction(image, args.min_confidence) for image in merged)
     with files.writing(args.out) as temporary:
         count = write_submission(temporary, rows)
     print(f"ensemble: {count} images of {len(args.sources)} sources in {args.out}")

@@ -141,7 +141,6 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="leave less confident triples out of the submission (default: %(default)s)",
     )
-    add("--max-triples", type=int, metavar="N", help="keep an image's N most confident triples")
     add(
         "--call-score",
         type=float,
@@ -211,7 +210,6 @@ def _run_options(args: argparse.Namespace) -> RunOptions:
         overwrite=args.overwrite,
         sample_submission=args.sample_submission,
         min_confidence=args.min_confidence,
-        max_triples=args.max_triples,
         call_score=args.call_score,
         thresholds=None if args.thresholds is None else read_thresholds(args.thresholds),
     )

@@ -36,7 +36,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--pattern", default=DEFAULT_PATTERN, help=f"their names (default {DEFAULT_PATTERN})")
     add("--channels", nargs="+", default=CHANNELS, help="channels of a CSV's images")
     add("--label-scheme", choices=LABEL_SCHEMES, default="hpa19", help="labels of a CSV")
-    add("--to-19", action="store_true", help="map a CSV's labels to the 19 classes first")
     add("--examples", type=int, default=12, help="pictures of each kind (default 12)")
     add("--sample", type=int, default=200, help="images to measure brightness on (default 200)")
     add("--workers", type=int, default=1, help="processes (default 1)")
@@ -57,7 +56,6 @@ def run(args: argparse.Namespace) -> int:
         channels=args.channels,
         pattern=args.pattern,
         scheme=args.label_scheme,
-        to_19=args.to_19,
     )
     page, numbers = build_statistics(
         data, report, examples=args.examples, sample=args.sample, workers=args.workers

@@ -11,7 +11,6 @@ from hpa_mmdet.io.json_files import shorten
 
 _REMEDY = "correct the file; docs/reference/coco_format.md lists the keys"
 HIGHEST_COCO_ID = 2**63 - 1
-HIGHEST_CELL_ID = 2**32 - 1  # of a label image of 32 bits
 _FARTHEST = 2**31  # pixels from the origin, of a box
 
 

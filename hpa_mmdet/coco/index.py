@@ -18,7 +18,6 @@ from hpa_mmdet.coco.parse import CocoImage
 from hpa_mmdet.coco.read import CocoData, find_images_root, read_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.json_files import as_object, parse_json
-from hpa_mmdet.jobs.shards import Shard
 
 _LAST_LINE = b"]}"
 
@@ -55,7 +54,6 @@ class CocoIndex(Sequence[CocoImage]):
 
     Args:
         path: a COCO JSON of convert_coco or merge_coco.
-        shard: the part of the images to give; None for all.
 
     Raises:
         InputError: the file cannot be read or lacks its end.
@@ -63,7 +61,7 @@ class CocoIndex(Sequence[CocoImage]):
             in the order of its images.
     """
 
-    def __init__(self, path: Path, shard: Shard | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         if not is_line_by_line(path):
             raise NotInOrderError(
                 path,
@@ -75,8 +73,7 @@ class CocoIndex(Sequence[CocoImage]):
         self.images_root = find_images_root(lines.info, path)
         self._parser = lines.parser
         self._stamp = _stamp(path.stat())
-        places = _find_lines(path)
-        self._places = places if shard is None else places[shard.range_of(len(places))]
+        self._places = _find_lines(path)
 
     def __len__(self) -> int:
         return len(self._places)

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 from hpa_mmdet.coco.categories import read_categories
 from hpa_mmdet.coco.fields import (
-    HIGHEST_CELL_ID,
     HIGHEST_COCO_ID,
     take_area,
     take_box,
@@ -31,13 +30,13 @@ from hpa_mmdet.coco.fields import (
 )
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.json_files import as_object, check_below, shorten
+from hpa_mmdet.io.label_sets import LARGEST_CELL_ID
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.border import boxes_touch_border
 from hpa_mmdet.masks.foreign import compress_segmentation
-from hpa_mmdet.masks.rle import check_counts
+from hpa_mmdet.masks.rle import MOST_PIXELS_OF_RUNS, check_counts
 from hpa_mmdet.masks.runs import MaskRuns, masks_from_counts
 
-_MAX_PIXELS = 2**31 - 1  # run lengths have 32 bits
 _VALIDATE = "run tools/validate_coco.py on the file"
 _SIDES = ("height", "width")
 _IMAGES_FOLDER = Path("the images' folder")
@@ -105,9 +104,11 @@ class CocoParser:
             image, "id", f"{self._name}, image at place {place}", 0, HIGHEST_COCO_ID
         )
         where = f"{self._name}, image {image_id}"
-        height, width = (take_whole(image, key, where, 1, _MAX_PIXELS) for key in _SIDES)
-        if height * width > _MAX_PIXELS:
-            raise InputError(where, f"{width}x{height} pixels", f"up to {_MAX_PIXELS}", _VALIDATE)
+        height, width = (take_whole(image, key, where, 1, MOST_PIXELS_OF_RUNS) for key in _SIDES)
+        if height * width > MOST_PIXELS_OF_RUNS:
+            raise InputError(
+                where, f"{width}x{height} pixels", f"up to {MOST_PIXELS_OF_RUNS}", _VALIDATE
+            )
         file_name = take_text(image, "file_name", where)
         files = image.get("channel_files")
         files = {} if files is None else as_object(files, where)
@@ -234,7 +235,7 @@ class CocoParser:
             touches = boxes_touch_border(box, shape_hw)
         cell_id = 0
         if annotation.get("cell_id") is not None:
-            cell_id = take_whole(annotation, "cell_id", where, 1, HIGHEST_CELL_ID)
+            cell_id = take_whole(annotation, "cell_id", where, 1, LARGEST_CELL_ID)
         return CocoCell(
             cell_id=cell_id,
             hpa_indices=hpa_indices,
@@ -289,7 +290,7 @@ def _numbered(cells: Collection[CocoCell], where: str) -> tuple[CocoCell, ...]:
     if all(cell.cell_id for cell in cells):
         return tuple(cells)
     highest = max(cell.cell_id for cell in cells)
-    if highest + len(cells) > HIGHEST_CELL_ID:
+    if highest + len(cells) > LARGEST_CELL_ID:
         raise InputError(
             where, problem=f"no cell_id is left above {highest}", remedy="number the cells anew"
         )

@@ -6,14 +6,14 @@ with some of its files is a task, and fails in the report if the rest is missing
 """
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple
 
 from hpa_mmdet.coco.options import ConvertOptions
 from hpa_mmdet.coco.schema import Json
-from hpa_mmdet.errors import InputError
+from hpa_mmdet.errors import InputError, list_some
 from hpa_mmdet.io.channels import ImageFiles, scan_images
 from hpa_mmdet.io.label_images import scan_masks
 from hpa_mmdet.io.label_sets import LabelSet, parse_label_set
@@ -28,8 +28,6 @@ from hpa_mmdet.io.naming import split_plane
 from hpa_mmdet.jobs import Failure
 from hpa_mmdet.jobs.fingerprint import code_digest, file_states, fingerprint
 from hpa_mmdet.jobs.report import REPORT_NAME
-
-IDS_IN_A_NOTE = 5
 
 
 class ImageTask(NamedTuple):
@@ -123,7 +121,7 @@ def plan_conversion(sources: Sources, options: ConvertOptions) -> ConversionPlan
     if unused := [name for name in masks.unused if not name.endswith(REPORT_NAME)]:
         plan.notes.append(
             f"{sources.masks}: {len(unused)} files are no label images by their names and "
-            f"are left out ({_some(unused)})"
+            f"are left out ({list_some(sorted(unused))})"
         )
     return plan
 
@@ -224,7 +222,7 @@ def _tell(plan: ConversionPlan, path: Path, table: ImageTable | CellTable, ids: 
     if without_files:
         plan.notes.append(
             f"{path}: {len(without_files)} of {len(table.sets)} image ids have no files and are "
-            f"left out ({_some(without_files)})"
+            f"left out ({list_some(without_files)})"
         )
     # a bad row of an image with files fails with its image
     bad = [str(problem) for key, problem in table.problems.items() if key not in ids]
@@ -233,8 +231,3 @@ def _tell(plan: ConversionPlan, path: Path, table: ImageTable | CellTable, ids: 
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         plan.failures.append(Failure(str(path), rows + more))
     plan.notes += [f"{path}: {count} x {doubt}" for doubt, count in sorted(table.doubts.items())]
-
-
-def _some(names: Collection[str] | Sequence[str]) -> str:
-    shown = ", ".join(sorted(names)[:IDS_IN_A_NOTE])
-    return shown + (", ..." if len(names) > IDS_IN_A_NOTE else "")

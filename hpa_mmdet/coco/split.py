@@ -54,7 +54,8 @@ def split(
 
     Raises:
         InputError: the file or table cannot be read, a share or number of folds makes no
-            sense, there are too few groups, or files are in the way.
+            sense, there are too few groups, a part would have no images, or files are in the
+            way.
     """
     outs = _outputs(path, folds)
     table = path.with_name(f"{path.stem}_{'split' if folds is None else 'folds'}.csv")
@@ -69,6 +70,7 @@ def split(
     label_sets = [image.image_labels for image in images]
     shares = _shares(val_share, folds)
     fold_of = assign_folds(label_sets, groups, shares, seed)
+    _refuse_empty(path, fold_of, folds, val_share)
     report = Report("split_coco", done=len(images))
     reviewed = _write_files(lines, images, fold_of, outs, outputs)
     _write_table(outputs, table, names, groups, fold_of, folds)
@@ -89,6 +91,23 @@ def _shares(val_share: float, folds: int | None) -> list[float]:
     if not 0.0 < val_share < 1.0:
         raise InputError("--val-share", val_share, "between 0 and 1", "correct it")
     return [val_share, 1.0 - val_share]
+
+
+def _refuse_empty(
+    path: Path, fold_of: NDArray[np.intp], folds: int | None, val_share: float
+) -> None:
+    """Refuse a split that leaves a file without images: a model would be measured on nothing."""
+    counts = np.bincount(fold_of, minlength=folds or 2)
+    if counts.all():
+        return
+    empty = int(counts.argmin())
+    if folds is not None:
+        problem, remedy = f"no image is left for fold {empty + 1} of {folds}", "ask for fewer folds"
+    else:
+        part = ("validation", "training")[empty]
+        problem = f"--val-share {val_share} of {len(fold_of)} images leaves none for {part}"
+        remedy = f"give a {('larger', 'smaller')[empty]} --val-share, or smaller groups"
+    raise InputError(path, problem=problem, remedy=remedy)
 
 
 def _groups(names: Sequence[str], grouping: Grouping) -> list[str]:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from hpa_mmdet.coco.parse import CocoImage
 from hpa_mmdet.io.channels import CHANNELS, ImageFiles, read_channels
 
+_COMMONEST = 25  # label sets that are listed
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -95,15 +97,12 @@ class LabelStatistics:
         }
 
 
-def count_labels(
-    sets: Iterable[Sequence[int]], names: Sequence[str], most_sets: int = 25
-) -> LabelStatistics:
+def count_labels(sets: Iterable[Sequence[int]], names: Sequence[str]) -> LabelStatistics:
     """Count label sets.
 
     Args:
         sets: rising class indices below K, one entry an item.
         names: K class names.
-        most_sets: how many of the commonest sets to keep.
     """
     kinds: Counter[tuple[int, ...]] = Counter(tuple(labels) for labels in sets)
     pairs = np.zeros((len(names), len(names)), np.int64)
@@ -126,7 +125,7 @@ def count_labels(
         alone=tuple(alone),
         set_sizes=tuple(sizes[size] for size in range(max(sizes, default=0) + 1)),
         pairs=pairs,
-        commonest_sets=tuple(ordered[:most_sets]),
+        commonest_sets=tuple(ordered[:_COMMONEST]),
         distinct_sets=len(kinds),
     )
 

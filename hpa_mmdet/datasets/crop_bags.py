@@ -20,9 +20,8 @@ from hpa_mmdet.crops.checks import check_sources, read_store_labels
 from hpa_mmdet.crops.options import CropOptions
 from hpa_mmdet.crops.store import CropStore
 from hpa_mmdet.datasets.channel_substitution import SOURCES
-from hpa_mmdet.datasets.packing import multi_hot
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.localizations import NAMES
+from hpa_mmdet.localizations import NAMES, multi_hot
 
 UNITS = ("bag", "cell")
 _FOLD_SEED = 0
@@ -154,7 +153,7 @@ class CropBagDataset(Dataset[dict[str, Any]]):
             metainfo={
                 "img_id": int(self.store.images.image_ids[image]),
                 "hpa_id": self.store.images.hpa_ids[image],
-                "image_labels": multi_hot(image_labels),
+                "image_labels": multi_hot(image_labels).astype(np.uint8),
                 "labels_are_exact": bool(exact),
             }
         )

@@ -1,9 +1,10 @@
 """Decoded images in memory-mapped files, so that each is decoded and resized once.
 
-An image of the cache is a plain `.npy` file, `<place>-<state>-<height>x<width>.npy`. `place`
+An image of the cache is a plain `.npy` file, `<place>/<state>-<height>x<width>.npy`. `place`
 is a digest of the sources' paths and the options, `state` one of the sources' sizes and times
 and of the code that decodes them; height and width are those of the sources. So a changed
-source has another name, and its old file is removed. A file gets its name when it is whole:
+source has another name, and its old file is removed. Each image has a folder of its own, so that
+finding it takes as long in a large cache as in a small one. A file gets its name when it is whole:
 several processes may fill one cache, and one that is killed leaves nothing that could be read.
 
 H, W: size of the working image in pixels; C: channels.
@@ -24,7 +25,8 @@ from hpa_mmdet.io.channels import ImageFiles
 from hpa_mmdet.io.naming import split_plane
 from hpa_mmdet.jobs.fingerprint import code_digest, fingerprint
 
-_NAME = re.compile(r"[0-9a-f]{38}-[0-9a-f]{24}-([0-9]+)x([0-9]+)\.npy")
+_FOLDERS = f"??/{'?' * 38}"  # the digest of a place, its first two letters apart
+_NAME = re.compile(r"([0-9a-f]{24})-([0-9]+)x([0-9]+)\.npy")
 _LEFT_S = 3600.0  # a temporary file of this age belongs to no living writer
 
 
@@ -69,13 +71,13 @@ class ImageCache:
         The pixels may be written to: what is written stays in this process.
         """
         try:
-            folder, place, state = self._locate(files)
-            name, shape_hw = next(
-                (path.name, (int(fit[1]), int(fit[2])))
-                for path in folder.glob(f"{place}-{state}-*.npy")
-                if (fit := _NAME.fullmatch(path.name))
+            folder, state = self._locate(files)
+            path, shape_hw = next(
+                (path, (int(fit[2]), int(fit[3])))
+                for path in folder.iterdir()
+                if (fit := _NAME.fullmatch(path.name)) and fit[1] == state
             )
-            pixels = np.load(folder / name, mmap_mode="c")
+            pixels = np.load(path, mmap_mode="c")
         except (StopIteration, OSError, KeyError, ValueError, EOFError):
             return None  # decoding the sources says what is wrong with them
         return WorkingImage(pixels.view(np.ndarray), shape_hw)
@@ -86,9 +88,9 @@ class ImageCache:
         Raises:
             CacheWriteError: the disk is full or the folder cannot be written to.
         """
-        folder, place, state = self._locate(files)
+        folder, state = self._locate(files)
         height, width = image.source_shape_hw
-        path = folder / f"{place}-{state}-{height}x{width}.npy"
+        path = folder / f"{state}-{height}x{width}.npy"
         try:
             with atomic_path(path) as temporary, temporary.open("wb") as handle:
                 np.save(handle, np.ascontiguousarray(image.pixels))
@@ -100,22 +102,22 @@ class ImageCache:
                 problem=str(error).removeprefix(f"{path}: ").split(";")[0],
                 remedy="free space, choose another folder, or train without the cache",
             ) from error
-        for older in folder.glob(f"{place}-*.npy"):
+        for older in folder.iterdir():
             if _NAME.fullmatch(older.name) and older != path:
                 older.unlink(missing_ok=True)
 
     def size(self) -> CacheSize:
         """Count the images of the folder, of other options too, and their bytes."""
-        files = (path for path in self.folder.glob("??/*.npy") if _NAME.fullmatch(path.name))
-        sizes = [path.stat().st_size for path in files]
+        files = self.folder.glob(f"{_FOLDERS}/*.npy")
+        sizes = [path.stat().st_size for path in files if _NAME.fullmatch(path.name)]
         return CacheSize(len(sizes), sum(sizes))
 
     def remove_left(self) -> int:
         """Remove what killed writers left an hour ago or earlier; say how many files."""
-        return sum(remove_temporary_files(folder, _LEFT_S) for folder in self.folder.glob("??"))
+        return sum(remove_temporary_files(place, _LEFT_S) for place in self.folder.glob(_FOLDERS))
 
-    def _locate(self, files: ImageFiles) -> tuple[Path, str, str]:
-        """Give the image's folder and the digests of its place and of its sources' state.
+    def _locate(self, files: ImageFiles) -> tuple[Path, str]:
+        """Give the image's folder and the digest of its sources' state.
 
         Raises:
             KeyError: a channel is not among the files.
@@ -130,4 +132,4 @@ class ImageCache:
             states.append((status.st_size, status.st_mtime_ns))
         place = fingerprint(self.scale, self.white_level, names)
         state = fingerprint(states, code_digest("hpa_mmdet.datasets.working_image"))[:24]
-        return self.folder / place[:2], place[2:], state
+        return self.folder / place[:2] / place[2:], state

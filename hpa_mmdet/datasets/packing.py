@@ -15,7 +15,7 @@ from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.structures import InstanceData
 
 from hpa_mmdet.compat.cell_masks import cut_cells
-from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.localizations import multi_hot
 
 
 @TRANSFORMS.register_module()
@@ -52,7 +52,7 @@ class PackCells(BaseTransform):
                 "ori_shape": results["ori_shape"],
                 "img_shape": results["img_shape"],
                 "scale_factor": (1.0, 1.0),
-                "image_labels": multi_hot(results.get("image_labels", ())),
+                "image_labels": multi_hot(results.get("image_labels", ())).astype(np.uint8),
                 "labels_are_exact": results.get("labels_are_exact", False),
             }
         )
@@ -75,10 +75,3 @@ class PackCells(BaseTransform):
             cell_ids=torch.from_numpy(results["cell_ids"][rows]),
             reviewed=torch.from_numpy(results["cell_reviewed"][rows]),
         )
-
-
-def multi_hot(hpa_indices: Any) -> np.ndarray:
-    """Mark the classes of a set: (K,) uint8 of 0 and 1."""
-    marks = np.zeros(NUM_LOCALIZATIONS, np.uint8)
-    marks[list(hpa_indices)] = 1
-    return marks

@@ -13,15 +13,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.filters import threshold_otsu
 
+from hpa_mmdet.inference.cell_nuclei import CellNuclei, match_nuclei
 from hpa_mmdet.inference.mask_cleaning import largest_piece, separate_cells
 from hpa_mmdet.masks.encode import encode_cells
 from hpa_mmdet.masks.label_image import label_image_from_rles, shrink_labels
 from hpa_mmdet.predictions.cells import CellPrediction
 from hpa_mmdet.segment.cells import grow_cells
-from hpa_mmdet.segment.filters import Plane, blur, distance_to_outside, enlarge_labels, resize
-from hpa_mmdet.segment.nuclei import find_nuclei
+from hpa_mmdet.segment.filters import distance_to_outside, enlarge_labels, resize
 from hpa_mmdet.segment.sizes import WORKING_DIAMETER_PX
 
 BODY_STAINS = ("red", "yellow")
@@ -29,7 +28,8 @@ BODY_STAINS = ("red", "yellow")
 _CELL_PER_NUCLEUS = 2.0  # typical diameters, where there is no DNA stain to tell
 _SURE_DEPTH = 0.5  # pixels deeper inside a found mask than this, in nucleus diameters, are its own
 _LEAST_AGREEMENT = 0.5  # median IoU of found and grown masks; below, masks are not of cells
-_FEWEST_PX = 20
+_WITHOUT_NUCLEUS = 0.5  # times this is p(cell) of a cell without a nucleus
+_NUCLEUS_ALONE = 0.5  # p(cell) of a cell that only its nucleus shows
 
 
 def grow_found_cells(
@@ -37,15 +37,19 @@ def grow_found_cells(
 ) -> list[CellPrediction]:
     """Grow the cells of one image from their nuclei and cores to the edges of the stains.
 
+    Where most cells hold a nucleus, those that hold none have their p(cell) halved, each nucleus
+    in no cell makes one of p(cell) 0.5, and a cell with several nuclei is parted into as many.
+
     Args:
         cells: N found cells by falling p(cell), each found once.
         planes: (H, W) channels by name; `red` or `yellow` is needed, `blue` helps.
 
     Returns:
-        The cells with their new masks, which share no pixel; scores stay as they are. Cells
-        are only separated (see `separate_cells`) where no stain shows how far they reach,
-        and where most grown masks are far from those found: such a network was taught to
-        find something else, such as nuclei.
+        The cells by falling p(cell) with their new masks, which share no pixel. New ones have the
+        mean localization scores of the others until they are named. Cells are only separated
+        (see `separate_cells`) where no stain shows how far they reach, and where most grown
+        masks are far from those found: such a network was taught to find something else, such
+        as nuclei.
     """
     parted = separate_cells(cells)
     stains = [planes[name] for name in BODY_STAINS if name in planes]
@@ -57,78 +61,71 @@ def grow_found_cells(
     found = label_image_from_rles([cell.counts for cell in parted], shape_hw).astype(np.int32)
     bodies = [resize(plane.astype(np.float32), factor) for plane in stains]
     small = shrink_labels(found, bodies[0].shape)
-    dna = None if "blue" not in planes else resize(planes["blue"].astype(np.float32), factor)
-    markers, diameter = _markers(small, len(parted), dna, typical_px * factor / _CELL_PER_NUCLEUS)
-    grown = enlarge_labels(grow_cells(markers, bodies, diameter), shape_hw)
-    if _agreement(found, grown, len(parted)) < _LEAST_AGREEMENT:
+    diameter_px = typical_px * factor / _CELL_PER_NUCLEUS
+    nothing = CellNuclei(np.zeros_like(small), [], np.zeros(len(parted), bool), diameter_px)
+    dna = planes.get("blue")
+    nuclei = nothing if dna is None else match_nuclei(
+        small, len(parted), resize(dna.astype(np.float32), factor), diameter_px
+    )  # fmt: skip
+    markers = _with_cores(nuclei, small, len(parted))
+    grown = enlarge_labels(grow_cells(markers, bodies, nuclei.diameter_px), shape_hw)
+    as_found = np.r_[: len(parted) + 1, nuclei.held_by].astype(np.int32)
+    if _agreement(found, as_found[grown], len(parted)) < _LEAST_AGREEMENT:
         return parted
-    lost = np.setdiff1d(found, grown)  # too small to be grown: they keep their own pixels
-    masks = encode_cells(np.where(np.isin(found, lost), found, grown))
-    return [
+    # those too small to be grown keep their own pixels; what belonged to none goes to its cell
+    is_grown = np.bincount(grown.ravel(), minlength=len(as_found)) > 0
+    is_grown[0] = True
+    known = _with_new_cells(parted, nuclei)
+    drawn = np.where(is_grown[found], grown, found)
+    _keep_largest_pieces(drawn)
+    masks = encode_cells(drawn)
+    kept = [
         replace(
-            parted[mask.cell_id - 1],
-            counts=mask.counts,
-            bbox_xywh=mask.bbox_xywh,
-            area=mask.area,
+            known[mask.cell_id - 1], counts=mask.counts, bbox_xywh=mask.bbox_xywh, area=mask.area
         )
         for mask in masks
     ]
+    return sorted(kept, key=lambda cell: -cell.cell_score)
 
 
-def _markers(
-    found: NDArray[np.int32], count: int, dna: Plane | None, diameter: float
-) -> tuple[NDArray[np.int32], float]:
+def _keep_largest_pieces(cells: NDArray[np.int32]) -> None:
+    """Take from each cell of a label image what does not hang together, in place."""
+    for number, box in enumerate(ndimage.find_objects(cells), start=1):
+        if box is not None:
+            inside = cells[box] == number
+            cells[box][inside & ~largest_piece(inside)] = 0
+
+
+def _with_new_cells(parted: Sequence[CellPrediction], nuclei: CellNuclei) -> list[CellPrediction]:
+    """Weigh the found cells by their nuclei, and add those that only a nucleus shows."""
+    weighed = [
+        replace(cell, cell_score=cell.cell_score * (_WITHOUT_NUCLEUS if lacks else 1))
+        for cell, lacks in zip(parted, nuclei.lacking, strict=True)
+    ]
+    names = np.stack([cell.localization_scores for cell in parted]).mean(axis=0, dtype=np.float32)
+    unseen = replace(parted[0], cell_score=_NUCLEUS_ALONE, localization_scores=names)
+    return weighed + [weighed[cell - 1] if cell else unseen for cell in nuclei.held_by]
+
+
+def _with_cores(nuclei: CellNuclei, found: NDArray[np.int32], count: int) -> NDArray[np.int32]:
     """Mark what surely belongs to each cell: its nuclei, and what lies deep inside it.
 
-    Returns:
-        (H, W) label image with the cells' numbers, and the nuclei's typical diameter.
+    A cell in whose mask the nucleus of a cell lies that was not found has no core: its mask may
+    be that of both.
     """
-    nuclei = np.zeros_like(found)
-    if dna is not None:
-        bright = _brightest_parts(found, blur(dna, 1.5))
-        sizes = np.bincount(bright.ravel(), minlength=count + 1)[1:]
-        if sizes.any():
-            diameter = float(np.sqrt(4 / np.pi * np.median(sizes[sizes > 0])))
-            nuclei = _of_their_cells(find_nuclei(dna, diameter), found, count)
-            without = np.bincount(nuclei.ravel(), minlength=count + 1) == 0
-            nuclei = np.where((nuclei == 0) & without[bright], bright, nuclei)
-    markers = nuclei.copy()
+    markers = nuclei.label_image.copy()
+    unseen = markers > count
     for number, box in enumerate(ndimage.find_objects(found, count), start=1):
         if box is None:
             continue
         inside = found[box] == number
+        if unseen[box][inside].any():
+            continue
         depth = np.where(inside, distance_to_outside(inside), 0)
-        sure = depth > _SURE_DEPTH * diameter
+        sure = depth > _SURE_DEPTH * nuclei.diameter_px
         free = markers[box] == 0
         markers[box][sure & free] = number
-    return markers.astype(np.int32), diameter
-
-
-def _brightest_parts(found: NDArray[np.int32], dna: Plane) -> NDArray[np.int32]:
-    """Give the largest piece of each cell that is brighter than Otsu's threshold inside it."""
-    parts = np.zeros_like(found)
-    for number, box in enumerate(ndimage.find_objects(found), start=1):
-        if box is None:
-            continue
-        inside = found[box] == number
-        values = dna[box][inside]
-        if values.size < _FEWEST_PX or np.ptp(values) == 0:
-            continue
-        bright = inside & (dna[box] > threshold_otsu(values))
-        parts[box][largest_piece(bright)] = number
-    return parts
-
-
-def _of_their_cells(
-    nuclei: NDArray[np.int32], found: NDArray[np.int32], count: int
-) -> NDArray[np.int32]:
-    """Number nuclei as the cells that hold more than half of them; others are left out."""
-    shared = np.zeros((int(nuclei.max(initial=0)) + 1, count + 1), np.int64)
-    np.add.at(shared, (nuclei.ravel(), found.ravel()), 1)
-    cell_of = 1 + shared[:, 1:].argmax(axis=1)
-    inside = shared[np.arange(len(shared)), cell_of] > 0.5 * shared.sum(axis=1)
-    inside[0] = False
-    return np.where(inside, cell_of, 0).astype(np.int32)[nuclei]
+    return markers
 
 
 def _agreement(found: NDArray[np.int32], grown: NDArray[np.int32], count: int) -> float:

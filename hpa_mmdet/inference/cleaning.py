@@ -13,6 +13,8 @@ from hpa_mmdet.predictions.cells import CellPrediction
 CLEANINGS = ("none", "suppress", "separate", "grow")
 """Nothing; cells found twice go; and neighbours part their pixels, each cell in one piece; or
 each is grown to the edges that the image shows."""
+DISJOINT = ("separate", "grow")
+"""Those after which no pixel has two cells."""
 DEFAULT_CLEANING = "grow"
 
 

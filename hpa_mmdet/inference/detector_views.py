@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 from hpa_mmdet.compat import prepare
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.inference.cleaning import check_cleaning, clean_cells
+from hpa_mmdet.inference.cleaning import DISJOINT, check_cleaning, clean_cells
 from hpa_mmdet.inference.geometry import Symmetry, Tile, cut_tiles
 from hpa_mmdet.inference.merge import merge_sources
 from hpa_mmdet.inference.seams import EDGE_PX, merge_tiles
 from hpa_mmdet.inference.settings import InputSettings
-from hpa_mmdet.inference.views import ImageRequest, PreparedImage, View
+from hpa_mmdet.inference.views import FoundImage, ImageRequest, PreparedImage, View
 from hpa_mmdet.io.depth import scale_to_uint8, white_level_of
 from hpa_mmdet.io.large_images import LargeImage
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
 from hpa_mmdet.masks.encode import encode_cells
-from hpa_mmdet.masks.label_image import number_cells, shrink_labels
+from hpa_mmdet.masks.label_image import label_image_from_rles, number_cells, shrink_labels
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
 from hpa_mmdet.predictions.instances import read_instances, to_numpy
 
@@ -110,10 +110,38 @@ class DetectorViews:
                 request.image[tile.slices], white_level, f"image {request.image_id}"
             )
             for symmetry in self.symmetries:
-                yield _make_view(request, pixels, tile, symmetry, scale)
+                view = _make_view(request, pixels, tile, symmetry, scale)
+                if self._names_apart(request):
+                    view.sample.set_metainfo({"name_cells": False})
+                yield view
 
-    def read(self, request: ImageRequest, answers: Answers) -> ImagePrediction:
-        """Merge the symmetries of each tile, then the tiles."""
+    def read(self, request: ImageRequest, answers: Answers) -> FoundImage:
+        """Merge the symmetries of each tile, then the tiles; then clean the cells."""
+        prediction = self._read(request, answers)
+        if not self._names_apart(request):
+            return FoundImage(prediction)
+        cells = [cell.counts for cell in prediction.cells]
+        labels = label_image_from_rles(cells, request.shape_hw)
+        return FoundImage(prediction, self.prepare(replace(request, label_image=labels)))
+
+    def read_names(self, found: FoundImage, answers: Answers) -> ImagePrediction:
+        """Give each cell what the network says of the pixels it was left with."""
+        if found.naming is None:
+            return found.prediction
+        named = self._read(found.naming.request, answers)
+        names = {cell.cell_id: cell.localization_scores for cell in named.cells}
+        cells = [
+            replace(cell, localization_scores=names[number])
+            for number, cell in enumerate(found.prediction.cells, start=1)
+        ]
+        return replace(found.prediction, cells=cells, image_probs=named.image_probs)
+
+    def _names_apart(self, request: ImageRequest) -> bool:
+        """Whether cells are first found and cleaned, and named when their pixels are known."""
+        whole = not isinstance(request.image, LargeImage)
+        return request.label_image is None and whole and self.clean in DISJOINT
+
+    def _read(self, request: ImageRequest, answers: Answers) -> ImagePrediction:
         tiles = self._tiles(request)
         of_tile = len(self.symmetries)
         by_tile = [answers[at : at + of_tile] for at in range(0, len(answers), of_tile)]
@@ -132,7 +160,8 @@ class DetectorViews:
         merged = merge_tiles(tiles, found, edge_px) if len(tiles) > 1 else found[0]
         kept = [cell for cell in merged if cell.area and cell.cell_score >= self.min_cell_score]
         kept.sort(key=lambda cell: -cell.cell_score)
-        kept = clean_cells(kept, self.clean, lambda: self._planes(request.image))
+        cleaned = clean_cells(kept, self.clean, lambda: self._planes(request.image))
+        kept = [cell for cell in cleaned if cell.cell_score >= self.min_cell_score]
         blank = sum(1 for cells in found for cell in cells if not cell.area)
         notes = (f"{blank} detections without a pixel left out",) if blank else ()
         return ImagePrediction(request.image_id, width, height, kept, image_probs, notes)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hpa_mmdet.errors import InputError
+from hpa_mmdet.errors import InputError, list_some
 from hpa_mmdet.io.channels import DEFAULT_PATTERN, ImageFiles, scan_images
 from hpa_mmdet.io.label_images import find_masks
 from hpa_mmdet.io.naming import split_plane
@@ -38,7 +38,6 @@ class RunOptions:
         overwrite: throw the run in `out` away.
         sample_submission: CSV whose ids the submission must have.
         min_confidence: triples of the submission below it are left out.
-        max_triples: only so many of an image's most confident triples are kept.
         thresholds: (19,) p(k | cell) from which on a class is called; None for the model's.
         call_score: p(cell) from which on a cell is in the table, the label images, the
             pictures and AnnData; submission and COCO results have all.
@@ -56,7 +55,6 @@ class RunOptions:
     overwrite: bool = False
     sample_submission: Path | None = None
     min_confidence: float = DEFAULT_MIN_CONFIDENCE
-    max_triples: int | None = None
     thresholds: tuple[float, ...] | None = None
     call_score: float = 0.5
 
@@ -132,7 +130,8 @@ def plan_run(images: Path, channels: Sequence[str], options: RunOptions) -> Infe
             )
         if extra:
             notes.append(
-                f"left out {len(extra)} images that the sample submission lacks: {_some(extra)}"
+                f"left out {len(extra)} images that the sample submission lacks: "
+                f"{list_some(extra, 3)}"
             )
     planned = []
     for image_id in sorted(sizes or files):
@@ -180,7 +179,3 @@ def read_sample_sizes(path: Path) -> dict[str, tuple[int, int]]:
             "give the contest's sample_submission.csv",
         ) from error
     return sizes
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")

@@ -22,6 +22,7 @@ from hpa_mmdet.inference.model_files import LoadedModel, load_model
 from hpa_mmdet.inference.views import ImageRequest, PreparedImage, View, ViewMaker
 from hpa_mmdet.predictions.call_rules import check_probability
 from hpa_mmdet.predictions.cells import CellPrediction, ImagePrediction
+from hpa_mmdet.segment.devices import usable_device
 
 KINDS: dict[str, Callable[..., ViewMaker]] = {"HpaMaskRCNN": DetectorViews}
 """What is shown to a model, by the type in its config; detectors' views by default."""
@@ -141,10 +142,14 @@ class Predictor:
 
     def predict(self, requests: Sequence[ImageRequest]) -> list[ImagePrediction]:
         """Find and name the cells of several images; raises as a call does."""
-        prepared = [self.prepare(request) for request in requests]
-        answers = self.detect(prepared)
+        answers = self.detect([self.prepare(request) for request in requests])
         pairs = zip(requests, answers, strict=True)
-        return [self.view_maker.read(request, answer) for request, answer in pairs]
+        found = [self.view_maker.read(request, answer) for request, answer in pairs]
+        named = iter(self.detect([image.naming for image in found if image.naming is not None]))
+        return [
+            self.view_maker.read_names(image, [] if image.naming is None else next(named))
+            for image in found
+        ]
 
     def prepare(self, request: ImageRequest) -> PreparedImage:
         """Do the part of `predict` before the network; any thread can (see `ViewMaker`).
@@ -174,7 +179,8 @@ class Predictor:
 
         Returns:
             For each image the network's answer to each of its views, for
-            `view_maker.read`, which is the part after the network, for any thread.
+            `view_maker.read` or, of images that it gave to be named, `read_names`: the parts
+            after the network, for any thread.
         """
         answers: list[list[Any]] = [[] for _ in images]
         for batch in self._batches(images):
@@ -240,9 +246,4 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError("--device", name, "a device of this machine", "use auto or cpu") from error
-    return device
+    return usable_device(name)

@@ -164,7 +164,6 @@ def make_outputs(
         predictor.channels,
         rules,
         options.min_confidence,
-        options.max_triples,
     )
     return [OUTPUTS[name](context) for name in options.write]
 
@@ -215,8 +214,6 @@ def check_options(options: RunOptions, predictor: Predictor) -> None:
         )
     check_probability(options.min_confidence, "--min-confidence")
     check_probability(options.call_score, "--call-score")
-    if options.max_triples is not None and options.max_triples < 1:
-        raise InputError("--max-triples", options.max_triples, "1 or more", "correct it")
     if predictor.batch_size > CHUNK_IMAGES:
         raise InputError(
             "--batch-size", predictor.batch_size, f"{CHUNK_IMAGES} at most", "make it smaller"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from hpa_mmdet.inference.plan import PlannedImage
 from hpa_mmdet.inference.predictor import Predictor
 from hpa_mmdet.inference.store import CHUNK_IMAGES
 from hpa_mmdet.inference.stored_images import StoredImage, line_of
-from hpa_mmdet.inference.views import ImageRequest, PreparedImage
+from hpa_mmdet.inference.views import FoundImage, ImageRequest, PreparedImage
 from hpa_mmdet.io.label_images import read_label_image
 from hpa_mmdet.io.large_images import LargeImage, open_channels
 from hpa_mmdet.io.naming import split_plane
@@ -27,6 +27,8 @@ from hpa_mmdet.predictions.cells import ImagePrediction
 
 Prepare = Callable[[PlannedImage], PreparedImage]
 _Answer = list[Any] | InputError
+_Found = FoundImage | InputError
+Group = TypeVar("Group")
 
 
 @dataclass(frozen=True)
@@ -72,62 +74,95 @@ class ImageStream:
             for chunk in chunks
             for at in range(0, len(chunk), group_size)
         ]
-        prepare = prepare or self.prepare
-        ahead = 1 + -(-self.workers // group_size)
         waiting = group_size + 2 * self.workers
         with ThreadPoolExecutor(self.workers) as readers, ThreadPoolExecutor(
             self.workers
         ) as finishers:  # fmt: skip
-            reading: deque[list[Future[PreparedImage | InputError]]] = deque()
             finishing: deque[Future[str]] = deque()
             try:
-                for number, group in enumerate(groups):
-                    while len(reading) <= ahead and number + len(reading) < len(groups):
-                        coming = groups[number + len(reading)]
-                        reading.append([readers.submit(attempt, prepare, one) for one in coming])
-                    images = [future.result() for future in reading.popleft()]
-                    answers = self._detect(images)
-                    for one in zip(group, images, answers, strict=True):
-                        finishing.append(finishers.submit(self._finish, *one))
+                searched = self._search(groups, prepare or self.prepare, readers, finishers)
+                # cells of a group are cleaned while the network looks at the next one
+                for group in _one_behind(searched):
+                    cleaned = [image.found.result() for image in group]
+                    answers = self._detect([_shown_for_names(found) for found in cleaned])
+                    for one in zip(group, cleaned, answers, strict=True):
+                        finishing.append(finishers.submit(self._line, *one))
                     yield from _finished(finishing, most_waiting=waiting)
                 yield from _finished(finishing, most_waiting=0)
             finally:
                 readers.shutdown(wait=False, cancel_futures=True)
                 finishers.shutdown(wait=False, cancel_futures=True)
 
+    def _search(
+        self,
+        groups: Sequence[Sequence[PlannedImage]],
+        prepare: Prepare,
+        readers: ThreadPoolExecutor,
+        finishers: ThreadPoolExecutor,
+    ) -> Iterator[list["_Searched"]]:
+        """Read groups ahead, show each to the network, and let its answers be made cells."""
+        ahead = 1 + -(-self.workers // max(map(len, groups), default=1))
+        reading: deque[list[Future[PreparedImage | InputError]]] = deque()
+        for number, group in enumerate(groups):
+            while len(reading) <= ahead and number + len(reading) < len(groups):
+                coming = groups[number + len(reading)]
+                reading.append([readers.submit(attempt, prepare, one) for one in coming])
+            images = [future.result() for future in reading.popleft()]
+            answers = self._detect(images)
+            yield [
+                _Searched(planned, image, finishers.submit(self._read, image, answer))
+                for planned, image, answer in zip(group, images, answers, strict=True)
+            ]
+
     def prepare(self, planned: PlannedImage) -> PreparedImage:
         """Read an image and make its views; see `read_request`."""
         return self.predictor.prepare(read_request(planned, self.predictor.channels))
 
-    def _detect(self, images: Sequence[PreparedImage | InputError]) -> list[_Answer]:
+    def _detect(self, images: Sequence[PreparedImage | InputError | None]) -> list[_Answer]:
         """Run a group; where it fails, each image alone, so that one does not cost the rest."""
-        good = [image for image in images if not isinstance(image, InputError)]
+        good = [image for image in images if isinstance(image, PreparedImage)]
         found: list[_Answer]
         try:
             found = list(self.predictor.detect(good))
         except InputError:
             found = [attempt(lambda one: self.predictor.detect([one])[0], image) for image in good]
         answers = iter(found)
-        return [image if isinstance(image, InputError) else next(answers) for image in images]
+        return [
+            next(answers) if isinstance(image, PreparedImage) else image or [] for image in images
+        ]
 
-    def _finish(
-        self, planned: PlannedImage, image: PreparedImage | InputError, answer: _Answer
-    ) -> str:
-        if isinstance(image, InputError) or isinstance(answer, InputError):
-            error = image if isinstance(image, InputError) else answer
-            return line_of(self._failed(planned, error))
-        return line_of(self.finish(planned, image.request, answer))
+    def _read(self, image: PreparedImage | InputError, answer: _Answer) -> _Found:
+        """Make the cells of what the network said."""
+        if isinstance(image, InputError):
+            return image
+        if isinstance(answer, InputError):
+            return answer
+        return attempt(lambda said: self.predictor.view_maker.read(image.request, said), answer)
+
+    def _line(self, searched: "_Searched", found: _Found, answer: _Answer) -> str:
+        """Finish an image, or store why it failed."""
+        for part in (searched.image, found, answer):
+            if isinstance(part, InputError):
+                return line_of(self._failed(searched.planned, part))
+        assert isinstance(searched.image, PreparedImage)
+        assert isinstance(found, FoundImage)
+        assert isinstance(answer, list)
+        return line_of(self.finish(searched.planned, searched.image.request, found, answer))
 
     def finish(
-        self, planned: PlannedImage, request: ImageRequest, answer: Sequence[Any]
+        self,
+        planned: PlannedImage,
+        request: ImageRequest,
+        found: FoundImage,
+        answer: Sequence[Any],
     ) -> StoredImage:
-        """Make the cells of what the network said, and write the outputs of the image.
+        """Name the cells by what the network said of them, and write the outputs of the image.
 
         Raises:
             InputError: an output cannot be written. What is wrong with the image is stored.
         """
         try:
-            prediction = self.predictor.view_maker.read(request, answer)
+            prediction = self.predictor.view_maker.read_names(found, answer)
             stored = StoredImage(prediction, self._names(planned), pixels_sha256(request.image))
         except InputError as error:
             return self._failed(planned, error)
@@ -146,6 +181,30 @@ class ImageStream:
             channel: path.relative_to(self.images).as_posix()
             for channel, path in planned.files.paths.items()
         }
+
+
+@dataclass(frozen=True, eq=False)
+class _Searched:
+    """An image after the network looked for its cells, which are being made of its answer."""
+
+    planned: PlannedImage
+    image: PreparedImage | InputError
+    found: Future[_Found]
+
+
+def _one_behind(groups: Iterator[Group]) -> Iterator[Group]:
+    """Give each group when the next one is there."""
+    last = None
+    for group in groups:
+        if last is not None:
+            yield last
+        last = group
+    if last is not None:
+        yield last
+
+
+def _shown_for_names(found: _Found) -> PreparedImage | InputError | None:
+    return found if isinstance(found, InputError) else found.naming
 
 
 def read_request(planned: PlannedImage, channels: Sequence[str]) -> ImageRequest:

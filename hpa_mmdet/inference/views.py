@@ -86,6 +86,18 @@ class PreparedImage(NamedTuple):
     views: Iterable[View]
 
 
+class FoundImage(NamedTuple):
+    """An image whose cells are found.
+
+    Args:
+        prediction: its cells.
+        naming: shown to the model so that it names them; None where they have their names.
+    """
+
+    prediction: ImagePrediction
+    naming: PreparedImage | None = None
+
+
 class ViewMaker(Protocol):
     """What a kind of model is shown of an image, and how its answers are read.
 
@@ -107,12 +119,21 @@ class ViewMaker(Protocol):
             InputError: the image does not fit the model.
         """
 
-    def read(self, request: ImageRequest, answers: Sequence[Any]) -> ImagePrediction:
+    def read(self, request: ImageRequest, answers: Sequence[Any]) -> FoundImage:
         """Make the image's cells of the network's answers.
 
         Args:
             request: as it was prepared.
             answers: the sample of each view, in their order.
+
+        Raises:
+            InputError: an answer cannot be used.
+        """
+
+    def read_names(self, found: FoundImage, answers: Sequence[Any]) -> ImagePrediction:
+        """Give found cells the names of the network's answers to the views of `naming`.
+
+        Those that have their names already keep them.
 
         Raises:
             InputError: an answer cannot be used.

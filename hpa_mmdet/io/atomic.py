@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +97,15 @@ def remove_temporary_files(folder: Path, older_than_s: float = 0.0) -> int:
         folder: where; its subfolders are not looked at.
         older_than_s: seconds since the last change, so that living writers keep theirs.
     """
-    left = [
-        path
-        for path in folder.glob(".*")
-        if _TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime >= older_than_s
-    ]
-    for path in left:
-        path.unlink(missing_ok=True)
-    return len(left)
+    removed = 0
+    for path in list(folder.glob(".*")):
+        if _TEMPORARY.fullmatch(path.name):
+            # its writer may have ended just now, or another process removed it
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime >= older_than_s:
+                    path.unlink()
+                    removed += 1
+    return removed
 
 
 def unwritable(path: Path, error: OSError) -> InputError:

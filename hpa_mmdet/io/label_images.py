@@ -12,10 +12,10 @@ from PIL import Image
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path, save_image
 from hpa_mmdet.io.header import MAX_PIXELS, PNG_PALETTE
+from hpa_mmdet.io.label_sets import LARGEST_CELL_ID
 from hpa_mmdet.io.naming import DECOMPOSED, Template, is_composed
 from hpa_mmdet.io.pictures import read_header, read_palette, read_picture
 
-LARGEST_ID = 2**32 - 1
 _ENDINGS = (".ome.tif", ".ome.tiff", ".png", ".tif", ".tiff", ".npy", ".npz")
 
 
@@ -256,9 +256,9 @@ def _whole_numbers(path: Path, label_image: NDArray[np.generic]) -> NDArray[np.i
         raise InputError(
             path, f"id {label_image.min()}", "ids >= 0", "use 0 for background, k for cell k"
         )
-    if label_image.dtype.itemsize > 4 and int(label_image.max(initial=0)) > LARGEST_ID:
+    if label_image.dtype.itemsize > 4 and int(label_image.max(initial=0)) > LARGEST_CELL_ID:
         raise InputError(
-            path, f"id {label_image.max()}", f"at most {LARGEST_ID}", "number the cells from 1"
+            path, f"id {label_image.max()}", f"at most {LARGEST_CELL_ID}", "number the cells from 1"
         )
     return np.asarray(label_image)
 
@@ -270,8 +270,8 @@ def write_label_image(path: Path, label_image: NDArray[np.integer]) -> None:
         InputError: a PNG is asked for and an id does not fit 16 bits.
     """
     highest = int(label_image.max(initial=0))
-    if highest > LARGEST_ID:
-        raise InputError(path, f"cell id {highest}", f"at most {LARGEST_ID}", "number from 1")
+    if highest > LARGEST_CELL_ID:
+        raise InputError(path, f"cell id {highest}", f"at most {LARGEST_CELL_ID}", "number from 1")
     with atomic_path(path) as temporary:
         if path.suffix.lower() in (".tif", ".tiff"):
             tifffile.imwrite(temporary, label_image.astype(np.uint32), compression="zlib")

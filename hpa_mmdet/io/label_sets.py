@@ -8,6 +8,7 @@ from hpa_mmdet.localizations import NAMES, localization_labelled
 
 LabelSet = tuple[int, ...]
 LARGEST_CELL_ID = 2**32 - 1
+"""Of a label image of 32 bits."""
 _LONGEST_LABEL = 200
 
 

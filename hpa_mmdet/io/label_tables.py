@@ -186,13 +186,12 @@ def scan_cell_labels(path: Path, scheme: str = "hpa19") -> CellTable:
     return table
 
 
-def read_native_labels(path: Path, scheme: str = "hpa19", *, to_19: bool = False) -> NativeTable:
+def read_native_labels(path: Path, scheme: str = "hpa19") -> NativeTable:
     """Read a label table in the classes it was written in.
 
     Args:
         path: CSV with columns ID,Label or Id,Target.
         scheme: `hpa19`, `hpa28` or `names`.
-        to_19: give the 19 classes that the labels are mapped to instead.
 
     Returns:
         The K class names, and for each image id its rising indices into them.
@@ -203,7 +202,7 @@ def read_native_labels(path: Path, scheme: str = "hpa19", *, to_19: bool = False
     mapped = read_image_labels(path, scheme)  # checks ids and labels, whatever is returned
     if not mapped:
         raise InputError(path, "no rows", "one row per image", "check the table")
-    if to_19 or scheme == "hpa19":
+    if scheme == "hpa19":
         return NativeTable(NAMES, mapped)
     rows = read_rows(path, ID_COLUMNS, LABEL_COLUMNS if scheme == "names" else INDEX_COLUMNS)
     words = {

@@ -35,6 +35,7 @@ from typing import Any
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path, unwritable
+from hpa_mmdet.io.json_files import LONGEST_PART
 from hpa_mmdet.io.output_records import (
     RECORDS,
     WrittenFile,
@@ -43,8 +44,6 @@ from hpa_mmdet.io.output_records import (
     name_in,
     read_records,
 )
-
-LONGEST_NAME = 255  # bytes, on every common file system
 
 
 class OutputFiles:
@@ -94,7 +93,7 @@ class OutputFiles:
             raise InputError(path, problem="is named for two outputs", remedy="change one")
         if (problem := self.refusal(path)) is not None:
             raise problem
-        if len(os.fsencode(path.name)) > LONGEST_NAME:
+        if len(os.fsencode(path.name)) > LONGEST_PART:
             raise InputError(
                 path, problem="has a name of more than 255 bytes", remedy="choose a shorter one"
             )

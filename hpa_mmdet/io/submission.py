@@ -28,7 +28,7 @@ import numpy as np
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS
-from hpa_mmdet.masks.rle import MAX_CHARACTERS, as_bytes, check_counts
+from hpa_mmdet.masks.rle import MAX_CHARACTERS, MOST_PIXELS_OF_RUNS, as_bytes, check_counts
 from hpa_mmdet.masks.runs import MaskRuns
 
 SUBMISSION_COLUMNS = ("ID", "ImageWidth", "ImageHeight", "PredictionString")
@@ -40,7 +40,6 @@ _FIELD_LIMIT = 2**31 - 1
 # of all masks of a row, unpacked: zlib packs up to thousandfold, so a small file may be a bomb
 _MAX_ROW_BYTES = 64 * 2**20
 _WRITE_AGAIN = "write the file again"
-_MAX_PIXELS = 2**31 - 1  # run lengths have 32 bits
 
 
 @dataclass
@@ -231,9 +230,9 @@ def _parse_row(fields: list[str], where: str) -> SubmissionRow:
     image_id = unicodedata.normalize("NFC", fields[0])
     where = f"{where} ({image_id[:80]})"
     width, height = (_parse_side(side, where) for side in fields[1:3])
-    if width * height > _MAX_PIXELS:
+    if width * height > MOST_PIXELS_OF_RUNS:
         raise InputError(
-            where, f"{width}x{height} pixels", f"up to {_MAX_PIXELS}", "correct the row"
+            where, f"{width}x{height} pixels", f"up to {MOST_PIXELS_OF_RUNS}", "correct the row"
         )
     text = fields[3]
     words = text.split()

@@ -25,11 +25,8 @@ class Shard:
             >>> [Shard(index, 3).take("abcdefg") for index in (1, 2, 3)]
             ['ab', 'cd', 'efg']
         """
-        return items[self.range_of(len(items))]
-
-    def range_of(self, total: int) -> slice:
-        """Give the places of this shard's items among `total`."""
-        return slice((self.index - 1) * total // self.count, self.index * total // self.count)
+        total = len(items)
+        return items[(self.index - 1) * total // self.count : self.index * total // self.count]
 
     def path_of(self, out: Path) -> Path:
         """Name this shard's file beside the whole one.

@@ -25,19 +25,17 @@ def paste_masks(
     mask_probs: NDArray[np.floating],
     boxes_xyxy: NDArray[np.floating],
     shape_hw: tuple[int, int],
-    threshold: float = MASK_THRESHOLD,
 ) -> list[MaskRuns]:
     """Resize each mask to its box and read its runs.
 
     A pixel belongs to a cell where the mask, read bilinearly at the pixel's centre and
-    falling to zero outside, reaches the threshold: what mmdet's `_do_paste_mask` does on
+    falling to zero outside, reaches `MASK_THRESHOLD`: what mmdet's `_do_paste_mask` does on
     a full-size picture.
 
     Args:
         mask_probs: (N, m, m), 0 to 1.
         boxes_xyxy: (N, 4) in pixels; parts outside the image are cut off.
         shape_hw: height and width of the image.
-        threshold: above 0; the probability from which on a pixel is the cell's.
 
     Returns:
         One mask per box, in their order; a box without a pixel in the image gives a mask
@@ -51,7 +49,7 @@ def paste_masks(
     boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
     columns = _columns_of(boxes, shape_hw)
     probs = _probs_down_columns(mask_probs, boxes, columns)
-    starts, ends, line = _rows_inside(probs, boxes, columns, shape_hw, threshold)
+    starts, ends, line = _rows_inside(probs, boxes, columns, shape_hw)
     offset = columns.x[line] * shape_hw[0]
     starts, ends, cell = starts + offset, ends + offset, columns.cell[line]
     first = np.searchsorted(cell, np.arange(len(boxes) + 1))
@@ -96,14 +94,13 @@ def _rows_inside(
     boxes: _Floats,
     columns: _Columns,
     shape_hw: tuple[int, int],
-    threshold: float,
 ) -> tuple[_Places, _Places, _Places]:
     """First row, row behind the last and column number of each stretch inside a mask."""
-    inside = probs >= threshold
+    inside = probs >= MASK_THRESHOLD
     crossing = np.flatnonzero(inside[:, 1:] != inside[:, :-1])
     line, sample = np.divmod(crossing, probs.shape[1] - 1)
     below, above = probs[line, sample].astype(np.float64), probs[line, sample + 1]
-    part = (threshold - below) / (above - below)
+    part = (MASK_THRESHOLD - below) / (above - below)
     top, bottom = boxes[columns.cell[line], 1], boxes[columns.cell[line], 3]
     # row r has its centre at r + 0.5, padded sample s its own at s - 0.5 of m parts
     row = top + (sample + part - 0.5) * ((bottom - top) / (probs.shape[1] - 2)) - 0.5

@@ -25,6 +25,9 @@ Rle = dict[str, Any]
 MAX_CHARACTERS = 2**22
 """Longest string that is decoded: two million runs, which take some 150 MB in between."""
 
+MOST_PIXELS_OF_RUNS = 2**31 - 1
+"""Run lengths have 32 bits in pycocotools."""
+
 _MORE, _SIGN, _BITS = 32, 16, 5
 _MOST_GROUPS = 7  # more bits than the runs of any picture need
 _NO_PIXELS = b"0"

@@ -41,7 +41,8 @@ class HpaMaskRCNN(TwoStageDetector):
     and, with a branch, `localization_scores` (N, K); the sample has `image_probs` (K,).
     A sample that carries `given_instances` (`bboxes`, `masks`) gets exactly those cells
     named, in their order, with a score of 1 and their own `masks`; the other samples of the
-    same batch are searched for cells.
+    same batch are searched for cells. Cells of a sample whose metainfo `name_cells` is False are
+    only found.
     """
 
     localization: LocalizationBranch | None
@@ -116,15 +117,7 @@ class HpaMaskRCNN(TwoStageDetector):
             searched = [batch_data_samples[number] for number in lacking]
             found = iter(self._find([level[lacking] for level in maps], searched))
         results = [next(found) if cells is None else _as_results(cells) for cells in given]
-        if self.localization is not None:
-            own_maps = self.localization.maps(batch_inputs, maps)
-            for number, (sample, instances) in enumerate(
-                zip(batch_data_samples, results, strict=True)
-            ):
-                cells, image = self._describe_one([level[number] for level in own_maps], instances)
-                scores, image_probs = self.localization.predict(cells, image)
-                instances.localization_scores = scores
-                sample.image_probs = image_probs
+        self._name(batch_inputs, maps, batch_data_samples, results)
         for sample, instances in zip(batch_data_samples, results, strict=True):
             if rescale and "given_instances" not in sample and "scale_factor" in sample:
                 width, height = sample.scale_factor
@@ -160,6 +153,28 @@ class HpaMaskRCNN(TwoStageDetector):
         pyramid = self.neck(maps)
         proposals = self.rpn_head.predict(pyramid, batch_data_samples, rescale=False)
         return list(self.roi_head.predict(pyramid, proposals, batch_data_samples, rescale=False))
+
+    def _name(
+        self,
+        batch_inputs: Tensor,
+        maps: Sequence[Tensor],
+        batch_data_samples: list[DetDataSample],
+        results: Sequence[InstanceData],
+    ) -> None:
+        """Add `localization_scores` to the results, and `image_probs` to the samples."""
+        asked = [
+            number for number, sample in enumerate(batch_data_samples)
+            if sample.get("name_cells", True)
+        ]  # fmt: skip
+        if self.localization is None or not asked:
+            return
+        own_maps = self.localization.maps(batch_inputs[asked], [level[asked] for level in maps])
+        for place, number in enumerate(asked):
+            of_image = [level[place] for level in own_maps]
+            cells, image = self._describe_one(of_image, results[number])
+            scores, image_probs = self.localization.predict(cells, image)
+            results[number].localization_scores = scores
+            batch_data_samples[number].image_probs = image_probs
 
     def _describe(
         self, batch_inputs: Tensor, maps: Sequence[Tensor], instances: Sequence[InstanceData]

@@ -26,7 +26,6 @@ from hpa_mmdet.compat.checkpoints import load_checkpoint_strict
 from hpa_mmdet.download.subcell import missing_file
 from hpa_mmdet.errors import InputError
 
-_HEAD_WIDTH = 64  # of ViT-B and of every larger ViT
 _LAYER = re.compile(r"encoder\.encoder\.layer\.(\d+)\.")
 
 
@@ -97,12 +96,6 @@ class SubCellEncoder(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         """Compute (N, P * D) embeddings of (N, C, H, W) float crops; see `tokens`."""
         return self.pool(self.tokens(crops))[0]
-
-    def attention(self, crops: Tensor) -> Tensor:
-        """Compute (N, P, H / 16, W / 16): how much of each patch is in the embedding."""
-        weights = self.pool(self.tokens(crops))[1][:, :, 1:]
-        rows = crops.shape[2] // self.patch_px
-        return weights.reshape(len(crops), self.pool.heads, rows, -1)
 
     def _positions(self, grid_hw: tuple[int, int]) -> Tensor:
         """Position embedding for a grid of patches; timm's own would smooth it, theirs does not."""
@@ -180,29 +173,6 @@ def read_encoder(path: Path) -> tuple[dict[str, int], dict[str, Tensor]]:
         return sizes, _renamed(state, sizes["depth"])
     except (KeyError, RuntimeError, IndexError, ValueError) as error:
         raise _other_layout(path, error, "an encoder") from error
-
-
-def load_encoder(path: Path, heads: int | None = None) -> SubCellEncoder:
-    """Load an encoder from a file in the released layout.
-
-    Args:
-        path: .pth with tensors named `encoder.` and `pool_model.`.
-        heads: of the attention in each layer, which the file does not say; None for layers
-            as in ViT-B, 64 numbers a head.
-
-    Raises:
-        InputError: there is no file, it is not in this layout, or the number of heads does
-            not fit.
-    """
-    sizes, tensors = read_encoder(path)
-    heads = heads or max(1, sizes["width"] // _HEAD_WIDTH)
-    if sizes["width"] % heads:
-        raise InputError(
-            path, f"tokens of {sizes['width']} numbers", f"a multiple of {heads}", "correct heads"
-        )
-    encoder = SubCellEncoder(heads=heads, **sizes)
-    encoder.load_state_dict(tensors)
-    return encoder.eval()
 
 
 def load_classifiers(paths: Sequence[Path]) -> SubCellClassifiers:

@@ -14,7 +14,7 @@ from mmengine.model import BaseModule
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
-from hpa_mmdet.errors import InputError
+from hpa_mmdet.errors import InputError, list_some
 from hpa_mmdet.models.pretrained import fetch_library_weights, lite0_file, read_state_dict
 
 
@@ -90,7 +90,7 @@ class TimmFeatures(BaseModule):
         if missing:
             raise InputError(
                 source,
-                f"no {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}",
+                f"no {list_some(missing, 3)}",
                 f"all {len(self.network.state_dict())} tensors of timm's {self.model_name}",
                 "give weights of this network, or name the network they belong to",
             )

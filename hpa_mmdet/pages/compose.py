@@ -39,10 +39,8 @@ def shrink(image: NDArray[np.integer], longest_side_px: int) -> tuple[NDArray[np
     return small.reshape(size_wh[1], size_wh[0], *image.shape[2:]), scale
 
 
-def stretch_channels(
-    image: NDArray[np.integer], low_percent: float = 1.0, high_percent: float = 99.7
-) -> NDArray[np.uint8]:
-    """Stretch the contrast of each channel of (H, W, C) between two of its percentiles.
+def stretch_channels(image: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Stretch the contrast of each channel of (H, W, C) between its percentiles 1 and 99.7.
 
     Returns:
         (H, W, C) uint8, 0..255.
@@ -50,9 +48,7 @@ def stretch_channels(
     if image.size == 0:
         return np.zeros(image.shape, np.uint8)
     planes = image.reshape(-1, image.shape[2]).astype(np.float32)
-    low, high = np.percentile(
-        planes[:: max(1, len(planes) // 250_000)], [low_percent, high_percent], axis=0
-    )
+    low, high = np.percentile(planes[:: max(1, len(planes) // 250_000)], [1.0, 99.7], axis=0)
     span = np.maximum(high - low, max(_LEAST_SPAN * float(planes.max()), 1.0))
     stretched = np.clip((planes - low) * (255.0 / span) + 0.5, 0, 255)
     return stretched.reshape(image.shape).astype(np.uint8)

@@ -85,13 +85,13 @@ class Page:
         """Add a matplotlib figure (see `hpa_mmdet.pages.plots`) as inline SVG."""
         self._add("figure", svg=figure_svg(figure, f"f{len(self._blocks)}"), caption=caption)
 
-    def add_figures(self, figures: Iterable[Figure], *, columns: int = 2) -> None:
-        """Add matplotlib figures side by side, in rows of `columns` on a wide screen."""
+    def add_figures(self, figures: Iterable[Figure]) -> None:
+        """Add matplotlib figures side by side, two in a row on a wide screen."""
         drawn = [
             figure_svg(figure, f"f{len(self._blocks)}-{place}")
             for place, figure in enumerate(figures)
         ]
-        self._add("figures", svgs=drawn, columns=columns)
+        self._add("figures", svgs=drawn, columns=2)
 
     def add_pictures(self, pictures: Iterable[Picture], *, columns: int = 3) -> None:
         """Add pictures side by side, in rows of `columns` on a wide screen."""

@@ -61,14 +61,14 @@ def plot_bars(
 
 
 def plot_histogram(
-    values: Sequence[float] | NDArray[Any], *, title: str = "", unit: str = "", bins: int = 40
+    values: Sequence[float] | NDArray[Any], *, title: str = "", unit: str = ""
 ) -> Figure:
-    """Counts over bins; whole numbers of a small range get one bin each."""
+    """Counts over 40 bins; whole numbers of a smaller range get one bin each."""
     with mpl.rc_context(_STYLE):
         figure, axes = _figure(5.5, 2.6)
         numbers = np.asarray(values, np.float64)
-        edges: Any = bins
-        if numbers.size and np.all(numbers == np.rint(numbers)) and np.ptp(numbers) < bins:
+        edges: Any = 40
+        if numbers.size and np.all(numbers == np.rint(numbers)) and np.ptp(numbers) < edges:
             edges = np.arange(numbers.min() - 0.5, numbers.max() + 1)
         axes.hist(numbers, bins=edges, color=SERIES_COLOURS[0], rwidth=0.92)
         axes.grid(axis="y")

@@ -11,31 +11,19 @@ DEFAULT_MIN_CONFIDENCE = 0.001
 """Below it triples are left out: they make a submission longer and hardly change its score."""
 
 
-def row_of_prediction(
-    prediction: ImagePrediction, min_confidence: float = 0.0, max_triples: int | None = None
-) -> SubmissionRow:
+def row_of_prediction(prediction: ImagePrediction, min_confidence: float = 0.0) -> SubmissionRow:
     """Make the row of one image: for each cell and class, p(cell) * p(k | cell).
 
     Args:
         prediction: the image.
         min_confidence: triples below it are left out.
-        max_triples: only so many of the most confident are kept.
     """
     scores = np.array([cell.class_scores for cell in prediction.cells], np.float64)
     cells, classes = np.nonzero(scores.reshape(-1, NUM_LOCALIZATIONS) >= min_confidence)
-    triples = [
-        (float(scores[cell, hpa_index]), int(cell), int(hpa_index))
-        for cell, hpa_index in zip(cells, classes, strict=True)
-    ]
-    if max_triples is not None:
-        triples.sort(key=lambda triple: (-triple[0], *triple[1:]))
-        triples = sorted(triples[:max_triples], key=lambda triple: triple[1:])
-    masks = {
-        cell: encode_mask(prediction.cells[cell].counts)
-        for cell in {cell for _, cell, _ in triples}
-    }
+    masks = {cell: encode_mask(prediction.cells[cell].counts) for cell in set(cells.tolist())}
     predictions: list[Prediction] = [
-        (hpa_index, score, masks[cell]) for score, cell, hpa_index in triples
+        (hpa_index, float(scores[cell, hpa_index]), masks[cell])
+        for cell, hpa_index in zip(cells.tolist(), classes.tolist(), strict=True)
     ]
     return SubmissionRow(prediction.image_id, prediction.width, prediction.height, predictions)
 

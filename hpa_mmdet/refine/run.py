@@ -18,7 +18,7 @@ from hpa_mmdet.errors import InputError
 from hpa_mmdet.fit.feature_cache import FeatureCache, cache_features, load_cache, save_cache
 from hpa_mmdet.io.label_tables import read_cell_labels, read_column
 from hpa_mmdet.io.outputs import OutputFiles
-from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS, multi_hot
 from hpa_mmdet.refine.out_of_fold import predict_out_of_fold
 from hpa_mmdet.refine.relabel import EXPECTED_SHARE, Assignment, assign_labels, harden
 from hpa_mmdet.refine.rewrite import Change, count_changes, rewrite_labels, write_changes
@@ -203,17 +203,11 @@ def _compare(
                     "one per cell",
                     "add it, or leave --truth out",
                 )
-            before.append(_multi_hot(cell.hpa_indices))
+            before.append(multi_hot(cell.hpa_indices))
             after.append(labels[cell.annotation_id] >= 0.5)
-            true.append(_multi_hot(true_sets.get(cell.cell_id, ())))
+            true.append(multi_hot(true_sets.get(cell.cell_id, ())))
     stacked = (
         np.array(rows, bool).reshape(-1, NUM_LOCALIZATIONS) for rows in (before, after, true)
     )
     cells_before, cells_after, cells_true = stacked
     return count_changes(cells_before, cells_after, None if shown is None else cells_true)
-
-
-def _multi_hot(hpa_indices: Sequence[int]) -> NDArray[np.bool_]:
-    multi_hot = np.zeros(NUM_LOCALIZATIONS, bool)
-    multi_hot[list(hpa_indices)] = True
-    return multi_hot

@@ -60,7 +60,6 @@ def read_dataset(
     channels: Sequence[str] = CHANNELS,
     pattern: str = DEFAULT_PATTERN,
     scheme: str = "hpa19",
-    to_19: bool = False,
 ) -> Dataset:
     """Read a COCO JSON (.json) or a label table (any other ending).
 
@@ -70,14 +69,13 @@ def read_dataset(
         channels: their names, for a label table.
         pattern: name of a channel file, for a label table.
         scheme: numbering of a label table.
-        to_19: count the 19 classes that a table's labels are mapped to, not its own.
 
     Raises:
         InputError: the file or the folder cannot be read.
     """
     if source.suffix.lower() == ".json":
         return _read_json(source, images)
-    names, image_labels = read_native_labels(source, scheme, to_19=to_19)
+    names, image_labels = read_native_labels(source, scheme)
     files: dict[str, ImageFiles] = {}
     if images is not None:
         files = {found.image_id: found for found in find_images(images, channels, pattern)}

@@ -29,6 +29,7 @@ from hpa_mmdet.scoring.average_precision import (
 )
 from hpa_mmdet.scoring.detections import MaskDetections
 from hpa_mmdet.scoring.matching import NO_MATCH, match_by_class
+from hpa_mmdet.scoring.resampling import mean_of_known
 from hpa_mmdet.scoring.truth import TruthImage
 
 IOU_THRESHOLD = 0.6
@@ -136,9 +137,9 @@ class ContestScorer:
             average_precisions(ranking, self._num_truths, rng)
             for _ in range(tie_orders if tied else 0)
         ]
-        values = [_mean(order) for order in orders] or [_mean(ap)]
+        values = [mean_of_known(order) for order in orders] or [mean_of_known(ap)]
         return ContestResult(
-            contest_map=_mean(ap),
+            contest_map=mean_of_known(ap),
             ap=ap,
             truths=self._num_truths.copy(),
             detections=np.diff(ranking.edges),
@@ -157,8 +158,3 @@ def _joined(parts: list[RankedDetections]) -> RankedDetections:
         np.concatenate([none, *(part.classes for part in parts)]),
         np.concatenate([none, *(part.truths for part in parts)]),
     )
-
-
-def _mean(ap: NDArray[np.float64]) -> float:
-    counted = ap[~np.isnan(ap)]
-    return float(counted.mean()) if counted.size else float("nan")

@@ -2,6 +2,7 @@
 
 from rich.table import Table
 
+from hpa_mmdet.errors import list_some
 from hpa_mmdet.scoring.report import ScoreReport
 
 MARK_NAMES = {
@@ -47,8 +48,7 @@ def contest_lines(report: ScoreReport) -> list[str]:
         ("unknown_in_submission", "of the submission are not in the truth (left out)"),
     ):
         if images[key]:
-            first = ", ".join(images[key][:5]) + (", ..." if len(images[key]) > 5 else "")
-            lines.append(f"{len(images[key])} images {words}: {first}")
+            lines.append(f"{len(images[key])} images {words}: {list_some(images[key])}")
     return lines
 
 

@@ -3,7 +3,6 @@
 N: cells of one image; K = 19 localizations.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from hpa_mmdet.coco.index import open_coco
 from hpa_mmdet.coco.parse import CocoImage
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.localizations import NUM_LOCALIZATIONS
+from hpa_mmdet.localizations import NUM_LOCALIZATIONS, multi_hot
 from hpa_mmdet.masks.rle import Rle
 
 
@@ -80,14 +79,8 @@ def _truth_image(image: CocoImage) -> TruthImage:
         ],
         localizations=localizations,
         cell_ids=[cell.cell_id for cell in image.cells],
-        image_labels=_multi_hot(image.image_labels)
+        image_labels=multi_hot(image.image_labels)
         if image.image_labels
         else np.asarray(localizations.any(axis=0)),
         reviewed=sum(cell.reviewed for cell in image.cells),
     )
-
-
-def _multi_hot(hpa_indices: Sequence[int]) -> NDArray[np.bool_]:
-    shown = np.zeros(NUM_LOCALIZATIONS, bool)
-    shown[list(hpa_indices)] = True
-    return shown

@@ -17,7 +17,7 @@ from hpa_mmdet.segment.filters import enlarge_labels, resize
 from hpa_mmdet.segment.method_options import option
 from hpa_mmdet.segment.nuclei import find_nuclei
 from hpa_mmdet.segment.pairing import pair_by_overlap
-from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes, no_cells
+from hpa_mmdet.segment.protocol import LoadsOnce, Planes, Segmentation, need_planes, no_cells
 from hpa_mmdet.segment.sizes import UNKNOWN_SIZE, WORKING_DIAMETER_PX, NucleusSize
 
 DEFAULT_MODEL = "cpsam"
@@ -35,7 +35,7 @@ _UNUSABLE = (
 
 
 @dataclass(frozen=True)
-class CellposeSegmenter:
+class CellposeSegmenter(LoadsOnce):
     """Runs Cellpose 4 or later; see `Segmenter`.
 
     Needs `blue` and one of `red` and `yellow`.
@@ -60,9 +60,9 @@ class CellposeSegmenter:
     )
 
     @property
-    def estimates_size(self) -> bool:
-        """Whether the size of nuclei has to be estimated."""
-        return self.size.known_px is None
+    def size_to_estimate(self) -> NucleusSize | None:
+        """See `Segmenter`."""
+        return self.size.to_estimate()
 
     def depends_on(self, image_id: str) -> Sequence[Path]:
         """Give the model's file, where it is named by its path."""
@@ -96,12 +96,7 @@ class CellposeSegmenter:
         )
 
     def _network(self) -> Any:
-        if "_loaded" not in self.__dict__:
-            self.__dict__["_loaded"] = load_cellpose(self.model, self.device, self.download)
-        return self.__dict__["_loaded"]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
+        return self.once("network", lambda: load_cellpose(self.model, self.device, self.download))
 
 
 def load_cellpose(model: str, device: str, download: bool) -> Any:

@@ -10,11 +10,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.filters import threshold_otsu
 from skimage.graph import MCP_Geometric
 from skimage.segmentation import watershed
 
-from hpa_mmdet.segment.filters import Plane, blur, distance_outside_of, resize_to, slope
+from hpa_mmdet.segment.filters import (
+    Plane,
+    blur,
+    distance_outside_of,
+    otsu_level,
+    resize_to,
+    slope,
+)
 from hpa_mmdet.segment.per_label import spread_per_label
 
 FAINTEST_BODY = 0.08  # body below which there is no cell
@@ -56,7 +62,8 @@ def grow_cells(
 
     own = spread_per_label(body, np.where(beside, cells, 0), np.arange(count + 1)).median
     level = np.log(body + BODY_FLOOR)
-    whole_picture = float(np.exp(threshold_otsu(level))) - BODY_FLOOR if np.ptp(level) > 0 else 0.0
+    otsu = otsu_level(level)
+    whole_picture = 0.0 if otsu is None else float(np.exp(otsu)) - BODY_FLOOR
     least = np.clip(whole_picture, OWN_SHARE[0] * own, OWN_SHARE[1] * own)
     cells = np.where((body > least[cells]) | (nuclei > 0), cells, 0).astype(np.int32)
     return _round_off(cells, nuclei)

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from hpa_mmdet.errors import InputError
-
 
 class Overlaps(NamedTuple):
     """Areas shared by the cells of two label images, only where they meet.
@@ -46,21 +44,11 @@ def overlaps(reference: NDArray[np.integer], predicted: NDArray[np.integer]) -> 
         reference: (H, W) label image.
         predicted: (H, W) label image.
 
-    Raises:
-        InputError: the two differ in size.
-
     Examples:
         >>> found = overlaps(np.array([[7, 7, 0]]), np.array([[0, 2, 2]]))
         >>> found.shared.tolist(), found.iou.round(2).tolist()
         ([1], [0.33])
     """
-    if reference.shape != predicted.shape:
-        raise InputError(
-            "masks",
-            f"{predicted.shape[1]}x{predicted.shape[0]}",
-            f"{reference.shape[1]}x{reference.shape[0]} as the reference",
-            "compare masks of the same image at the same size",
-        )
     one, two = reference.ravel(), predicted.ravel()
     if not one.size:
         return Overlaps(*(np.zeros(0, np.int64) for _ in range(7)))
@@ -88,25 +76,15 @@ def overlaps(reference: NDArray[np.integer], predicted: NDArray[np.integer]) -> 
     )
 
 
-def match_by_iou(found: Overlaps, iou: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Match cells one to one, as many pairs with IoU >= `iou` as there can be.
+def count_matches(found: Overlaps, iou: float) -> int:
+    """Match cells one to one, as many pairs with IoU >= `iou` as there can be; count them.
 
     Above 0.5 a cell has at most one such partner, so there is only one matching.
-
-    Returns:
-        Positions of the matched reference cells and of their predictions.
     """
     good = found.iou >= iou
     shape = (len(found.reference_ids), len(found.predicted_ids))
     if not good.any():
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return 0
     ones = np.ones(np.count_nonzero(good), np.int8)
     graph = coo_array((ones, (found.row[good], found.column[good])), shape=shape).tocsr()
-    partner = maximum_bipartite_matching(graph, perm_type="column")
-    rows = np.flatnonzero(partner >= 0)
-    return rows, partner[rows].astype(np.int64)
-
-
-def count_matches(found: Overlaps, iou: float) -> int:
-    """Count the pairs of `match_by_iou`."""
-    return len(match_by_iou(found, iou)[0])
+    return int((maximum_bipartite_matching(graph, perm_type="column") >= 0).sum())

@@ -4,13 +4,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.filters import threshold_otsu
 
 Plane = NDArray[np.float32]
+_LEAST_RANGE, _LEAST = 1e-4, 1e-30  # relative and absolute; float32 has no 256 steps in less
 
 
 def blur(plane: Plane, sigma: float) -> Plane:
     """Smooth with a Gaussian of `sigma` pixels; the border is mirrored."""
     return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma), np.float32)
+
+
+def otsu_level(values: Plane) -> float | None:
+    """Give Otsu's threshold, or None where the values hardly differ."""
+    low, high = float(values.min()), float(values.max())
+    if high - low <= max(_LEAST_RANGE * max(abs(low), abs(high)), _LEAST):
+        return None
+    return float(threshold_otsu(values))
 
 
 def slope(plane: Plane) -> Plane:

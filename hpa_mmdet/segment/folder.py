@@ -19,7 +19,6 @@ from hpa_mmdet.segment.folder_scale import (
     FolderScale,
     fit_to_image,
     measure_folder,
-    needs_scale,
     scale_of_earlier_run,
     with_scale,
 )
@@ -82,8 +81,8 @@ def segment_folder(
             outputs.claim_folder(folder)
     found = scan_images(source.folder, source.channels, source.pattern)
     images = [image for image in found.images if image.image_id not in found.problems]
-    size_is_given, scale = not needs_scale(segmenter), None
-    if not size_is_given and not segmenter.size.per_image:  # type: ignore[attr-defined]
+    size, scale = segmenter.size_to_estimate, None
+    if size is not None and not size.per_image:
         scale = None if overwrite else scale_of_earlier_run(images, folders, outputs)
         scale = scale or measure_folder(images, channels, segmenter, workers=workers, engine=engine)
     if scale is not None:
@@ -116,7 +115,7 @@ def segment_folder(
     for _ in run_items(task, waiting, report, item_id=_image_id, workers=workers, engine=engine):
         pass
     report.done += len(works) - len(waiting)
-    add_notes(report, works, folders, scale, size_is_given=size_is_given)
+    add_notes(report, works, folders, scale, size_is_given=size is None)
     if folders.qc is not None:
         _write_sheet(folders.qc, folders, works, outputs)
     report.write(report_path, outputs)

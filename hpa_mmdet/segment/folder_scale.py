@@ -9,7 +9,7 @@ that a folder that grows keeps its scale.
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,6 @@ from hpa_mmdet.segment.scale import (
     SizeEstimate,
     estimate_nucleus_size,
 )
-from hpa_mmdet.segment.sizes import NucleusSize
 from hpa_mmdet.segment.watershed import WatershedSegmenter
 
 SAMPLE = 16  # images that are measured
@@ -45,19 +44,16 @@ class FolderScale(NamedTuple):
     was_there: bool = False
 
 
-def needs_scale(segmenter: Segmenter) -> bool:
-    """Tell whether a segmenter would estimate the size of nuclei for each image."""
-    size = getattr(segmenter, "size", None)
-    return isinstance(size, NucleusSize) and segmenter.estimates_size  # type: ignore[attr-defined]
-
-
 def with_scale(segmenter: Segmenter, diameter: float) -> Segmenter:
-    """Give the segmenter that takes nuclei to be as large as this, in pixels."""
-    any_segmenter: Any = segmenter
-    size: NucleusSize = any_segmenter.size
+    """Give the segmenter that takes nuclei to be as large as this, in pixels.
+
+    A segmenter that has no size to estimate stays as it is.
+    """
+    size = segmenter.size_to_estimate
+    if size is None:
+        return segmenter
     known = replace(size, diameter_px=round(size.bounded(diameter), 1))
-    fixed: Segmenter = replace(any_segmenter, size=known)
-    return fixed
+    return replace(segmenter, size=known)
 
 
 def scale_of_earlier_run(
@@ -156,7 +152,7 @@ def fit_to_image(segmenter: Segmenter, planes: Planes) -> tuple[Segmenter, str]:
 
     The networks' segmenters measure the image themselves, and are given back as they are.
     """
-    if not isinstance(segmenter, WatershedSegmenter) or not segmenter.estimates_size:
+    if not isinstance(segmenter, WatershedSegmenter) or segmenter.size_to_estimate is None:
         return segmenter, ""
     estimate = measure_nuclei(segmenter, planes)
     if estimate is None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +11,12 @@ from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.label_images import FoundMasks, read_label_image, scan_masks
 from hpa_mmdet.segment.method_options import option
 from hpa_mmdet.segment.pairing import pair_by_overlap
-from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes
+from hpa_mmdet.segment.protocol import LoadsOnce, Planes, Segmentation, need_planes
+from hpa_mmdet.segment.sizes import NucleusSize
 
 
 @dataclass(frozen=True)
-class GivenMasks:
+class GivenMasks(LoadsOnce):
     """Cells, and nuclei where there are some, read from folders of label images.
 
     Args:
@@ -29,6 +29,11 @@ class GivenMasks:
         default=None,
         metadata=option("--nuclei-masks", "folder of label images of nuclei", counts=False),
     )
+
+    @property
+    def size_to_estimate(self) -> NucleusSize | None:
+        """See `Segmenter`; masks have no scale."""
+        return None
 
     def depends_on(self, image_id: str) -> Sequence[Path]:
         """Give the label images of an image, as far as there are some."""
@@ -69,11 +74,4 @@ class GivenMasks:
 
     def _scan(self, folder: Path) -> FoundMasks:
         """List a folder, once in each process."""
-        key = f"_found_{folder}"
-        if key not in self.__dict__:
-            self.__dict__[key] = scan_masks(folder)
-        found: FoundMasks = self.__dict__[key]
-        return found
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
+        return self.once(f"found_{folder}", lambda: scan_masks(folder))

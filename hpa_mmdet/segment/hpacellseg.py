@@ -25,7 +25,7 @@ from hpa_mmdet.segment.hpacellseg_package import (
 )
 from hpa_mmdet.segment.labelling import label_cells
 from hpa_mmdet.segment.method_options import option
-from hpa_mmdet.segment.protocol import Planes, Segmentation, need_planes
+from hpa_mmdet.segment.protocol import LoadsOnce, Planes, Segmentation, need_planes
 from hpa_mmdet.segment.sizes import UNKNOWN_SIZE, NucleusSize
 from hpa_mmdet.segment.weights import load_network
 
@@ -35,7 +35,7 @@ SMALLEST_SCALE, LARGEST_SCALE = 0.05, 4.0
 
 
 @dataclass(frozen=True)
-class HpaCellSegmenter:
+class HpaCellSegmenter(LoadsOnce):
     """Runs the HPA segmenter; see `Segmenter`.
 
     Needs `blue` and `red`; with `yellow` the cell network of three channels is meant, without
@@ -73,9 +73,9 @@ class HpaCellSegmenter:
     )
 
     @property
-    def estimates_size(self) -> bool:
-        """Whether the size of nuclei has to be estimated; a known pixel is enough."""
-        return self.size.known_px is None and self.size.pixel_um is None
+    def size_to_estimate(self) -> NucleusSize | None:
+        """See `Segmenter`; a known pixel is enough here."""
+        return self.size.to_estimate(pixel_is_enough=True)
 
     def depends_on(self, image_id: str) -> Sequence[Path]:
         """Give the files of weights."""
@@ -118,25 +118,20 @@ class HpaCellSegmenter:
         return float(np.clip(scale, SMALLEST_SCALE, LARGEST_SCALE))
 
     def _engine(self, three_channels: bool) -> Engine:
-        key = f"_engine_{three_channels}"
-        if key not in self.__dict__:
+        def load() -> Engine:
             cell_url = CELL_3_CHANNELS if three_channels else CELL_2_CHANNELS
-            # kept in this process only: __getstate__ leaves it out
-            self.__dict__[key] = Engine(
+            return Engine(
                 self._network(self.nuclei_weights, NUCLEI),
                 self._network(self.cell_weights, cell_url),
                 self.device,
                 three_channels,
             )
-        engine: Engine = self.__dict__[key]
-        return engine
+
+        return self.once(f"engine_{three_channels}", load)
 
     def _network(self, path: Path, url_name: str) -> Any:
         present = fetch_missing(path, url_name, allowed=self.download)
         return load_network(present, trust_pickle=self.trust_pickle, device=self.device)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
 
 
 def _as_uint8(plane: NDArray[np.integer]) -> NDArray[np.uint8]:

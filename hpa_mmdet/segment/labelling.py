@@ -10,12 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.filters import threshold_otsu
 from skimage.morphology import remove_small_holes, remove_small_objects
 from skimage.segmentation import watershed
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.segment.filters import enlarge_labels
+from hpa_mmdet.segment.filters import enlarge_labels, otsu_level
 from hpa_mmdet.segment.outlines import drop_small, smooth_outlines
 from hpa_mmdet.segment.protocol import Segmentation, keep_cells, no_cells
 
@@ -98,10 +97,8 @@ def _label_nuclei(of_nuclei: _Bands, of_cells: _Bands) -> NDArray[np.int32]:
 
 
 def _label_from_nuclei(nuclei: NDArray[np.int32], of_cells: _Bands) -> NDArray[np.int32]:
-    level = float(of_cells.inside.min())
-    if np.ptp(of_cells.inside) > 0:
-        level = 0.5 * float(threshold_otsu(of_cells.inside))
-    level = max(LEAST_CELL, level)
+    otsu = otsu_level(of_cells.inside)
+    level = max(LEAST_CELL, float(of_cells.inside.min()) if otsu is None else 0.5 * otsu)
     at_border = of_cells.border > BORDER
     depth = -np.maximum(of_cells.inside, level)
     cells = watershed(depth, nuclei, mask=(of_cells.inside > level) & ~at_border)

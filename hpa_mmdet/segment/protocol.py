@@ -3,15 +3,17 @@
 H, W: image height and width in pixels; axes are (row, column).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.segment.sizes import NucleusSize
 
+Loaded = TypeVar("Loaded")
 Planes = Mapping[str, NDArray[np.integer]]
 
 
@@ -28,7 +30,17 @@ class Segmentation(NamedTuple):
 
 
 class Segmenter(Protocol):
-    """Finds the cells of one image. Instances are picklable, so that workers can share one."""
+    """Finds the cells of one image: a frozen dataclass whose fields are its options.
+
+    Instances are picklable, so that workers can share one.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def size_to_estimate(self) -> NucleusSize | None:
+        """The field `size`, where it says too little; None where no size is to be estimated."""
+        ...
 
     def __call__(self, planes: Planes, image_id: str = "") -> Segmentation:
         """Segment one image.
@@ -46,6 +58,20 @@ class Segmenter(Protocol):
     def depends_on(self, image_id: str) -> Sequence[Path]:
         """List the files that an image's result depends on besides its channels."""
         ...
+
+
+class LoadsOnce:
+    """What an instance loads is kept in its process only: pickling leaves it out."""
+
+    def once(self, key: str, load: Callable[[], Loaded]) -> Loaded:
+        """Give what `load` gives, which is called the first time for this key."""
+        if f"_{key}" not in self.__dict__:
+            self.__dict__[f"_{key}"] = load()
+        loaded: Loaded = self.__dict__[f"_{key}"]
+        return loaded
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
 
 
 def need_planes(planes: Planes, names: tuple[str, ...], segmenter: str) -> tuple[int, int]:

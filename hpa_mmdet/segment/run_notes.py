@@ -1,10 +1,12 @@
 """What the report of a segmentation says, whichever run made the masks."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from hpa_mmdet.errors import list_some
 from hpa_mmdet.io.output_records import WrittenFile
 from hpa_mmdet.jobs import Report
 from hpa_mmdet.segment.folder_scale import REMEDY, FolderScale
@@ -14,7 +16,7 @@ from hpa_mmdet.segment.protocol import Segmentation
 LARGEST_NUCLEUS = 0.1  # of a picture; more cannot be right but in a crop of a cell or two
 OTHER_SCALE = 1.8  # times larger or smaller than the folder's nuclei
 ENOUGH_NUCLEI = 3  # to say that an image has another scale
-_NAMES_IN_A_NOTE = 10
+_some = partial(list_some, most=10)
 
 
 def image_note(result: Segmentation, scale: FolderScale | None, doubt: str) -> dict[str, Any]:
@@ -106,7 +108,3 @@ def _about_scale(scale: FolderScale, notes: dict[str, dict[str, Any]]) -> list[s
             f"were taken at another scale): {_some(other)}"
         )
     return found
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMES_IN_A_NOTE]) + (", ..." if len(names) > _NAMES_IN_A_NOTE else "")

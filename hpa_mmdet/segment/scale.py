@@ -21,7 +21,7 @@ LOOKS_PX = (512, 256, 128, 64)  # longer side of the picture as it is looked at
 PART_PX = 256  # side of the part that is looked at from nearer
 TYPICAL_PX = 22.0  # diameter that a look sees best
 SEEN_PX = (10.0, 40.0)  # diameters that a look sees at all
-LEVELS = 28
+_LEVELS = 28
 SHARP = 6.0  # rise at the edge, in contrasts for each own diameter, at which more is no better
 DOME, FLAT = 0.4, 0.9  # slope at the edge over that inside, of what is no nucleus and of one
 LEAST_BLOB = 0.3  # score
@@ -160,7 +160,7 @@ def _look(plane: Plane, shrink: float) -> _Look | None:
     if highest <= lowest:
         return None
     sizes = tuple((side / TYPICAL_PX) ** 2 for side in SEEN_PX)
-    levels = np.geomspace(lowest, 0.95 * highest, LEVELS)
+    levels = np.geomspace(lowest, 0.95 * highest, _LEVELS)
     parts = build_tree(over, levels, TYPICAL_PX, (sizes[0], sizes[1]), brush_px=3)
     scores = [edge_score(part, noise) for part in parts]
     chosen = choose_disjoint(parts, scores, [part.area * part.edge for part in parts])

@@ -80,6 +80,11 @@ class NucleusSize:
             return self.diameter_px
         return self.diameter_um / self.pixel_um
 
+    def to_estimate(self, *, pixel_is_enough: bool = False) -> "NucleusSize | None":
+        """Give this where the diameter has to be estimated; see `Segmenter.size_to_estimate`."""
+        is_known = self.known_px is not None or (pixel_is_enough and self.pixel_um is not None)
+        return None if is_known else self
+
     def in_pixels(self, dna: Plane) -> float | None:
         """Give the known diameter in pixels, else the image's own; None without any nucleus."""
         if self.known_px is not None:

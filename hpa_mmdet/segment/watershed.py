@@ -35,9 +35,9 @@ class WatershedSegmenter:
     )
 
     @property
-    def estimates_size(self) -> bool:
-        """Whether the size of nuclei has to be estimated."""
-        return self.size.known_px is None
+    def size_to_estimate(self) -> NucleusSize | None:
+        """See `Segmenter`."""
+        return self.size.to_estimate()
 
     def dna_of(self, planes: Planes) -> Plane | None:
         """Give the (H, W) DNA stain without scale bars and spill; None if there is none.

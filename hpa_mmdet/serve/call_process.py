@@ -6,6 +6,7 @@ long, needs too much memory or crashes its process costs only that call.
 
 import logging
 import multiprocessing
+import os
 import resource
 import signal
 import threading
@@ -21,6 +22,7 @@ from hpa_mmdet.serve.limits import Refusal
 
 _LOG = logging.getLogger(__name__)
 _START_S = 600.0  # a model on a slow disk
+_NICENESS = 10  # the server, which only passes bytes on, comes first
 
 
 class ProcessDied(RuntimeError):
@@ -142,6 +144,7 @@ def _serve_calls(
     memory_bytes: int | None,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    os.nice(_NICENESS)
     try:
         function = build()
         answer: tuple[str, Any] = ("ok", getattr(function, "info", None))

@@ -47,12 +47,6 @@ def test_images_come_one_at_a_time_as_they_come_together(coco: Path) -> None:
     assert again[1] == together[1]
 
 
-def test_shards_of_an_index_cover_it(coco: Path) -> None:
-    together = read_coco(coco).images
-    parts = [list(CocoIndex(coco, Shard(number, 2))) for number in (1, 2)]
-    assert [image for part in parts for image in part] == together
-
-
 def test_an_index_gives_images_without_cells(dataset: Dataset, tmp_path: Path) -> None:
     convert(dataset.sources(), tmp_path / "t.json", options(min_area_px=1000))
     index = CocoIndex(tmp_path / "t.json")

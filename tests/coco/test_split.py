@@ -105,6 +105,27 @@ def test_splits_that_cannot_be_are_refused(coco: Path, values: dict, message: st
     assert not list(coco.parent.glob("t_*"))
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"val_share": 0.01}, "--val-share 0.01 of 30 images leaves none for validation; .*larger"),
+        ({"val_share": 0.99}, "--val-share 0.99 of 30 images leaves none for training; .*smaller"),
+    ],
+)
+def test_a_part_without_images_is_refused(coco: Path, values: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        split(coco, **values)
+    assert not list(coco.parent.glob("t_*"))
+
+
+def test_a_fold_without_images_is_refused(coco: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fold_of = np.array([0, 2] * 15)
+    monkeypatch.setattr("hpa_mmdet.coco.split.assign_folds", lambda *args: fold_of)
+    with pytest.raises(InputError, match=r"no image is left for fold 2 of 3; ask for fewer folds"):
+        split(coco, folds=3)
+    assert not list(coco.parent.glob("t_*"))
+
+
 def test_a_group_is_needed_for_each_image(coco: Path, tmp_path: Path) -> None:
     write_csv(tmp_path / "g.csv", ("ID", "plate"), [("i00", "p")])
     with pytest.raises(InputError, match=r"g.csv: found no row for i01, i02, .*a plate for each"):

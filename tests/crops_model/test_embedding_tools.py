@@ -94,7 +94,7 @@ def predicted(data: Path, discs: Path, fitted: Path) -> Path:
 
 
 def test_embeddings_are_those_of_the_stores_crops(data: Path, predicted: Path) -> None:
-    from hpa_mmdet.models.subcell import load_encoder
+    from subcell_toy import load_encoder
 
     table = pq.read_table(predicted / "embeddings.parquet")
     store = CropStore(data / "train_crops")

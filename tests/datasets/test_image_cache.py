@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections import namedtuple
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -83,7 +84,7 @@ def test_cached_pixels_are_those_without_the_cache(
         assert found["source_shape"] == SHAPE_HW
     assert cached.cache is not None
     assert cached.cache.size().images == 1
-    stored = next((tmp_path / "cache").glob("??/*.npy"))
+    stored = next((tmp_path / "cache").glob("??/*/*.npy"))
     np.testing.assert_array_equal(np.load(stored), plain["img"])  # a file that numpy reads
 
 
@@ -137,12 +138,32 @@ def test_other_options_are_other_images(tmp_path: Path) -> None:
     assert ImageCache(tmp_path / "cache", CHANNELS).size().images == 4
 
 
+def test_finding_an_image_looks_at_no_other(tmp_path: Path) -> None:
+    cache = ImageCache(tmp_path / "cache", CHANNELS)
+    images = [write_image(tmp_path, name) for name in "abcd"]
+    for files in images:
+        put(cache, files)
+    listed: list[int] = []
+    iterdir = Path.iterdir
+
+    def counting(folder: Path) -> Iterator[Path]:
+        paths = list(iterdir(folder))
+        listed.append(len(paths))
+        return iter(paths)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "iterdir", counting)
+        patch.setattr(Path, "glob", None)
+        assert cache.read(images[0]) is not None
+    assert listed == [1]
+
+
 @pytest.mark.parametrize("left", [0, 20, 130, -1])
 def test_a_file_that_is_not_whole_is_not_read(tmp_path: Path, left: int) -> None:
     files = write_image(tmp_path, "a")
     cache = ImageCache(tmp_path / "cache", CHANNELS)
     put(cache, files)
-    path = next(cache.folder.glob("??/*.npy"))
+    path = next(cache.folder.glob("??/*/*.npy"))
     path.write_bytes(path.read_bytes()[:left])
     assert cache.read(files) is None
 
@@ -253,7 +274,7 @@ def test_writers_killed_at_any_moment_leave_nothing_half_written(tmp_path: Path)
 def test_what_a_killed_writer_left_is_removed_once_it_is_old(tmp_path: Path) -> None:
     cache = ImageCache(tmp_path / "cache", CHANNELS)
     put(cache, write_image(tmp_path, "a"))
-    folder = next(cache.folder.glob("??"))
+    folder = next(cache.folder.glob("??/*"))
     old, young = folder / f".{'1' * 16}.tmp.npy", folder / f".{'2' * 16}.tmp.npy"
     for path in (old, young):
         path.write_bytes(b"half")
@@ -272,12 +293,12 @@ def test_filling_lists_what_cannot_be_read_and_resumes(tmp_path: Path) -> None:
     fill_cache(cache, sources, report, workers=2)
     assert (report.done, [failure.item_id for failure in report.failures]) == (1, ["bad"])
     assert "bad_blue.tif: found an unknown kind of file" in report.failures[0].message
-    before = next(cache.folder.glob("??/*.npy")).stat().st_mtime_ns
+    before = next(cache.folder.glob("??/*/*.npy")).stat().st_mtime_ns
     write_image(tmp_path, "bad", seed=3)
     again = Report("test")
     fill_cache(cache, sources, again)
     assert (again.done, again.failures, cache.size().images) == (2, [], 2)
-    assert before in [path.stat().st_mtime_ns for path in cache.folder.glob("??/*.npy")]
+    assert before in [path.stat().st_mtime_ns for path in cache.folder.glob("??/*/*.npy")]
 
 
 def full_disk(*_: object) -> None:

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hpa_mmdet.inference.cell_growth import _markers, grow_found_cells
+from hpa_mmdet.inference.cell_growth import _keep_largest_pieces, grow_found_cells
+from hpa_mmdet.inference.cell_nuclei import match_nuclei
 from hpa_mmdet.masks.runs import runs_of_crop
 from hpa_mmdet.predictions.cells import CellPrediction
 
@@ -73,15 +74,54 @@ def test_masks_of_nuclei_stay_nuclei() -> None:
         assert iou(pixels(cell), disc(centre, (NUCLEUS, NUCLEUS))) > 0.99
 
 
-def test_two_nuclei_of_one_found_cell_stay_one_cell() -> None:
-    planes = picture()
+def in_one_mask(planes: dict[str, np.ndarray]) -> list[CellPrediction]:
+    """One found cell over both, whose stains meet."""
     middle = ((CENTRES_XY[0][0] + CENTRES_XY[1][0]) // 2, 80)
-    both = disc(middle, (110, 48))
     for name in ("red", "yellow"):
-        planes[name][both] = np.maximum(planes[name][both], 140)
+        plane = planes[name]
+        plane[disc(middle, (30, 20))] = np.maximum(plane[disc(middle, (30, 20))], 100)
     runs = runs_of_crop(disc(middle, (100, 40)), 0, 0, SHAPE_HW)
-    (cell,) = grow_found_cells([CellPrediction.of_runs(runs, 0.9, np.full(19, 0.3))], planes)
-    assert iou(pixels(cell), both) > 0.8
+    return [CellPrediction.of_runs(runs, 0.9, np.full(19, 0.3))]
+
+
+def test_a_found_cell_with_two_nuclei_is_parted() -> None:
+    planes = picture()
+    after = grow_found_cells(in_one_mask(planes), planes)
+    assert [cell.cell_score for cell in after] == [0.9, 0.9]
+    by_column = sorted(after, key=lambda cell: cell.bbox_xywh[0])
+    for cell, centre in zip(by_column, CENTRES_XY, strict=True):
+        assert iou(pixels(cell), disc(centre, AXES)) > 0.8
+
+
+def test_a_nucleus_that_no_cell_holds_makes_one() -> None:
+    planes = picture()
+    first, new = grow_found_cells(found((44, 42))[:1], planes)
+    assert (first.cell_score, new.cell_score) == (0.9, 0.5)
+    assert iou(pixels(first), disc(CENTRES_XY[0], AXES)) > 0.85
+    assert iou(pixels(new), disc(CENTRES_XY[1], AXES)) > 0.85
+    assert new.localization_scores == pytest.approx(np.full(19, 0.3))
+
+
+def test_a_cell_without_a_nucleus_is_less_sure_where_others_have_one() -> None:
+    wide = {name: np.hstack([plane, plane]) for name, plane in picture().items()}
+    shape_hw = wide["red"].shape
+    x = CENTRES_XY[1][0] + SHAPE_HW[1]
+    wide["blue"][:, x - 40 : x + 40] = 12  # the last of four cells has no nucleus
+    masks = [
+        np.hstack([disc(centre, AXES), np.zeros(SHAPE_HW, bool)][:: 1 if left else -1])
+        for left in (True, False)
+        for centre in CENTRES_XY
+    ]
+    cells = [
+        CellPrediction.of_runs(runs_of_crop(mask, 0, 0, shape_hw), score, np.full(19, 0.3))
+        for mask, score in zip(masks, (0.9, 0.8, 0.7, 0.95), strict=True)
+    ]
+    after = grow_found_cells(cells, wide)
+    assert [cell.cell_score for cell in after] == pytest.approx([0.9, 0.8, 0.7, 0.475])
+    # where the stain shows too few nuclei, none is doubted
+    wide["blue"][:, SHAPE_HW[1] :] = 12
+    after = grow_found_cells(cells, wide)
+    assert [cell.cell_score for cell in after] == pytest.approx([0.95, 0.9, 0.8, 0.7])
 
 
 @pytest.mark.parametrize("planes", [{}, {"blue": picture()["blue"]}], ids=["none", "blue"])
@@ -103,18 +143,37 @@ def test_what_lies_deep_inside_a_found_cell_is_its_own_however_dim() -> None:
     assert pixels(first)[y, x - 28]
 
 
-def test_nuclei_of_the_stain_mark_the_cells_that_hold_most_of_them() -> None:
+def test_nuclei_belong_to_the_cells_that_hold_most_of_them() -> None:
     dna = np.zeros(SHAPE_HW, np.float32)
     for centre in ((50, 40), (120, 40), (200, 40), (200, 120)):
         dna[disc(centre, (15, 15))] = 200
     labels = np.zeros(SHAPE_HW, np.int32)
-    labels[30:50, 30:140] = 1  # two nuclei, in the middle of a cell too narrow to be deep
-    labels[30:50, 210:260] = 2  # a part of one
-    markers, _ = _markers(labels, 2, cv2.GaussianBlur(dna, (0, 0), 1), 30.0)
-    assert markers[40, 50] == markers[40, 120] == 1
-    assert markers[26, 50] == 1  # the whole nucleus, beyond the found mask too
-    assert not markers[:, 185:208].any()  # the nucleus that is mostly outside the second cell
-    assert not markers[100:].any()  # one of no cell
+    labels[30:50, 30:80] = 1
+    labels[30:50, 105:140] = 2
+    labels[30:50, 210:260] = 3  # a part of one
+    nuclei = match_nuclei(labels, 3, cv2.GaussianBlur(dna, (0, 0), 1), 30.0)
+    assert nuclei.label_image[40, 50] == 1
+    assert nuclei.label_image[26, 50] == 1  # the whole nucleus, beyond the found mask too
+    assert nuclei.label_image[40, 120] == 2
+    assert not nuclei.held_by  # two of three cells hold a nucleus: too few to be trusted
+    assert not nuclei.lacking.any()
+    assert not nuclei.label_image[100:].any()
+    labels[30:50, 180:220] = 3
+    nuclei = match_nuclei(labels, 3, cv2.GaussianBlur(dna, (0, 0), 1), 30.0)
+    assert nuclei.held_by == [0]
+    assert nuclei.label_image[120, 200] == 4
+
+
+@pytest.mark.parametrize(("count", "parted"), [(2, True), (3, False)])
+def test_cells_of_several_nuclei_stay_whole_where_there_are_many(count: int, parted: bool) -> None:
+    dna, labels = np.zeros((60 * count, 140), np.float32), np.zeros((60 * count, 140), np.int32)
+    for number in range(count):
+        for x in (40, 100):
+            cv2.circle(dna, (x, 60 * number + 30), 14, 200, -1)
+        cv2.circle(dna, (70, 60 * number + 10), 5, 200, -1)  # a fragment makes no cell
+        labels[60 * number : 60 * number + 58, 10:130] = number + 1
+    nuclei = match_nuclei(labels, count, cv2.GaussianBlur(dna, (0, 0), 1), 28.0)
+    assert sorted(nuclei.held_by) == (list(range(1, count + 1)) if parted else [])
 
 
 def test_cells_too_small_to_be_grown_keep_their_pixels() -> None:
@@ -131,6 +190,18 @@ def test_cells_too_small_to_be_grown_keep_their_pixels() -> None:
     assert [cell.cell_score for cell in after] == [0.9, 0.8, 0.2]
     assert after[0].counts != before[0].counts
     assert 0 < after[2].area <= 16
+
+
+def test_pieces_that_do_not_hang_together_are_taken_away() -> None:
+    labels = np.zeros((20, 33), np.int32)
+    labels[2:9, 2:9] = 4
+    labels[12:14, 20:22] = 4
+    labels[9, 9] = 4  # meets the large piece at a corner
+    labels[15:18, 1:4] = 2
+    expected = labels.copy()
+    expected[12:14, 20:22] = expected[9, 9] = 0
+    _keep_largest_pieces(labels)
+    assert np.array_equal(labels, expected)
 
 
 def test_no_cells_and_empty_stains() -> None:

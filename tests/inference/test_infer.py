@@ -317,7 +317,8 @@ def test_a_batch_of_any_size_ends_with_its_chunk(tmp_path: Path) -> None:
             lambda self, data: (sizes.append(len(data["inputs"])), step(self, data))[1],
         )
         assert main([*job, "--resume"]) == 0
-    assert sizes == [5, 5, 5, 1]
+    # each group is searched for cells, and named once the next one is searched
+    assert sizes == [5, 5, 5, 5, 5, 1, 5, 1]
     assert digests(tmp_path / "out") == whole
 
 

@@ -182,7 +182,6 @@ def test_a_size_that_the_sample_submission_does_not_have_fails_its_image(
         (["--call-score", "2"], "--call-score: found 2.0, expected a number from 0 to 1"),
         (["--min-cell-score", "-1"], "--min-cell-score: found -1.0"),
         (["--batch-size", "17"], "--batch-size: found 17, expected 16 at most"),
-        (["--max-triples", "0"], "--max-triples: found 0, expected 1 or more"),
         (["--input-scale", "nan"], "--input-scale: found nan"),
         (["--workers", "0"], "--workers: found 0, expected 1 or more"),
     ],

@@ -1,6 +1,7 @@
 """Files appear whole or not at all, and a full disk is said."""
 
 import errno
+import os
 import resource
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io import atomic
 from hpa_mmdet.io.atomic import atomic_path, remove_temporary_files, save_image
 
 
@@ -78,13 +80,40 @@ def test_a_name_may_have_255_bytes(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_only_old_temporary_files_of_ours_are_removed(tmp_path: Path) -> None:
+def test_only_old_temporary_files_of_ours_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = [".0123456789abcdef.tmp.npy", ".0123456789abcdef.tmp", ".notes.tmp", "a.tmp.npy"]
     for name in names:
         (tmp_path / name).touch()
-    assert remove_temporary_files(tmp_path, 3600) == 0
-    assert remove_temporary_files(tmp_path) == 2
+    os.utime(tmp_path / names[0], (0, 1000))
+    os.utime(tmp_path / names[1], (0, 1001))
+    monkeypatch.setattr(atomic.time, "time", lambda: 4600.0)
+    assert remove_temporary_files(tmp_path, 3601) == 0
+    assert remove_temporary_files(tmp_path, 3600) == 1
+    assert not (tmp_path / names[0]).exists()
+    assert remove_temporary_files(tmp_path) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[2:])
+
+
+@pytest.mark.parametrize("step", ["stat", "unlink"])
+def test_a_temporary_file_may_be_gone_at_any_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    (tmp_path / ".0123456789abcdef.tmp").touch()
+    (tmp_path / ".fedcba9876543210.tmp").touch()
+    original, unlink, gone = getattr(Path, step), Path.unlink, []
+
+    def at_the_last_moment(path: Path, **options: object) -> object:
+        if path.name.startswith(".0") and not gone:
+            gone.append(path)
+            unlink(path)
+        return original(path, **options)
+
+    monkeypatch.setattr(Path, step, at_the_last_moment)
+    assert remove_temporary_files(tmp_path) == 1
+    assert gone
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_image_that_a_full_disk_cuts_off_gets_no_name(tmp_path: Path) -> None:
@@ -103,3 +132,14 @@ def test_an_image_that_a_full_disk_cuts_off_gets_no_name(tmp_path: Path) -> None
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("a decoder's own error"), OSError(errno.EIO, "5 requested and 3 written")],
+    ids=["no number", "another number"],
+)
+def test_only_numpys_short_write_is_taken_for_a_full_disk(tmp_path: Path, error: OSError) -> None:
+    with pytest.raises(OSError, match=r"own error|requested and") as raised:
+        write_half(tmp_path / "a.npy", error)
+    assert raised.value is error

@@ -83,6 +83,7 @@ def test_a_large_image_is_sampled_in_bands(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(large_images, "LARGE_PIXELS", 100)
     picture = np.zeros((900, 41), np.uint16)
     picture[700:] = 3000
+    picture[70:110] = 4000  # between two of the eight bands of 64 rows, 112 apart
     tifffile.imwrite(tmp_path / "a_red.tif", picture, tile=(32, 32), compression="zlib")
     images = find_images(tmp_path, ("red",), "{id}_{channel}.tif")
     assert measure_depth(images, ("red",)) == (4095, 3000, 0, 1)

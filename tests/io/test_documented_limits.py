@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hpa_mmdet.io import depth, header, json_files, large_images, outputs, submission, tiff
+from hpa_mmdet.io import depth, header, json_files, large_images, submission, tiff
 from hpa_mmdet.masks import rle
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -30,6 +30,6 @@ def test_a_documented_limit_is_the_codes(limit: float, value: float, page: str, 
 
 
 def test_names_and_files_have_the_limits_of_file_systems_and_memory() -> None:
-    assert outputs.LONGEST_NAME == json_files.LONGEST_PART == 255
+    assert json_files.LONGEST_PART == 255
     assert json_files.MAX_BYTES == 2**31
-    assert submission._MAX_PIXELS == 2**31 - 1
+    assert rle.MOST_PIXELS_OF_RUNS == 2**31 - 1

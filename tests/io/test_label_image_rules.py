@@ -9,13 +9,13 @@ from PIL import Image
 
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.label_images import (
-    LARGEST_ID,
     check_cells,
     find_masks,
     read_label_image,
     scan_masks,
     write_label_image,
 )
+from hpa_mmdet.io.label_sets import LARGEST_CELL_ID
 
 
 def cells(*parts: tuple[int, int], width: int = 200) -> np.ndarray:
@@ -39,6 +39,17 @@ def test_a_part_counts_from_a_fifth_of_the_largest(small: int, refused: bool) ->
     assert is_refused(cells((7, 50), (7, small))) is refused
     assert is_refused(cells((7, small), (7, 50))) is refused
     assert not is_refused(cells((7, 50), (7, small), (8, 1)))  # two ids are no binary mask
+
+
+@pytest.mark.parametrize("missing", [None, 0, 1, 2, 3])
+def test_background_that_was_counted_touches_all_four_edges(missing: int | None) -> None:
+    """One pixel on each edge is enough; three edges are not."""
+    image = np.full((7, 9), 5, np.uint8)
+    image[0], image[-1], image[:, 0], image[:, -1] = 1, 2, 3, 4
+    for side, place in enumerate([(0, 4), (-1, 5), (3, 0), (2, -1)]):
+        if side != missing:
+            image[place] = 30
+    assert is_refused(image) is (missing is None)
 
 
 def test_pixels_that_meet_at_a_corner_are_one_part() -> None:
@@ -90,10 +101,10 @@ def test_grey_that_is_as_opaque_everywhere_holds_ids(tmp_path: Path, alpha: int)
 @pytest.mark.parametrize("name", ["a.tif", "a.tiff", "a.TIF"])
 def test_the_largest_id_is_written_and_read(tmp_path: Path, name: str) -> None:
     image = np.zeros((23, 40), np.int64)
-    image[4, 5:9] = LARGEST_ID
+    image[4, 5:9] = LARGEST_CELL_ID
     image[9, 5:9] = 1
     write_label_image(tmp_path / name, image)
-    assert LARGEST_ID == 2**32 - 1
+    assert LARGEST_CELL_ID == 2**32 - 1
     assert (read_label_image(tmp_path / name) == image).all()
     np.save(tmp_path / "a.npy", image)
     assert (read_label_image(tmp_path / "a.npy") == image).all()

@@ -17,6 +17,7 @@ from hpa_mmdet.io.label_tables import (
     scan_cell_labels,
     scan_image_labels,
 )
+from hpa_mmdet.io.table_rows import _encoding
 
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -245,3 +246,18 @@ def test_real_tables_are_read_whole(real_data: Path) -> None:
     cells = read_cell_labels(real_data / "hpa_manual/cells.csv")
     assert sum(map(len, cells.values())) == 2_060
     assert read_column(real_data / "hpa_manual/images.csv", "antibody")["205_F11_1"] == "CAB002506"
+
+
+@pytest.mark.parametrize(
+    ("start", "encoding"),
+    [
+        (b"I\0D\0", "utf-16-le"),
+        (b"\0I\0D", "utf-16-be"),
+        (b"\xff\xfeI\0", "utf-16"),
+        (b"I\0", "utf-8-sig"),
+        (b"", "utf-8-sig"),
+    ],
+)
+def test_the_encoding_is_told_by_four_bytes(tmp_path: Path, start: bytes, encoding: str) -> None:
+    (tmp_path / "t.csv").write_bytes(start)
+    assert _encoding(tmp_path / "t.csv") == encoding

@@ -110,3 +110,7 @@ def test_an_id_may_have_200_bytes() -> None:
     assert check_image_id("é" * 100, "row 2") == "é" * 100
     with pytest.raises(InputError, match="image id"):
         check_image_id("é" * 100 + "a", "row 2")
+
+
+def test_a_word_for_a_channel_may_hold_an_equals_sign() -> None:
+    assert parse_channels(["red=w=2", "green"]) == {"red": "w=2", "green": "green"}

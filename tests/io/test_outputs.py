@@ -66,6 +66,15 @@ def test_a_copied_file_stays_its_tools_own_by_its_digest(tmp_path: Path) -> None
     assert OutputFiles("stats").owns(path)
 
 
+def test_an_earlier_version_that_was_put_back_is_the_tools_own(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    put(OutputFiles("stats"), path, "first")
+    put(OutputFiles("stats", overwrite=True), path, "the second")
+    path.write_text("first")
+    os.utime(path, ns=(1, 1))
+    assert OutputFiles("stats").owns(path)
+
+
 def test_unchanged_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
     put(OutputFiles("stats"), path)

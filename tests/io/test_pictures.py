@@ -12,7 +12,14 @@ import tifffile
 from PIL import Image
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.io.pictures import check_complete, read_header, read_palette, read_picture
+from hpa_mmdet.io.header import Header
+from hpa_mmdet.io.pictures import (
+    check_complete,
+    check_intensities,
+    read_header,
+    read_palette,
+    read_picture,
+)
 
 GREY = (np.arange(23 * 40).reshape(23, 40) % 251).astype(np.uint8)  # never square
 
@@ -212,6 +219,13 @@ def test_files_that_cannot_be_opened_are_named(tmp_path: Path, monkeypatch) -> N
         read_picture(tmp_path / "b.png")
 
 
+def test_a_jpeg_says_its_bands(tmp_path: Path) -> None:
+    Image.fromarray(GREY).save(tmp_path / "a.jpg")
+    Image.fromarray(np.dstack([GREY] * 3)).save(tmp_path / "b.jpg")
+    assert read_header(tmp_path / "a.jpg") == Header("jpeg", (23, 40), "YX", 8)
+    assert read_header(tmp_path / "b.jpg") == Header("jpeg", (23, 40, 3), "YXS", 8)
+
+
 @pytest.mark.parametrize("ending", ["png", "jpg"])
 def test_a_cut_file_is_seen_without_decoding(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a.{ending}"
@@ -229,3 +243,13 @@ def test_a_cut_tiff_is_seen_in_its_header(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:-5000])
     with pytest.raises(InputError, match=r"a.tif: found an unreadable picture \(truncated"):
         read_header(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(("bits", "refused"), [(16, False), (17, True), (32, True)])
+def test_intensities_have_16_bits_at_the_most(tmp_path: Path, bits: int, refused: bool) -> None:
+    header = Header("tiff", (3, 5), "YX", bits)
+    if not refused:
+        check_intensities(tmp_path / "a.tif", header)
+        return
+    with pytest.raises(InputError, match=f"found uint{bits} pixels, expected 8 or 16 bit"):
+        check_intensities(tmp_path / "a.tif", header)

@@ -11,6 +11,7 @@ import pytest
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.header import Header, check_pixels, check_ratio
 from hpa_mmdet.io.pictures import read_header, read_palette, read_picture
+from hpa_mmdet.io.png import _checked
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # the standard's table 11.1: colour type, its samples, its depths
@@ -162,3 +163,11 @@ def test_few_stored_bytes_give_a_fixed_number_and_so_many_for_each() -> None:
     check_ratio(Header("png", (mib_64 + 70, 1), "YX", 8), 7, 10)
     with pytest.raises(ValueError, match="truncated: 67108935 bytes announced, 7 bytes stored"):
         check_ratio(Header("png", (mib_64 + 71, 1), "YX", 8), 7, 10)
+
+
+def test_a_stored_byte_of_a_png_gives_at_most_1032() -> None:
+    content = SIGNATURE + header() + chunk(b"IDAT", bytes(7)) + END
+    most = 64 * 2**20 + 7 * 1032  # deflate's own bound
+    assert _checked(content, Header("png", (most, 1), "YX", 8), palette=False) == content
+    with pytest.raises(ValueError, match="truncated: "):
+        _checked(content, Header("png", (most + 1, 1), "YX", 8), palette=False)

@@ -243,3 +243,16 @@ def test_only_8_and_16_bit_numbers_whose_0_is_white_are_turned(tmp_path: Path) -
     assert read_header(tmp_path / "black.tif").black == 0
     tifffile.imwrite(tmp_path / "deep.tif", GREY.astype(np.uint16), photometric="miniswhite")
     assert read_header(tmp_path / "deep.tif").black == 65535
+
+
+def test_a_page_that_names_no_compression_has_none(tmp_path: Path) -> None:
+    assert pages_of(write(tmp_path / "a.tif", page(compression=None))) == 1
+
+
+def test_a_file_may_be_read_so_often_and_no_more(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", page())
+    with path.open("rb") as raw:
+        handle = tiff._CountingHandle(raw, 2)
+        assert (handle.read(2), handle.read(1)) == (b"II", b"*")
+        with pytest.raises(tiff._GaveUp, match="more places to read"):
+            handle.read(1)

@@ -6,13 +6,13 @@ import pytest
 import timm
 import torch
 from mmdet.structures import DetDataSample
-from subcell_toy import SIZES, write_classifier, write_encoder
+from subcell_toy import SIZES, load_encoder, write_classifier, write_encoder
 
 from hpa_mmdet.download.subcell import class_places
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.models import CropClassifier, SubCellBranch, SubCellEmbedder, TimmEmbedder
 from hpa_mmdet.models.crop_preprocessor import CropBatch
-from hpa_mmdet.models.subcell import load_classifiers, load_encoder
+from hpa_mmdet.models.subcell import load_classifiers
 
 CROP = {"channels": ["red", "green", "mask"], "size_px": 16}
 PREPROCESSOR = {"type": "CropPreprocessor", "crop": CROP, "image_channels": ["red", "green"]}

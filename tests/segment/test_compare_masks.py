@@ -10,6 +10,7 @@ from hpa_mmdet.cli.compare_masks import main
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.label_images import write_label_image
 from hpa_mmdet.segment.agreement import Agreement, compare_cells, compare_files
+from hpa_mmdet.segment.compare import overlaps
 
 
 def bands(*widths_and_ids: tuple[int, int]) -> np.ndarray:
@@ -45,6 +46,22 @@ def test_matches_are_those_of_a_literal_count(seed: int) -> None:
             first, second = reference == k, predicted == j
             matched += (first & second).sum() / (first | second).sum() >= 0.5
     assert compare_cells(reference, predicted, [0.5])[0].matched == matched
+
+
+def test_a_match_has_at_least_the_iou_asked_for() -> None:
+    whole, half = bands((10, 3), (5, 0)), bands((5, 7), (10, 0))
+    found = compare_cells(whole, half, [0.5, 0.501])
+    assert [one.matched for one in found] == [1, 0]
+    # half of a piece inside is not most of it
+    straddling = bands((4, 0), (4, 1), (4, 2), (3, 0))
+    assert compare_cells(bands((6, 5), (4, 6), (5, 0)), straddling, [0.9]) == [Agreement(2, 2)]
+
+
+def test_pictures_without_pixels_have_no_cells() -> None:
+    nothing = np.zeros((0, 5), np.uint8)
+    found = overlaps(nothing, nothing)
+    assert [len(values) for values in found] == [0] * 7
+    assert compare_cells(nothing, nothing, [0.5]) == [Agreement()]
 
 
 def test_sums_and_f1() -> None:

@@ -16,7 +16,6 @@ from hpa_mmdet.segment.cellpose import CellposeSegmenter
 from hpa_mmdet.segment.folder_scale import (
     FolderScale,
     fit_to_image,
-    needs_scale,
     pool,
     with_scale,
 )
@@ -184,10 +183,13 @@ def test_estimates_are_pooled(
 def test_segmenters_need_a_scale_where_nothing_is_known() -> None:
     known, pixel = NucleusSize(diameter_px=20), NucleusSize(pixel_um=0.5)
     for size, watershed, networks in ((NucleusSize(), 1, 1), (known, 0, 0), (pixel, 1, 0)):
-        assert needs_scale(WatershedSegmenter(size)) == watershed
-        assert needs_scale(CellposeSegmenter(size=size)) == watershed
-        assert needs_scale(HpaCellSegmenter(Path("n"), Path("c"), size)) == networks
-    assert not needs_scale(GivenMasks(Path("m")))
+        expected = size if watershed else None
+        assert WatershedSegmenter(size).size_to_estimate == expected
+        assert CellposeSegmenter(size=size).size_to_estimate == expected
+        hpa = HpaCellSegmenter(Path("n"), Path("c"), size)
+        assert hpa.size_to_estimate == (size if networks else None)
+    assert GivenMasks(Path("m")).size_to_estimate is None
+    assert with_scale(GivenMasks(Path("m")), 30) == GivenMasks(Path("m"))
     fixed = with_scale(WatershedSegmenter(pixel, nuclei_only=True), 33.333)
     assert fixed == WatershedSegmenter(NucleusSize(33.3, pixel_um=0.5), nuclei_only=True)
     assert with_scale(WatershedSegmenter(pixel), 300) == WatershedSegmenter(

@@ -297,6 +297,7 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, weights
 @pytest.fixture
 def cellpose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     loaded: list[tuple[bool, str, torch.device]] = []
+    asked: list[tuple[tuple[int, int], float]] = []
 
     class CellposeModel:
         def __init__(self, gpu: bool, pretrained_model: str, device: torch.device) -> None:
@@ -306,13 +307,14 @@ def cellpose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
 
         def eval(self, x, channel_axis: int, diameter: float):
             assert x.shape[channel_axis] == 3
+            asked.append((x.shape[:2], diameter))
             small = transform.resize(pictures()[2], x.shape[:2], order=0, preserve_range=True)
             return small.astype(np.uint16) * 3, [], []
 
     models = ModuleType("cellpose.models")
     models.MODEL_DIR, models.MODEL_NAMES = tmp_path, ["cpsam"]
     models.CellposeModel, models.get_user_models = CellposeModel, lambda: ["mine"]
-    models.loaded = loaded
+    models.loaded, models.asked = loaded, asked
     package = ModuleType("cellpose")
     package.models = models
     monkeypatch.setitem(sys.modules, "cellpose", package)
@@ -334,6 +336,15 @@ def test_cellpose_gives_cells_and_ours_the_nuclei(cellpose: ModuleType, tmp_path
     assert not CellposeSegmenter()(dark).cells.any()
     with pytest.raises(InputError, match="found channels blue, expected blue, red"):
         CellposeSegmenter()({"blue": planes["blue"]})
+
+
+@pytest.mark.parametrize(("diameter", "shape_hw"), [(80, (120, 200)), (40, (240, 400))])
+def test_cellpose_is_shown_large_nuclei_smaller_with_the_cells_size(
+    cellpose: ModuleType, tmp_path: Path, diameter: float, shape_hw: tuple[int, int]
+) -> None:
+    (tmp_path / "cpsam").touch()
+    CellposeSegmenter(size=NucleusSize(diameter))(pictures()[0])
+    assert cellpose.asked == [(shape_hw, pytest.approx(2.2 * 40))]
 
 
 def test_cellpose_never_takes_another_model_than_the_one_named(

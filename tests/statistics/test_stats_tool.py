@@ -10,7 +10,7 @@ from PIL import Image
 from hpa_mmdet.cli.convert_coco import main as convert
 from hpa_mmdet.cli.stats import main
 from hpa_mmdet.io.label_tables import read_native_labels
-from hpa_mmdet.localizations import HPA28_NAMES, NAMES
+from hpa_mmdet.localizations import HPA28_NAMES
 
 SHAPE_HW = (40, 64)
 
@@ -123,7 +123,6 @@ def test_a_table_keeps_its_own_classes(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("Id,Target\na,23 8\nb,9 10\n")
     assert read_native_labels(table, "hpa28") == (HPA28_NAMES, {"a": (8, 23), "b": (9, 10)})
-    assert read_native_labels(table, "hpa28", to_19=True) == (NAMES, {"a": (14, 17), "b": (17,)})
     table.write_text("ID,Label\na,Vesicles|Cytosol\nb,Cytosol\n")
     want = (("Cytosol", "Vesicles"), {"a": (0, 1), "b": (0,)})
     assert read_native_labels(table, "names") == want

@@ -32,7 +32,6 @@ class RunContext:
         channels: the model's.
         rules: which cells and classes are called.
         min_confidence: triples of the submission below it are left out.
-        max_triples: only so many of an image's most confident triples are kept.
     """
 
     files: OutputFiles
@@ -41,7 +40,6 @@ class RunContext:
     channels: Sequence[str]
     rules: CallRules
     min_confidence: float = DEFAULT_MIN_CONFIDENCE
-    max_triples: int | None = None
 
     def writing(self, name: str) -> AbstractContextManager[Path]:
         """Give a temporary path; the file gets its name when the block ends well.

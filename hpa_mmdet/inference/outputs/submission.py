@@ -13,10 +13,7 @@ class SubmissionOutput(Output):
     def finish(self, images: Images) -> list[str]:
         """Write the rows."""
         run = self.run
-        rows = (
-            row_of_prediction(stored.prediction, run.min_confidence, run.max_triples)
-            for stored in images()
-        )
+        rows = (row_of_prediction(stored.prediction, run.min_confidence) for stored in images())
         with run.writing(self.names[0]) as temporary:
             write_submission(temporary, rows)
         return []

@@ -1,4 +1,5 @@
 // Draws channels and outlines with WebGL 2; contrast and filters change uniforms only.
+import { depthsOf } from "./masks.js";
 import { MIX } from "./picture.js";
 
 const VERTEX = `#version 300 es
@@ -13,6 +14,7 @@ precision highp sampler2DArray;
 precision highp usampler2D;
 uniform sampler2DArray planes;
 uniform usampler2D labels;
+uniform usampler2D depths; // see depthsOf
 uniform sampler2D colours;
 uniform vec2 size;       // of the image
 uniform float canvasHeight;
@@ -60,9 +62,11 @@ void main() {
     if (style.a > 0.5 && (outlines || marked)) {
       float reach = thickness * (marked ? 2.2 : 1.0) / view.z;
       bool edge = false;
-      for (int turn = 0; turn < 8; turn++) {
-        float angle = float(turn) * 0.785398;
-        if (labelAt(at + reach * vec2(cos(angle), sin(angle))) != label) edge = true;
+      if (float(texelFetch(depths, ivec2(floor(at)), 0).r) < reach + 1.0) { // else surely inside
+        for (int turn = 0; turn < 8; turn++) {
+          float angle = float(turn) * 0.785398;
+          if (labelAt(at + reach * vec2(cos(angle), sin(angle))) != label) edge = true;
+        }
       }
       if (edge) shown = mix(style.rgb, vec3(1.0), label == chosen ? 0.7 : marked ? 0.4 : 0.0);
       else if (label == hovered) shown = mix(shown, style.rgb, 0.15);
@@ -81,6 +85,7 @@ export class GlRenderer {
     gl.useProgram(this.program);
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
     this.textures = [];
+    this.places = new Map(); // of the uniforms, by name
   }
 
   fits(picture) {
@@ -103,7 +108,8 @@ export class GlRenderer {
     this.#set("size", "2f", width, height);
     this.#set("count", "1i", channels.length);
     this.#set("depthScale", "1f", two ? 256 : 0);
-    for (const [name, unit] of [["planes", 0], ["labels", 1], ["colours", 2]]) {
+    for (const [name, unit] of [
+      ["planes", 0], ["labels", 1], ["colours", 2], ["depths", 3]]) {
       this.#set(name, "1i", unit);
     }
   }
@@ -113,6 +119,10 @@ export class GlRenderer {
     this.#texture(1, gl.TEXTURE_2D, gl.NEAREST, gl.NEAREST);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.R16UI, this.picture.width, this.picture.height, 0,
       gl.RED_INTEGER, gl.UNSIGNED_SHORT, labels);
+    const { width, height } = this.picture;
+    this.#texture(3, gl.TEXTURE_2D, gl.NEAREST, gl.NEAREST);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8UI, width, height, 0, gl.RED_INTEGER, gl.UNSIGNED_BYTE,
+      depthsOf(labels, width, height));
   }
 
   // four bytes for each label: red, green, blue, and 255 where it is shown
@@ -143,7 +153,10 @@ export class GlRenderer {
   }
 
   #set(name, kind, ...values) {
-    this.gl[`uniform${kind}`](this.gl.getUniformLocation(this.program, name), ...values);
+    if (!this.places.has(name)) {
+      this.places.set(name, this.gl.getUniformLocation(this.program, name));
+    }
+    this.gl[`uniform${kind}`](this.places.get(name), ...values);
   }
 
   #texture(unit, target, shrunk, enlarged) {

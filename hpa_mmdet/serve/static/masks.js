@@ -42,3 +42,30 @@ export function labelImage(cells, width, height) {
   }
   return labels;
 }
+
+// For each pixel how many steps, diagonal ones too, it is from the nearest one that has a neighbour
+// of another label or lies at the border; at most 255.
+export function depthsOf(labels, width, height) {
+  const depths = new Uint8Array(width * height);
+  for (let row = 1; row < height - 1; row++) {
+    for (let at = row * width + 1, end = at + width - 2; at < end; at++) {
+      const label = labels[at];
+      const alike = labels[at - 1] === label && labels[at + 1] === label
+        && labels[at - width] === label && labels[at + width] === label
+        && labels[at - width - 1] === label && labels[at - width + 1] === label
+        && labels[at + width - 1] === label && labels[at + width + 1] === label;
+      if (alike) {
+        depths[at] = Math.min(254, depths[at - 1], depths[at - width - 1], depths[at - width],
+          depths[at - width + 1]) + 1;
+      }
+    }
+  }
+  for (let row = height - 2; row > 0; row--) {
+    for (let at = row * width + width - 2, end = row * width; at > end; at--) {
+      const steps = Math.min(254, depths[at + 1], depths[at + width - 1], depths[at + width],
+        depths[at + width + 1]) + 1;
+      if (steps < depths[at]) depths[at] = steps;
+    }
+  }
+  return depths;
+}
