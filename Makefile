@@ -164,7 +164,7 @@ real-truth: real-data ## DATA=folder: every cell given its image's labels, score
 		$(PY) tools/evaluate.py $(REAL)/truth/inherited_$$confidence.csv $(REAL)/truth/truth.json \
 		--json $(REAL)/truth/inherited_$$confidence.json --overwrite || exit 1; done
 
-real-cells: real-data ## DATA=folder: real cells with a label of each, one mosaic left out in turn
+real-cells: real-data ## DATA=folder: real cells with a label of each, some left out in turn
 	$(PY) benchmarks/bench_real_cells.py --data $(DATA)/hpa_cells --work-dir $(REAL)/cells --workers 2
 
 real-nuclei: real-data ## DATA=folder: train on 7 hand-drawn pictures of nuclei, score on 3 held out

@@ -20,8 +20,11 @@ TINY_BACKBONE = "test_efficientnet"  # timm's own network for tests, 0.4 M param
 TINY_CHANNELS = (24, 32, 48, 64)
 
 
-def tiny_options(epochs: int) -> list[str]:
-    """Words after --cfg-options for a run of seconds: a small network, no workers, a short fit."""
+def tiny_options(epochs: int, views: int = 1) -> list[str]:
+    """Words after --cfg-options for a run of seconds: a small network, no workers, a short fit.
+
+    `views` is how often the network sees an image.
+    """
     network = {
         f"{part}.{key}": value
         for part in ("model.backbone", "model.localization.backbone")
@@ -30,7 +33,7 @@ def tiny_options(epochs: int) -> list[str]:
     options = {
         **network,
         "model.neck.in_channels": str(list(TINY_CHANNELS)).replace(" ", ""),
-        "model.localization.feature_dim": 2 * sum(TINY_CHANNELS),
+        "model.localization.feature_dim": 2 * views * sum(TINY_CHANNELS),
         "train_dataloader.num_workers": 0,
         "train_dataloader.persistent_workers": False,
         "train_cfg.fit.dataloader.num_workers": 0,

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hpa_mmdet.fit.exact import solve_heads
 from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.jobs.progress import progress
 
 DEFAULT_EPOCHS = 50
+_SOLVED_TOGETHER = 256  # images
 
 
 def fit_heads(
@@ -25,6 +27,8 @@ def fit_heads(
     batch_images: int = 32,
     seed: int = 0,
     images: Tensor | None = None,
+    few_images: int = 0,
+    penalty: float = 5e-4,
 ) -> Sequence[tuple[int, dict[str, float]]]:
     """Fit the cell head and the image head of `model.localization` on cached features.
 
@@ -38,6 +42,10 @@ def fit_heads(
         batch_images: bags per step.
         seed: of the order of the bags and of dropout.
         images: numbers of the images to learn from; None for all.
+        few_images: with at most so many images whose labels are weak, the heads are solved
+            exactly (`solve_heads`) instead of by steps.
+        penalty: of that solution: of the squared weights, for each feature, divided by the
+            number of images.
 
     Returns:
         For each epoch its number and mean losses.
@@ -49,6 +57,11 @@ def fit_heads(
     branch.cell_head.standardize.fit(part.cells for part in _shown_chunks(cache, weak))
     branch.image_head.standardize.fit(part.images for part in cache.chunks(weak))
     branch.loss_localization.measure_classes(cache.image_labels[weak].sum(0))
+    if 0 < len(weak) <= few_images:
+        losses = solve_heads(
+            branch, lambda: _all_batches(cache, numbers, device), penalty / len(weak)
+        )
+        return [(1, losses)]
     groups = _rated_weights(branch, lr, linear_lr)
     optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay)
     steps = -(-len(numbers) // batch_images)
@@ -79,6 +92,14 @@ def fit_heads(
             history.append((epoch, sums))
     branch.eval()
     return history
+
+
+def _all_batches(
+    cache: FeatureCache, numbers: Tensor, device: torch.device
+) -> Iterator[tuple[float, dict[str, Tensor | None]]]:
+    """Give all images in batches, each with its share of them."""
+    for chosen in numbers.split(_SOLVED_TOGETHER):
+        yield len(chosen) / len(numbers), _batch(cache, chosen, device)
 
 
 def _shown_chunks(cache: FeatureCache, chosen: Tensor) -> Iterator[FeatureCache]:

@@ -283,6 +283,8 @@ class _FitData:
             weights_digest(model.localization.backbone or model.backbone),
             repr(self.config["dataset"]),
             repr(settings.get("data_preprocessor")),
+            repr(settings.get("backbone")),  # weights alone do not say what it is shown
+            repr((settings.get("localization") or {}).get("backbone")),
             model.localization.pooling,
         )
         folder = Path(runner.work_dir) / "features"

@@ -21,6 +21,7 @@ from hpa_mmdet.models.roi_head import CellRoIHead  # noqa: E402
 from hpa_mmdet.models.small_network import SmallNetwork  # noqa: E402
 from hpa_mmdet.models.subcell_branch import SubCellBranch  # noqa: E402
 from hpa_mmdet.models.timm_features import TimmFeatures  # noqa: E402
+from hpa_mmdet.models.timm_views import TimmViews  # noqa: E402
 
 __all__ = [
     "AsymmetricInheritedLoss",
@@ -39,4 +40,5 @@ __all__ = [
     "SubCellEmbedder",
     "TimmEmbedder",
     "TimmFeatures",
+    "TimmViews",
 ]

@@ -108,7 +108,11 @@ class TimmFeatures(BaseModule):
             image = image[:, list(self.channels)]
         if self.input_stride > 1:
             image = F.avg_pool2d(image, self.input_stride)
-        maps = tuple(self.network(image))
+        return self.look(image)
+
+    def look(self, seen: Tensor) -> tuple[Tensor, ...]:
+        """Give the network's maps of (B, channels, h, w) of what it is to see."""
+        maps = tuple(self.network(seen))
         if self.channels_last:
             maps = tuple(feature_map.permute(0, 3, 1, 2) for feature_map in maps)
         return maps

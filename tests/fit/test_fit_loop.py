@@ -195,7 +195,8 @@ def test_heads_are_fitted_alone_on_the_cells_of_a_segmenter(
 ) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
     config = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fit-only_demo.py"
-    assert train([config, *tiny(discs, "fit")[1:]]) == 0
+    words = tiny_options(epochs=2, views=4)  # two views, at two sizes
+    assert train([config, *tiny(discs, "fit")[1:], *words]) == 0
     assert curve(discs / "fit") == []  # no step of the detector
     assert (discs / "fit" / "fitted.pth").is_file()
 

@@ -36,7 +36,7 @@ CONFIG = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fit-only_demo.py"
 
 
 def tiny() -> list[str]:
-    return ["--seed", "0", "--cfg-options", *tiny_options(epochs=15)]
+    return ["--seed", "0", "--cfg-options", *tiny_options(epochs=15, views=4)]
 
 
 def next_words(tool: str, said: str) -> list[str]:
