@@ -28,7 +28,7 @@ KNOWN_TYPES = {
     "BagLoss", "CellLoss", "CellRoIHead", "CropClassifier", "CropPreprocessor",
     "FloatRoIExtractor", "HpaDataPreprocessor", "HpaMaskRCNN", "InheritedLoss",
     "LoadHpaChannels", "LocalizationBranch", "PackCells", "SmallNetwork", "SubCellBranch",
-    "SubCellEmbedder", "TimmEmbedder", "TimmFeatures",
+    "SubCellEmbedder", "TimmEmbedder", "TimmFeatures", "TimmViews",
     # of mmdet, mmcv and torch
     "AnchorGenerator", "CrossEntropyLoss", "DeltaXYWHBBoxCoder", "FCNMaskHead", "FPN", "GN",
     "BN", "L1Loss", "MaxIoUAssigner", "RPNHead", "RandomSampler", "ReLU", "Resize", "RoIAlign",
