@@ -40,8 +40,8 @@ def tiny_options(epochs: int, views: int = 1) -> list[str]:
         "train_cfg.fit.more_dataloaders.0.num_workers": 0,
         "train_cfg.fit.epochs": epochs,
         # mmengine keeps both by name for as long as the process lives
-        "visualizer.name": secrets.token_hex(4),
-        "experiment_name": secrets.token_hex(4),
+        "visualizer.name": f"run_{secrets.token_hex(4)}",
+        "experiment_name": f"run_{secrets.token_hex(4)}",
     }
     return [f"{key}={value}" for key, value in options.items()]
 

@@ -62,7 +62,7 @@ def fitted(data: Path) -> Path:
         "train_dataloader.num_workers=0",
         "train_dataloader.persistent_workers=False",
         "train_cfg.fit.epochs=5",
-        f"visualizer.name={secrets.token_hex(4)}",
+        f"visualizer.name=run_{secrets.token_hex(4)}",
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SUBCELL_DIR", str(data / "weights"))

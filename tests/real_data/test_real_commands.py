@@ -32,7 +32,7 @@ def training_options(folder: Path, *more: str) -> list[object]:
         "--work-dir",
         folder / "log",
         "--cfg-options",
-        f"visualizer.name={secrets.token_hex(4)}",
+        f"visualizer.name=run_{secrets.token_hex(4)}",
         f"experiment_name={secrets.token_hex(4)}",
         "train_dataloader.num_workers=0",
         "train_dataloader.persistent_workers=False",

@@ -35,7 +35,7 @@ def tiny() -> list[str]:
         f"model.localization.feature_dim={2 * sum(TINY_CHANNELS)}",
         "train_cfg.fit.dataloader.num_workers=0",
         "train_cfg.fit.epochs=2",
-        f"experiment_name={secrets.token_hex(4)}",
+        f"experiment_name=run_{secrets.token_hex(4)}",
     ]
 
 
