@@ -196,6 +196,26 @@ def test_weak_cells_are_left_out(config: Path) -> None:
     assert len(strong) == 3
 
 
+def test_found_cells_are_named_by_the_pixels_they_are_left_with(config: Path) -> None:
+    image, _ = cell_image(5)
+    cells = hpa_mmdet.Predictor(config, clean="separate")(image)
+    given = hpa_mmdet.Predictor(config)(image, label_image_of(cells, image.shape[:2]))
+    for one, other in zip(cells, given, strict=True):
+        assert np.array_equal(one.localization_scores, other.localization_scores)
+    as_found = hpa_mmdet.Predictor(config, clean="none")(image)
+    assert any(
+        not np.array_equal(one.localization_scores, other.localization_scores)
+        for one, other in zip(cells, as_found, strict=True)
+    )
+
+
+def test_the_network_is_told_not_to_name_cells_that_are_named_later(config: Path) -> None:
+    request = ImageRequest("a", cell_image(5)[0])
+    for clean, named in (("none", True), ("suppress", True), ("separate", False), ("grow", False)):
+        views = hpa_mmdet.Predictor(config, clean=clean).prepare(request).views
+        assert [view.sample.get("name_cells", True) for view in views] == [named]
+
+
 def test_a_full_device_halves_the_batch(tmp_path: Path) -> None:
     config = write_config(tmp_path, f", memory_px={2 * 120 * 170}")
     requests = [ImageRequest(f"i{seed}", cell_image(seed)[0]) for seed in range(6)]

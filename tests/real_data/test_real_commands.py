@@ -33,7 +33,7 @@ def training_options(folder: Path, *more: str) -> list[object]:
         folder / "log",
         "--cfg-options",
         f"visualizer.name=run_{secrets.token_hex(4)}",
-        f"experiment_name={secrets.token_hex(4)}",
+        f"experiment_name=run_{secrets.token_hex(4)}",
         "train_dataloader.num_workers=0",
         "train_dataloader.persistent_workers=False",
         "train_cfg.fit.dataloader.num_workers=0",
