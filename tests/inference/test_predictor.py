@@ -1,5 +1,6 @@
 """Predictor: the cells of an image, whichever way it is turned, cut or batched."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -214,6 +215,18 @@ def test_the_network_is_told_not_to_name_cells_that_are_named_later(config: Path
     for clean, named in (("none", True), ("suppress", True), ("separate", False), ("grow", False)):
         views = hpa_mmdet.Predictor(config, clean=clean).prepare(request).views
         assert [view.sample.get("name_cells", True) for view in views] == [named]
+
+
+def test_cells_that_growing_makes_weak_are_left_out(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def weaken(cells: list, *_: object) -> list:
+        return [replace(cell, cell_score=0.4) if at == 1 else cell for at, cell in enumerate(cells)]
+
+    monkeypatch.setattr("hpa_mmdet.inference.detector_views.clean_cells", weaken)
+    image, _ = cell_image(1)
+    everything = hpa_mmdet.Predictor(config)(image)
+    assert len(hpa_mmdet.Predictor(config, min_cell_score=0.45)(image)) == len(everything) - 1
 
 
 def test_a_full_device_halves_the_batch(tmp_path: Path) -> None:
