@@ -276,6 +276,20 @@ def test_errors_say_what_to_do_and_do_not_end_the_page(server: str, pages: objec
     assert page.locator("#go").is_disabled()
 
 
+def test_refused_image_is_not_asked_for_once_its_job_is_gone(server: str, pages: object) -> None:
+    page = pages.open(server)
+    page.wait_for_selector("body[data-ready]")
+    held: list[object] = []
+    page.route(re.compile("/pixels"), lambda route: held.append(route))
+    page.set_input_files("#files", files_of(cell_planes((40, REFUSED_WIDTH))))
+    with page.expect_response(lambda reply: reply.request.method == "DELETE"):
+        page.click("#go")
+    assert "shows nothing" in page.inner_text("#problem")
+    for route in held:  # the request of a slow line
+        route.continue_()
+    page.wait_for_timeout(300)
+
+
 def test_waiting_can_be_cancelled(server: str, pages: object) -> None:
     pages.expected = ["ERR_FAILED"]
     page = pages.open(server)

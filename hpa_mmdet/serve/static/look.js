@@ -75,6 +75,7 @@ async function predict(instances) {
     if (abort !== page.busy) return;
     fail(error);
   } finally {
+    abort.abort(); // after a failure the picture may still be on its way, and goes with the job
     if (job) call(`/api/jobs/${job.job_id}`, { method: "DELETE" }).catch(() => {});
   }
 }
