@@ -24,7 +24,8 @@ def prepare() -> None:
 
     Checks torch's version, supplies mmcv's operators, makes mmengine load checkpoints
     strictly, keeps albumentations from looking for a newer version over the network, names a
-    user that the system does not know, silences what third parties say at import.
+    user that the system does not know, keeps freed memory for the next image (`memory`),
+    silences what third parties say at import.
 
     Raises:
         InputError: torch is missing or too old, or torchvision does not fit it.
@@ -34,7 +35,9 @@ def prepare() -> None:
     for message, category in KNOWN_WARNINGS:
         warnings.filterwarnings("ignore", message=message, category=category)
     check_torch()
-    from hpa_mmdet.compat import checkpoints, operators
+    from hpa_mmdet.compat import checkpoints, memory, operators
+
+    memory.keep_freed_memory()
 
     operators.install()
     checkpoints.register_strict_loaders()
