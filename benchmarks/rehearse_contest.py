@@ -121,7 +121,7 @@ def rehearse(
         if "--workers" in words:
             words[words.index("--workers") + 1] = str(args.workers)
         if name == "split_coco":
-            words += ["--group", "data/hpa/groups.csv", "antibody"]
+            words += ["--groups", "data/hpa/groups.csv", "antibody"]
         kills = kill_times(name, folder, count) if kill is None or name in kill else []
         again = ["--resume"] if name in ("train", "infer") else []
         before = disk_mb(folder)

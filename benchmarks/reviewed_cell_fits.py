@@ -90,7 +90,7 @@ class Bench:
         said = self._answers(rows, point.errors)
         model = self._model()
         cache = self._cache(rows, said)
-        _, held_out = fit_taught_heads(model, cache, 3, self.seed)
+        _, held_out = fit_taught_heads(model, cache, 3, self.seed, self.train.grouping)
         choose_by_training_cells(model.localization, held_out, self.image_exponents)
         return self._score(model)
 
@@ -108,13 +108,14 @@ class Bench:
         if way.startswith("class "):
             return self._find(int(way.split()[1]), number)
         cells = self.train.cells
+        groups = self.train.groups
         names = [cells.hpa_ids[image] for image in self.image_of.tolist()]
         candidates = Candidates(
             names,
             cells.cell_ids.tolist() if cells.cell_ids is not None else [],
             self._scores() if way != "random" else np.zeros((len(names), NUM_LOCALIZATIONS)),
             cells.image_labels[self.image_of].numpy() > 0,
-            [self.train.groups[image] for image in self.image_of.tolist()],
+            [groups[image] for image in self.image_of.tolist()],
             cells.cells.numpy(),
         )
         return np.array([choice.row for choice in choose_cells(candidates, number, way, self.seed)])

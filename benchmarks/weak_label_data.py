@@ -1,7 +1,6 @@
 """Data of bench_weak_labels.py: images drawn once, features computed once."""
 
 import argparse
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.cli.synthesize import main as synthesize
+from hpa_mmdet.coco.folds import Grouping
 from hpa_mmdet.fit.feature_cache import (
     FeatureCache,
     cache_features,
@@ -26,12 +26,18 @@ class Split:
     Args:
         cells: with the true labels of cells as `cell_targets`.
         exact: the same images with another channel in place of the protein's.
-        groups: the antibody of each image.
+        grouping: the antibodies of the images; None where each image is for itself.
     """
 
     cells: FeatureCache
     exact: FeatureCache | None = None
-    groups: tuple[str, ...] = ()
+    grouping: Grouping | None = None
+
+    @property
+    def groups(self) -> list[str]:
+        """What each image belongs to."""
+        names = list(self.cells.hpa_ids)
+        return names if self.grouping is None else self.grouping.groups_of(names)
 
     def truth(self) -> NDArray[np.bool_]:
         """(N, K) what each cell shows."""
@@ -88,7 +94,9 @@ def load_splits(folder: Path) -> tuple[Split, Split]:
     train, exact, test = (
         load_cache(folder / f"{part}.npz")._replace(reviewed=None) for part in PARTS
     )
-    return Split(train, exact, _groups(folder / "data/train_groups.csv", train)), Split(test)
+    table = folder / "data/train_groups.csv"
+    grouping = Grouping(table, "antibody") if table.is_file() else None
+    return Split(train, exact, grouping), Split(test)
 
 
 def _compute(data: Path, split: str, exact: bool) -> FeatureCache:
@@ -116,11 +124,3 @@ def _compute(data: Path, split: str, exact: bool) -> FeatureCache:
         swap = {"type": "SubstituteChannel", "sources": ["red", "yellow", "black"], "prob": 1.0}
         dataset["pipeline"].insert(2, swap)
     return cache_features(model, Runner.build_dataloader(loader, seed=0))
-
-
-def _groups(path: Path, cache: FeatureCache) -> tuple[str, ...]:
-    if not path.is_file():
-        return cache.hpa_ids
-    with path.open(newline="") as file:
-        group_of = {row["ID"]: row["antibody"] for row in csv.DictReader(file)}
-    return tuple(group_of[hpa_id] for hpa_id in cache.hpa_ids)

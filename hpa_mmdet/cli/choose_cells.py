@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hpa_mmdet.cli.entry import new_parser, run_tool
+from hpa_mmdet.cli.entry import add_groups, new_parser, run_tool
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.store import read_folder
 from hpa_mmdet.io.atomic import write_csv
-from hpa_mmdet.io.label_tables import read_column, read_image_labels, scan_cell_labels
+from hpa_mmdet.io.label_tables import read_image_labels, scan_cell_labels
 from hpa_mmdet.io.outputs import claim_output
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS, multi_hot
 from hpa_mmdet.refine.choose import WAYS_OF_CHOOSING, Candidates, choose_cells
@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--number", type=int, default=200, help="cells to choose (default: %(default)s)")
     add("--by", choices=tuple(WAYS_OF_CHOOSING), default="random", help="(default: %(default)s)")
     add("--labels", type=Path, metavar="CSV", help="the images' weak labels, columns ID,Label")
-    add("--groups", nargs=2, metavar=("CSV", "COLUMN"), help="such as the antibody of each image")
+    add_groups(parser, "spread over these too, such as the antibody of each image")
     add("--reviewed", type=Path, metavar="CSV", help="cells that are done, ID,cell_id,cell_labels")
     add("--seed", type=int, default=0, help="of ties and of random choices (default: %(default)s)")
     add("--out", type=Path, required=True, help="queue to write")
@@ -51,8 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """Choose, write the queue, say what to run next."""
     if args.number < 1:
         raise InputError("--number", args.number, "1 or more", "correct it")
-    group_table = Path(args.groups[0]) if args.groups else None
-    inputs = [args.predictions, args.labels, args.reviewed, group_table]
+    inputs = [args.predictions, args.labels, args.reviewed, args.groups and args.groups.table]
     outputs = claim_output(args.out, "choose_cells", inputs=inputs, overwrite=args.overwrite)
     candidates = _read_candidates(args)
     chosen = choose_cells(candidates, args.number, args.by, args.seed)
@@ -76,7 +75,6 @@ def _next_command(args: argparse.Namespace) -> str:
 
 def _read_candidates(args: argparse.Namespace) -> Candidates:
     labels = read_image_labels(args.labels) if args.labels else {}
-    groups = read_column(Path(args.groups[0]), args.groups[1]) if args.groups else {}
     table = scan_cell_labels(args.reviewed) if args.reviewed else None
     image_ids: list[str] = []
     cell_ids: list[int] = []
@@ -106,7 +104,7 @@ def _read_candidates(args: argparse.Namespace) -> Candidates:
         cell_ids,
         np.array(scores, np.float64).reshape(-1, NUM_LOCALIZATIONS),
         np.array(known, bool).reshape(-1, NUM_LOCALIZATIONS),
-        [groups.get(image_id, image_id) for image_id in image_ids],
+        args.groups.groups_of(image_ids) if args.groups else image_ids,
         np.array(features) if all(one is not None for one in features) else None,
     )
 

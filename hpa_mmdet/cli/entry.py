@@ -7,7 +7,10 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
+from hpa_mmdet.coco.folds import Grouping
 from hpa_mmdet.errors import InputError
 
 BAD_INPUT = 2
@@ -35,6 +38,18 @@ def new_parser(tool: str, description: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         prog=tool, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+def add_groups(parser: argparse._ActionsContainer, what_for: str) -> None:
+    """Add --groups CSV COLUMN, which gives a `Grouping` or None; `what_for` is its help."""
+    parser.add_argument(
+        "--groups", nargs=2, metavar=("CSV", "COLUMN"), action=_GroupsAction, help=what_for
+    )
+
+
+class _GroupsAction(argparse.Action):
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        setattr(namespace, self.dest, Grouping(Path(values[0]), values[1]))
 
 
 def run_tool(

@@ -17,7 +17,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from hpa_mmdet.cli.entry import new_parser, run_tool
+from hpa_mmdet.cli.entry import add_groups, new_parser, run_tool
 from hpa_mmdet.crops.extract import extract_crops
 from hpa_mmdet.crops.limits import CropLimits
 from hpa_mmdet.crops.options import FRAMINGS, REGIONS, CropOptions
@@ -53,8 +53,7 @@ def _add_source(group: argparse._ArgumentGroup) -> None:
     add("--nuclei", type=Path, help="folder of label images of nuclei, for --region")
     add("--labels", type=Path, help="CSV of image labels, for a folder of images")
     add("--cell-labels", type=Path, help="CSV of cell labels, for a folder of images")
-    add("--groups", type=Path, help="CSV with a group of each image, kept together by splits")
-    add("--group-column", default="antibody", help="column of --groups (default: %(default)s)")
+    add_groups(group, "of the images, such as antibodies; folds keep them together")
     add("--pattern", default=DEFAULT_PATTERN, help="image files (default: %(default)s)")
     add(
         "--file-channels",
@@ -153,7 +152,6 @@ def run(args: argparse.Namespace) -> int:
         args.labels,
         args.cell_labels,
         args.groups,
-        args.group_column,
         args.pattern,
         tuple(args.file_channels),
         args.mask_pattern,

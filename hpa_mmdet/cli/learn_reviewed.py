@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from hpa_mmdet.cli import infer, train
-from hpa_mmdet.cli.entry import new_parser, run_tool
+from hpa_mmdet.cli.entry import add_groups, new_parser, run_tool
 from hpa_mmdet.coco.convert import convert
 from hpa_mmdet.coco.plan import Sources
 from hpa_mmdet.errors import InputError
@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--masks", type=Path, required=True, help="folder of label images, one per id")
     add("--labels", type=Path, required=True, help="CSV of the images' labels, ID,Label")
     add("--reviewed", type=Path, required=True, help="CSV of reviewed cells; may not be there yet")
+    add_groups(parser, "images that the fit keeps together, such as those of an antibody")
     add("--out", type=Path, required=True, help="folder of all rounds")
     add("--seed", type=int, help="random seed of the fit (default: the config's)")
     add("--workers", type=int, default=1, help="processes of the conversion (default: 1)")
@@ -46,17 +47,21 @@ def run(args: argparse.Namespace) -> int:
     """Convert, fit, predict, say what to run next."""
     places = ("config", "images", "masks", "labels", "reviewed", "out")
     given = {place: str(getattr(args, place)) for place in places}
-    made = ReviewRound(**given, number=next_number(args.out))
+    groups = [str(word) for word in args.groups or ()]
+    made = ReviewRound(**given, number=next_number(args.out), groups=groups)
     data = made.folder / "data"
     print(f"learn_reviewed: round {made.number} in {made.folder}", flush=True)
     failures = _convert(args, data)
     fit = made.folder / "fit"
     words = [str(args.config), "--data-root", str(data), "--work-dir", str(fit)]
     words += ["--instances", "masks", *([] if args.seed is None else ["--seed", str(args.seed)])]
-    words += ["--cfg-options", *args.cfg_options] if args.cfg_options else []
+    options = [*(args.cfg_options or ())]
+    if groups:
+        options.append(f"train_cfg.fit.groups={groups}")
+    words += ["--cfg-options", *options] if options else []
     if (status := train.main(words)) != 0:
         return status
-    config = fit / args.config.name if args.cfg_options else args.config
+    config = fit / args.config.name if options else args.config
     words = [str(config), str(fit / "fitted.pth"), str(args.images)]
     words += ["--instances", "masks", "--masks", str(args.masks)]
     words += ["--out", str(made.predictions), "--overwrite"]

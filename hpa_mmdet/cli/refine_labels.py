@@ -19,7 +19,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from hpa_mmdet.cli.entry import new_parser, run_tool
+from hpa_mmdet.cli.entry import add_groups, new_parser, run_tool
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.outputs import OutputFiles
 
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--checkpoint", type=Path, help="weights (default: those that the config names)")
     add("--features", type=Path, metavar="FILE", help="keep the features here (.npz), or reuse")
     add("--folds", type=int, default=5, help="models that are fitted (default 5)")
-    add("--groups", type=Path, metavar="CSV", help="ID,antibody: images that share a fold")
+    add_groups(parser, "images that share a fold, such as those of an antibody")
     add("--soft", action="store_true", help="write probabilities, not yes and no")
     add(
         "--assign",
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(path, "no file", "a file", "check the path")
     outputs = OutputFiles(
         "refine_labels",
-        inputs=[args.config, args.json, args.images, args.checkpoint, args.groups, args.truth],
+        inputs=[args.config, args.json, args.images, args.checkpoint, args.truth],
         overwrite=args.overwrite,
     )
     for path in (args.out, args.out.with_suffix(".changes.csv")):

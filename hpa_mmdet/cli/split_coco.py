@@ -2,7 +2,7 @@ r"""Split a COCO JSON into training and validation files or folds, stratified an
 
 Example:
     python tools/split_coco.py work_dirs/train.json --val-share 0.2 \
-        --group images.csv antibody
+        --groups images.csv antibody
 
 Exit status: 0 all done; 2 bad arguments or input, nothing written.
 """
@@ -11,8 +11,8 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from hpa_mmdet.cli.entry import new_parser, run_tool
-from hpa_mmdet.coco.split import Grouping, split
+from hpa_mmdet.cli.entry import add_groups, new_parser, run_tool
+from hpa_mmdet.coco.split import split
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -22,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("json", type=Path, help="COCO JSON of convert_coco or merge_coco")
     add("--val-share", type=float, default=0.2, help="of the images (default: %(default)s)")
     add("--folds", type=int, metavar="K", help="K folds instead, each validated once")
-    add("--group", nargs=2, metavar=("CSV", "COLUMN"), help="images of one value stay together")
+    add_groups(parser, "images of one value stay together")
     add("--seed", type=int, default=0, help="(default: %(default)s)")
     add("--overwrite", action="store_true", help="replace older files")
     return parser
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         args.json,
         val_share=args.val_share,
         folds=args.folds,
-        grouping=Grouping(Path(args.group[0]), args.group[1]) if args.group else None,
+        grouping=args.groups,
         seed=args.seed,
         overwrite=args.overwrite,
     )

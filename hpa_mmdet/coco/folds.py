@@ -1,11 +1,37 @@
 """Parting images into folds that keep groups, such as antibodies, together."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpa_mmdet.errors import InputError
+from hpa_mmdet.io.label_tables import read_column
+
+
+class Grouping(NamedTuple):
+    """What keeps images together: a column of a table, such as the antibody of each."""
+
+    table: Path
+    column: str
+
+    def groups_of(self, names: Sequence[str]) -> list[str]:
+        """Give the group of each image; one whose field is empty is a group by itself.
+
+        Raises:
+            InputError: the table cannot be read, lacks the column, or has no row for an image.
+        """
+        of_image = read_column(self.table, self.column)
+        if lacking := [name for name in names if name not in of_image]:
+            raise InputError(
+                self.table,
+                f"no row for {', '.join(lacking[:5])}",
+                f"a {self.column} for each image",
+                "add the rows",
+            )
+        return [of_image[name] or f"image {name}" for name in names]
 
 
 def part_in_folds(groups: Sequence[str], folds: int, seed: int) -> NDArray[np.intp]:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpa_mmdet.coco.folds import Grouping
 from hpa_mmdet.coco.lines import CocoLines, ShownLines, without_id
 from hpa_mmdet.coco.parse import CocoImage
 from hpa_mmdet.coco.read import find_images_root
@@ -16,17 +16,9 @@ from hpa_mmdet.coco.stratify import assign_folds
 from hpa_mmdet.coco.writer import CocoWriter, open_writer
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import write_csv
-from hpa_mmdet.io.label_tables import read_column
 from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.jobs import Report
 from hpa_mmdet.localizations import NAMES
-
-
-class Grouping(NamedTuple):
-    """What keeps images together: a column of a table, such as the antibody of each."""
-
-    table: Path
-    column: str
 
 
 def split(
@@ -66,7 +58,7 @@ def split(
     lines = ShownLines(path, "parted")
     images = [image for _, image in lines.images()]
     names = [image.hpa_id for image in images]
-    groups = names if grouping is None else _groups(names, grouping)
+    groups = names if grouping is None else grouping.groups_of(names)
     label_sets = [image.image_labels for image in images]
     shares = _shares(val_share, folds)
     fold_of = assign_folds(label_sets, groups, shares, seed)
@@ -108,18 +100,6 @@ def _refuse_empty(
         problem = f"--val-share {val_share} of {len(fold_of)} images leaves none for {part}"
         remedy = f"give a {('larger', 'smaller')[empty]} --val-share, or smaller groups"
     raise InputError(path, problem=problem, remedy=remedy)
-
-
-def _groups(names: Sequence[str], grouping: Grouping) -> list[str]:
-    of_image = read_column(grouping.table, grouping.column)
-    if lacking := [name for name in names if name not in of_image]:
-        raise InputError(
-            grouping.table,
-            f"no row for {', '.join(lacking[:5])}",
-            f"a {grouping.column} for each image",
-            "add the rows",
-        )
-    return [of_image[name] or f"image {name}" for name in names]
 
 
 def _outputs(path: Path, folds: int | None) -> list[tuple[Path, Path]]:

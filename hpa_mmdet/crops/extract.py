@@ -213,9 +213,10 @@ class _Tables:
         return notes
 
 
-_PLACES = ("source", "images", "masks", "nuclei", "labels", "cell_labels", "groups")
+_PLACES = ("source", "images", "masks", "nuclei", "labels", "cell_labels")
 
 
 def _absolute(source: SourceOptions) -> SourceOptions:
     places = {name: path.absolute() for name in _PLACES if (path := getattr(source, name))}
-    return replace(source, **places)
+    groups = source.groups and source.groups._replace(table=source.groups.table.absolute())
+    return replace(source, **places, groups=groups)

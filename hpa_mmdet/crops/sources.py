@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
+from hpa_mmdet.coco.folds import Grouping
 from hpa_mmdet.coco.index import open_coco
 from hpa_mmdet.crops.source_image import CellLabels, SourceImage
 from hpa_mmdet.errors import InputError
@@ -16,7 +17,7 @@ from hpa_mmdet.io.channels import (
     scan_images,
 )
 from hpa_mmdet.io.label_images import find_masks, scan_masks
-from hpa_mmdet.io.label_tables import read_column, scan_cell_labels, scan_image_labels
+from hpa_mmdet.io.label_tables import scan_cell_labels, scan_image_labels
 from hpa_mmdet.io.naming import parse_channels
 
 _EMPTY: Mapping[int, tuple[int, ...]] = {}
@@ -52,8 +53,7 @@ class SourceOptions:
         nuclei: folder of label images of nuclei.
         labels: CSV of image labels, for a folder of images.
         cell_labels: CSV of the labels of single cells, likewise.
-        groups: CSV with a group for each image, such as its antibody.
-        group_column: the column of it.
+        groups: of the images, such as their antibodies.
         pattern: names of image files, for a folder.
         channels: channels of the files, for a folder.
         mask_pattern: names of label images; None for the usual ones.
@@ -66,8 +66,7 @@ class SourceOptions:
     nuclei: Path | None = None
     labels: Path | None = None
     cell_labels: Path | None = None
-    groups: Path | None = None
-    group_column: str = "antibody"
+    groups: Grouping | None = None
     pattern: str = DEFAULT_PATTERN
     channels: tuple[str, ...] = CHANNELS
     mask_pattern: str | None = None
@@ -104,11 +103,11 @@ class CocoSource:
                 options.source, problem="names no folder of images", remedy="give --images DIR"
             )
         self.root = root
-        self.tables = _tables(options.source, options.groups)
+        self.tables = _tables(options.source, options.groups and options.groups.table)
         self.notes: tuple[str, ...] = ()
         self._images = data.images
         self.ids = [image.hpa_id for image in data.images]
-        self._groups = _read_groups(options)
+        self._groups = _groups_of(self.ids, options)
         self._nuclei = {} if options.nuclei is None else find_masks(options.nuclei)
 
     def image(self, at: int) -> SourceImage:
@@ -119,7 +118,7 @@ class CocoSource:
             ImageFiles(image.hpa_id, paths),
             image.image_id,
             image.image_labels,
-            self._groups.get(image.hpa_id, image.hpa_id),
+            self._groups[at],
             cells=image.cells,
             shape_hw=image.shape_hw,
             nuclei=self._nuclei.get(image.hpa_id),
@@ -136,14 +135,15 @@ class FolderSource:
     def __init__(self, options: SourceOptions) -> None:
         assert options.masks is not None
         self.root = options.source
-        self.tables = _tables(options.labels, options.cell_labels, options.groups)
+        self.tables = _tables(
+            options.labels, options.cell_labels, options.groups and options.groups.table
+        )
         found = scan_images(options.source, options.channels, options.pattern)
         masks = scan_masks(options.masks, options.mask_pattern)
         self._files = {image.image_id: image for image in found.images}
         self._masks, self._problems = masks.paths, found.problems | masks.problems
         self._names = tuple(parse_channels(options.channels))
         self._nuclei = {} if options.nuclei is None else find_masks(options.nuclei)
-        self._groups = _read_groups(options)
         self._labels: dict[str, tuple[int, ...]] | None = None
         self._cell_labels: dict[str, dict[int, tuple[int, ...]]] = {}
         self._bad_masks: dict[str, set[int]] = {}
@@ -155,6 +155,7 @@ class FolderSource:
             self._cell_labels, self._bad_masks = of_cells.sets, of_cells.bad_masks
             self._problems |= of_cells.problems
         self.ids = sorted(self._files)
+        self._groups = _groups_of(self.ids, options)
         unused = sorted(masks.paths.keys() - self._files.keys())
         self.notes: tuple[str, ...] = ()
         if unused:
@@ -183,7 +184,7 @@ class FolderSource:
             self._files[hpa_id],
             at + 1,
             labels or (),
-            self._groups.get(hpa_id, hpa_id),
+            self._groups[at],
             mask=self._masks.get(hpa_id),
             nuclei=self._nuclei.get(hpa_id),
             labels={
@@ -202,8 +203,8 @@ class FolderSource:
         return tuple(sorted(together))
 
 
-def _read_groups(options: SourceOptions) -> dict[str, str]:
-    return {} if options.groups is None else read_column(options.groups, options.group_column)
+def _groups_of(ids: list[str], options: SourceOptions) -> list[str]:
+    return ids if options.groups is None else options.groups.groups_of(ids)
 
 
 def _tables(*paths: Path | None) -> tuple[Path, ...]:

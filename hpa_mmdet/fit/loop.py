@@ -19,6 +19,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
+from hpa_mmdet.coco.folds import Grouping
 from hpa_mmdet.compat.processes import bare_model
 from hpa_mmdet.fit.detector_weights import (
     best_checkpoint,
@@ -37,6 +38,7 @@ from hpa_mmdet.fit.predictions import BagPrediction, predict_bags, predict_held_
 from hpa_mmdet.fit.teaching import fit_taught_heads, has_reviewed_cells
 from hpa_mmdet.fit.thresholds import choose_thresholds
 from hpa_mmdet.io.atomic import atomic_path
+from hpa_mmdet.io.label_tables import read_column
 
 FITTED_CHECKPOINT = "fitted.pth"
 _STOPPED = "stopped_early_of"  # in the checkpoint: of how many epochs no more will follow
@@ -59,7 +61,8 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             weighs image against cell; `cross_folds`: where cells are reviewed, the number of folds
             in which the training set is predicted, to teach the cells that are not
             (`fit_taught_heads`) and to weigh image against cell where validation has no
-            reviewed cells (0: neither).
+            reviewed cells (0: neither); `groups`: a table and its column, such as the antibody
+            of each image, whose images are in one of these folds.
         max_epochs: of the detector's stage.
         kwargs: of `EpochBasedTrainLoop`.
 
@@ -84,6 +87,10 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         ]
         self.exponents_data = _FitData(runner, "exponents", exponents) if exponents else None
         self.cross_folds = int(self.fit_options.pop("cross_folds", 3))
+        groups = self.fit_options.pop("groups", None)
+        self.grouping = Grouping(Path(groups[0]), groups[1]) if groups else None
+        if self.grouping is not None:
+            read_column(*self.grouping)  # a bad table is said now
         signature(fit_heads).bind(None, None, **self.fit_options)
         self.is_fitted = False
         self._held_out: list[BagPrediction] = []  # images with reviewed cells
@@ -202,7 +209,9 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         model = bare_model(runner)
         options = {**self.fit_options, "seed": runner.seed}
         if self._can_teach(cache):
-            history, self._held_out = fit_taught_heads(model, cache, self.cross_folds, **options)
+            history, self._held_out = fit_taught_heads(
+                model, cache, self.cross_folds, grouping=self.grouping, **options
+            )
         else:
             history = fit_heads(model, cache, **options)
         for epoch, losses in history:
@@ -219,7 +228,9 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
 
     def _predict_reviewed(self, cache: FeatureCache) -> list[BagPrediction]:
         options = {**self.fit_options, "seed": self.runner.seed}
-        predicted = predict_held_out(bare_model(self.runner), cache, self.cross_folds, **options)
+        predicted = predict_held_out(
+            bare_model(self.runner), cache, self.cross_folds, grouping=self.grouping, **options
+        )
         return [bag for bag in predicted if bag.reviewed.any()]
 
     def _choose(self, known: FeatureCache, validation: FeatureCache | None) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from hpa_mmdet.coco.folds import Grouping, part_in_folds
 from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.fit.heads import fit_heads
 
@@ -60,9 +61,14 @@ def predict_bags(
 
 
 def predict_held_out(
-    model: Any, cache: FeatureCache, folds: int, seed: int = 0, **fit: Any
+    model: Any,
+    cache: FeatureCache,
+    folds: int,
+    seed: int = 0,
+    grouping: Grouping | None = None,
+    **fit: Any,
 ) -> list[BagPrediction]:
-    """Predict all images by heads that did not learn from them.
+    """Predict all images by heads that did not learn from them, nor from others of their group.
 
     The heads are fitted once per fold on the images of the others.
 
@@ -71,20 +77,31 @@ def predict_held_out(
         cache: features of the training set.
         folds: two or more.
         seed: of the folds and the fits.
+        grouping: images of one group are in one fold; None leaves each by itself.
         fit: arguments of `fit_heads`.
 
     Returns:
         The images whose labels are not exact, in their order.
     """
-    order = torch.randperm(len(cache.counts), generator=torch.Generator().manual_seed(seed))
+    fold_of = _folds(cache, folds, seed, grouping)
     weak = cache.weak_images()
     found: dict[int, BagPrediction] = {}
     for fold in range(folds):
-        held_out = order[fold::folds].sort().values
-        others = torch.ones(len(cache.counts), dtype=torch.bool)
-        others[held_out] = False
+        held_out = (fold_of == fold).nonzero()[:, 0]
+        others = (fold_of != fold).nonzero()[:, 0]
         fitted = SimpleNamespace(localization=copy.deepcopy(model.localization))
-        fit_heads(fitted, cache, seed=seed, images=others.nonzero()[:, 0], **fit)
+        fit_heads(fitted, cache, seed=seed, images=others, **fit)
         asked = held_out[torch.isin(held_out, weak)]
         found |= zip(asked.tolist(), predict_bags(fitted, cache, asked), strict=True)
     return [found[image] for image in sorted(found)]
+
+
+def _folds(cache: FeatureCache, folds: int, seed: int, grouping: Grouping | None) -> Tensor:
+    """(B,) int64, the fold of each image."""
+    if grouping is not None:
+        groups = grouping.groups_of(cache.hpa_ids)
+        return torch.from_numpy(part_in_folds(groups, folds, seed))
+    fold_of = torch.empty(len(cache.counts), dtype=torch.long)
+    order = torch.randperm(len(cache.counts), generator=torch.Generator().manual_seed(seed))
+    fold_of[order] = torch.arange(len(order)) % folds
+    return fold_of

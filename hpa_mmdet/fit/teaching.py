@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hpa_mmdet.coco.folds import Grouping
 from hpa_mmdet.fit.correction import correct_by_reviewed
 from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.fit.heads import DEFAULT_EPOCHS, fit_heads
@@ -33,7 +34,12 @@ def has_reviewed_cells(cache: FeatureCache) -> bool:
 
 
 def fit_taught_heads(
-    model: Any, cache: FeatureCache, folds: int, seed: int = 0, **fit: Any
+    model: Any,
+    cache: FeatureCache,
+    folds: int,
+    seed: int = 0,
+    grouping: Grouping | None = None,
+    **fit: Any,
 ) -> tuple[Sequence[tuple[int, dict[str, float]]], list[BagPrediction]]:
     """Fit heads where some cells are reviewed: in folds, then on what these say of the other cells.
 
@@ -45,6 +51,7 @@ def fit_taught_heads(
         cache: with reviewed cells.
         folds: two or more, and no more than images.
         seed: of the folds and the fits.
+        grouping: images of one group, such as an antibody's, are in one fold.
         fit: arguments of `fit_heads`.
 
     Returns:
@@ -52,7 +59,7 @@ def fit_taught_heads(
         not learnt from them, to choose exponents and thresholds by.
     """
     in_folds = {**fit, "epochs": max(1, int(fit.get("epochs", DEFAULT_EPOCHS)) // 2)}
-    predicted = predict_held_out(model, cache, folds, seed, **in_folds)
+    predicted = predict_held_out(model, cache, folds, seed, grouping, **in_folds)
     standardize = copy.deepcopy(model.localization.cell_head.standardize).cpu()
     taught = teach_others(cache, predicted, standardize)
     history = fit_heads(model, taught, seed=seed, images=cache.weak_images(), **fit)

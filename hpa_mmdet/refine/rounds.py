@@ -6,7 +6,7 @@ it and its predictions. `round.json` is written last, so a round without it is n
 
 import json
 import shlex
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class ReviewRound:
         reviewed: CSV of what people said of cells; there may be none yet.
         out: folder of all rounds.
         number: from 1.
+        groups: a table and its column, such as the antibody of each image; or nothing.
     """
 
     config: str
@@ -38,6 +39,7 @@ class ReviewRound:
     reviewed: str
     out: str
     number: int = 1
+    groups: list[str] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -60,6 +62,7 @@ class ReviewRound:
         words += ["--labels", self.labels]
         if Path(self.reviewed).is_file():
             words += ["--reviewed", self.reviewed]
+        words += ["--groups", *self.groups] if self.groups else []
         return _shell(*words, "--number", 50, "--out", self.folder / _QUEUE)
 
     def serve_command(self, queue: Path) -> str:
@@ -72,6 +75,7 @@ class ReviewRound:
         """Say how to learn from what was said."""
         words = ["python", "tools/learn_reviewed.py", self.config, self.images]
         words += ["--masks", self.masks, "--labels", self.labels, "--reviewed", self.reviewed]
+        words += ["--groups", *self.groups] if self.groups else []
         return _shell(*words, "--out", self.out)
 
 
@@ -93,7 +97,8 @@ def round_of(predictions: Path) -> ReviewRound | None:
     if predictions.name != _PREDICTED or not path.is_file():
         return None
     record = read_json_object(path)
-    kinds = {place.name: int if place.name == "number" else str for place in fields(ReviewRound)}
+    others = {"number": int, "groups": list}
+    kinds = {place.name: others.get(place.name, str) for place in fields(ReviewRound)}
     if {name: type(value) for name, value in record.items()} != kinds:
         raise InputError(
             path,

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hpa_mmdet.coco.folds import part_in_folds
+from hpa_mmdet.coco.folds import Grouping, part_in_folds
 from hpa_mmdet.coco.read import CocoData, read_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.fit.feature_cache import FeatureCache, cache_features, load_cache, save_cache
-from hpa_mmdet.io.label_tables import read_cell_labels, read_column
+from hpa_mmdet.io.label_tables import read_cell_labels
 from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS, multi_hot
 from hpa_mmdet.refine.out_of_fold import predict_out_of_fold
@@ -36,7 +36,7 @@ class RefineOptions:
         images: folder of the channel files; None for the one that the JSON names.
         checkpoint: weights of the model; None for those that its config loads.
         features: file to keep the features in, or to take them from.
-        groups: CSV with columns ID and antibody, whose images share a fold.
+        groups: of images that share a fold.
         truth: CSV with columns ID, cell_id, cell_labels, to count right changes.
     """
 
@@ -47,7 +47,7 @@ class RefineOptions:
     images: Path | None = None
     checkpoint: Path | None = None
     features: Path | None = None
-    groups: Path | None = None
+    groups: Grouping | None = None
     truth: Path | None = None
 
 
@@ -76,13 +76,14 @@ def refine(
         InputError: the JSON, the features or a table cannot be used.
     """
     data = read_coco(source)
-    group_of = None if options.groups is None else read_column(options.groups, "antibody")
+    names = [image.hpa_id for image in data.images]
+    groups = names if options.groups is None else options.groups.groups_of(names)
     shown = None if options.truth is None else read_cell_labels(options.truth)
     torch.manual_seed(options.seed)  # of the heads' first weights
     model = _build_model(config, options.checkpoint)
     cache = _with_labels_of(_features(model, config, source, options), data)
-    groups = _groups(cache, group_of, options.groups)
-    fold_of = part_in_folds(groups, options.folds, options.seed)
+    group_of = dict(zip(names, groups, strict=True))
+    fold_of = part_in_folds([group_of[name] for name in cache.hpa_ids], options.folds, options.seed)
     fit = {
         name: value
         for name, value in config.train_cfg.fit.items()
@@ -148,16 +149,6 @@ def _with_labels_of(cache: FeatureCache, data: CocoData) -> FeatureCache:
             targets[row, list(cell.hpa_indices)] = torch.tensor(probs)
             reviewed[row] = cell.reviewed
     return cache._replace(cell_targets=targets, image_labels=labels, reviewed=reviewed)
-
-
-def _groups(
-    cache: FeatureCache, group_of: Mapping[str, str] | None, table: Path | None
-) -> list[str]:
-    if group_of is None:
-        return list(cache.hpa_ids)
-    if missing := [hpa_id for hpa_id in cache.hpa_ids if hpa_id not in group_of]:
-        raise InputError(table, f"no row for image {missing[0]}", "one per image", "add it")
-    return [group_of[hpa_id] or f"image {hpa_id}" for hpa_id in cache.hpa_ids]
 
 
 def _assign(

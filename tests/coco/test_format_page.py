@@ -37,7 +37,7 @@ def test_every_option_of_the_page_exists() -> None:
     known = {word for action in build_parser()._actions for word in action.option_strings}
     page = (DOCS / "how-to" / "convert.md").read_text()
     # of the sister tools and the benchmarks
-    others = {"--val-share", "--folds", "--group", "--json", "--manual", "--images"}
+    others = {"--val-share", "--folds", "--groups", "--json", "--manual", "--images"}
     for word in page.replace("`", " ").replace("(", " ").split():
         if word.startswith("--"):
             assert word.rstrip(",.;:)") in known | others, word

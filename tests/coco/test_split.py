@@ -9,8 +9,9 @@ from make_dataset import Dataset, make_dataset, write_csv
 
 from hpa_mmdet.cli.split_coco import main
 from hpa_mmdet.coco.convert import convert
+from hpa_mmdet.coco.folds import Grouping
 from hpa_mmdet.coco.read import read_coco
-from hpa_mmdet.coco.split import Grouping, split
+from hpa_mmdet.coco.split import split
 from hpa_mmdet.coco.stratify import assign_folds
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.label_tables import read_image_labels

@@ -137,9 +137,9 @@ def test_reviewed_cells_keep_their_mark_and_bad_outlines_are_left_out(data: Path
 
 
 def test_groups_come_from_a_table(data: Path) -> None:
-    (data / "groups.csv").write_text("ID,antibody\na,HPA1\nb,HPA1\n")
-    store = extract(data, "--groups", str(data / "groups.csv"))
-    assert store.images.groups == ["HPA1", "HPA1", "c"]
+    (data / "groups.csv").write_text("ID,antibody\na,HPA1\nb,HPA1\nc,\n")
+    store = extract(data, "--groups", str(data / "groups.csv"), "antibody")
+    assert store.images.groups == ["HPA1", "HPA1", "image c"]
 
 
 def test_cells_beyond_the_limits_are_counted_and_listed(

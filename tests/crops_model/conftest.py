@@ -11,6 +11,7 @@ prepare()
 from discs import write_discs  # noqa: E402
 
 from hpa_mmdet.cli.convert_coco import main as convert  # noqa: E402
+from hpa_mmdet.coco.folds import Grouping  # noqa: E402
 from hpa_mmdet.crops.extract import extract_crops  # noqa: E402
 from hpa_mmdet.crops.options import CropOptions  # noqa: E402
 from hpa_mmdet.crops.sources import SourceOptions  # noqa: E402
@@ -29,7 +30,7 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert convert([str(folder / "train"), *flat]) == 0
     groups = folder / "groups.csv"
     groups.write_text("ID,antibody\na,1\nb,1\nc,2\nd,2\ne,3\nf,3\n")
-    source = SourceOptions(folder / "train.json", groups=groups)
+    source = SourceOptions(folder / "train.json", groups=Grouping(groups, "antibody"))
     report = extract_crops(source, folder / "train_crops", CropOptions.from_dict(CROP))
     assert not report.failures
     return folder

@@ -156,10 +156,10 @@ def test_what_cannot_be_refined_is_said_in_a_line(
     (discs / "groups.csv").write_text("ID,antibody\na,1\nb,1\nc,2\n")
     features = discs / "features.npz"
     command = [CONFIG, str(source), "--out", str(out), "--features", str(features), "--folds", "2"]
-    assert main([*command, "--groups", str(discs / "groups.csv"), *tiny()]) == 2
-    assert "groups.csv: found no row for image d" in capsys.readouterr().err
+    assert main([*command, "--groups", str(discs / "groups.csv"), "antibody", *tiny()]) == 2
+    assert "groups.csv: found no row for d" in capsys.readouterr().err
     (discs / "groups.csv").write_text("ID,gene\na,1\n")
-    assert main([*command, "--groups", str(discs / "groups.csv"), *tiny()]) == 2
+    assert main([*command, "--groups", str(discs / "groups.csv"), "antibody", *tiny()]) == 2
     assert (
         "groups.csv: found columns ID,gene, expected ID or Id,antibody" in capsys.readouterr().err
     )
@@ -219,8 +219,8 @@ def test_a_missing_table_is_said_before_the_model_is_built(
     discs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [CONFIG, str(discs / "train.json"), "--out", str(discs / "out.json")]
-    for option in ("--groups", "--truth"):
-        assert main([*command, option, "none.csv", *tiny()]) == 2
+    for words in (["--groups", "none.csv", "antibody"], ["--truth", "none.csv"]):
+        assert main([*command, *words, *tiny()]) == 2
         output = capsys.readouterr()
         assert "none.csv" in output.err
         assert "init" not in output.out
