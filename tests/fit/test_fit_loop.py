@@ -134,6 +134,17 @@ def test_exponents_are_chosen_on_validation_images(
     assert all(0 <= threshold <= 1 for threshold in meta["thresholds"])
 
 
+def test_a_bad_table_of_groups_is_said_before_any_work(
+    discs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    (discs / "groups.csv").write_text("ID,plate\na,1\n")
+    option = f"train_cfg.fit.groups=['{discs / 'groups.csv'}','antibody']"
+    assert train([*tiny(discs, "grouped"), option]) == 2
+    assert "groups.csv: found columns ID,plate" in capsys.readouterr().err
+    assert not (discs / "grouped/fitted.pth").exists()
+
+
 def curve(work_dir: Path) -> list[float]:
     lines = [
         json.loads(line)
