@@ -151,9 +151,7 @@ def test_images_of_a_group_are_predicted_by_heads_of_other_groups(
     def predict(copy: Any, given: FeatureCache, chosen: torch.Tensor) -> list[BagPrediction]:
         asked = {names[image] for image in chosen.tolist()}
         assert asked
-        assert not {of_image[name] for name in asked} & {
-            of_image[name] for name in learnt[-1]
-        }
+        assert not {of_image[name] for name in asked} & {of_image[name] for name in learnt[-1]}
         return predict_bags(copy, given, chosen)
 
     monkeypatch.setattr(predictions, "fit_heads", fit)
