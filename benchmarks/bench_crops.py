@@ -18,7 +18,6 @@ programs on the machine only make things slower.
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
