@@ -18,7 +18,6 @@ programs on the machine only make things slower.
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -101,9 +100,11 @@ def measure_speed(source: SourceOptions, work: Path, repeats: int) -> None:
     opened = open_source(source)
     paths = [path for at in range(len(opened.ids)) for path in opened.image(at).paths]
 
+    stores: list[Path] = []
+
     def write() -> None:
-        shutil.rmtree(work / "store", ignore_errors=True)
-        extract_crops(source, work / "store", OPTIONS)
+        stores.append(work / f"store_{len(stores)}")  # to delete one is not to write it
+        extract_crops(source, stores[-1], OPTIONS)
 
     def decode() -> None:
         for path in paths:
@@ -116,7 +117,7 @@ def measure_speed(source: SourceOptions, work: Path, repeats: int) -> None:
             cutter.cut_image(opened.image(at))
 
     least = least_times({"write": write, "decode": decode, "cut": cut}, repeats)
-    store = CropStore(work / "store")
+    store = CropStore(stores[0])
     count, images = len(store), len(store.images.hpa_ids)
     rounds = max(1, 20_000 // count)
     order = np.tile(np.random.default_rng(0).permutation(count), rounds)

@@ -46,6 +46,16 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("best combination", beside="best combination"),
     Row(
+        "best combination, frozen",
+        {"train_cfg.max_epochs": 0, "param_scheduler": None},
+        beside="best combination",
+    ),
+    Row(
+        "best combination, two views, frozen",
+        config="crop_lite0_views_cpu",
+        beside="best combination",
+    ),
+    Row(
         "true labels of cells",
         {**_PLAIN, "model.localization.loss.type": "CellLoss"},
         beside="true labels of cells",

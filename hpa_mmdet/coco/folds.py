@@ -17,6 +17,19 @@ class Grouping(NamedTuple):
     table: Path
     column: str
 
+    @classmethod
+    def of_option(cls, words: Sequence[str] | None) -> "Grouping | None":
+        """Take a config's [CSV, COLUMN], or None.
+
+        Raises:
+            InputError: the table cannot be read or lacks the column.
+        """
+        if words is None:
+            return None
+        found = cls(Path(words[0]), words[1])
+        read_column(*found)
+        return found
+
     def groups_of(self, names: Sequence[str]) -> list[str]:
         """Give the group of each image; one whose field is empty is a group by itself.
 

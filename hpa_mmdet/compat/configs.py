@@ -88,10 +88,13 @@ def parse_options(words: Sequence[str] | None) -> dict[str, Any]:
 def apply_options(config: Config, options: Mapping[str, Any]) -> None:
     """Set values by dotted keys; an item of a list is named by its place or its `type`.
 
+    `part._delete_=True` empties a part before its other values are set, whatever the order.
+
     Raises:
         InputError: a key's first part is not in the config, or an item is not in its list.
     """
-    for key, value in options.items():
+    deletions_first = sorted(options.items(), key=lambda option: "_delete_" not in option[0])
+    for key, value in deletions_first:
         first = key.partition(".")[0]
         if first not in config and first not in _runner_arguments():
             close = difflib.get_close_matches(first, [*config, *_runner_arguments()], 1)

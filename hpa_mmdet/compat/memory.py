@@ -1,13 +1,18 @@
 """Memory of the C library that is used again in place of being mapped anew.
 
-glibc takes each piece of more than 32 MB straight from the kernel and gives it back at once.
-The kernel clears such pages whenever they are touched for the first time, which takes up to two
-thirds of a network's time on large images: one layer's output at 1536 px has 50 MB and more.
-torch's own CPU allocator keeps nothing.
+glibc takes each large piece straight from the kernel and gives it back at once. The kernel clears
+such pages whenever they are touched for the first time, which takes up to two thirds of a network's
+time: one layer's output at 1536 px has 50 MB and more. torch's own CPU allocator keeps nothing.
+
+What is kept lies in pieces, so training on batches of changing sizes holds up to three times what
+it needs. Where memory becomes scarce it is therefore given back (`give_back_where_scarce`).
 """
 
 import ctypes
 import os
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 # of glibc's malloc.h
 _M_TRIM_THRESHOLD = -1
@@ -16,23 +21,77 @@ _M_MMAP_MAX = -4
 # What a user has said of it holds.
 _VARIABLES = ("MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
 
+# Scarce: less than this share of the machine's memory is available, or this process holds more
+# than the other share of what its container may have.
+_LEAST_AVAILABLE = 0.25
+_MOST_OF_CONTAINER = 0.6
+_CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
+
+@cache
 def keep_freed_memory() -> bool:
     """Let this process keep the memory that it frees, and use it again.
 
     Does nothing where the C library is not glibc, or where the environment sets glibc's
     variables of the same purpose (`MALLOC_MMAP_MAX_`, `MALLOC_MMAP_THRESHOLD_`,
-    `MALLOC_TRIM_THRESHOLD_`). A process keeps about what it needed at its peak.
+    `MALLOC_TRIM_THRESHOLD_`).
 
     Returns:
         Whether it is so from now on.
     """
-    if any(name in os.environ for name in _VARIABLES):
+    libc = _glibc()
+    if libc is None or any(name in os.environ for name in _VARIABLES):
         return False
+    return bool(libc.mallopt(_M_MMAP_MAX, 0)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, -1))
+
+
+def give_back_where_scarce() -> bool:
+    """Return what was kept to the system, if memory is scarce; for the end of a step or an image.
+
+    Returns:
+        Whether it was returned.
+    """
+    if not keep_freed_memory() or not _is_scarce():
+        return False
+    _glibc().malloc_trim(0)
+    return True
+
+
+def _is_scarce() -> bool:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        amounts = {name: int(rest.split()[0]) for name, rest in (one.split(":") for one in lines)}
+        if amounts["MemAvailable"] < _LEAST_AVAILABLE * amounts["MemTotal"]:
+            return True
+        limit = _container_bytes()
+        return limit is not None and _resident_bytes() > _MOST_OF_CONTAINER * limit
+    except (OSError, ValueError, KeyError):  # a system without these files
+        return False
+
+
+def _resident_bytes() -> int:
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+@cache
+def _container_bytes() -> int | None:
+    """How much memory this process's container may have; None where there is no bound."""
+    for path in _CONTAINER_LIMITS:
+        if path.is_file() and (text := path.read_text(encoding="ascii").strip()).isdigit():
+            return int(text)
+    return None
+
+
+@cache
+def _glibc() -> Any:
+    """Open the C library; None where it is another one."""
     try:
         libc = ctypes.CDLL(None)
         libc.gnu_get_libc_version  # noqa: B018 (only glibc has it)
-        mallopt = libc.mallopt
     except (AttributeError, OSError, TypeError):  # another libc, or Windows
-        return False
-    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, -1))
+        return None
+    return libc

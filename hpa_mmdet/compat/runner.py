@@ -23,6 +23,7 @@ from torch import nn
 
 from hpa_mmdet.compat.checkpoints import BrokenFileError
 from hpa_mmdet.compat.configs import config_errors
+from hpa_mmdet.compat.memory import give_back_where_scarce
 from hpa_mmdet.compat.plain import from_plain_hub, to_plain
 from hpa_mmdet.compat.processes import bare_model, join_processes, wrapper_config
 from hpa_mmdet.compat.shared_memory import ANSWER_S, advice, bytes_of_batch, fitting_workers
@@ -125,7 +126,7 @@ class HpaRunner(Runner):
         self.logger.info(f"Logs: {self._log_dir} (with the environment); seed {self.seed}")
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
-        """Call the hooks of a stage; around them, keep checkpoints plain and epochs seeded.
+        """Call a stage's hooks; keep checkpoints plain, epochs seeded, memory in bounds.
 
         A training loop's `checkpoint_meta()` goes into the `meta` of every checkpoint.
 
@@ -141,6 +142,8 @@ class HpaRunner(Runner):
         if fn_name == "before_train_epoch":
             self._seed_epoch()
         super().call_hook(fn_name, **kwargs)
+        if fn_name in ("after_train_iter", "after_val_iter", "after_test_iter"):
+            give_back_where_scarce()
         if fn_name == "before_save_checkpoint":
             checkpoint = kwargs["checkpoint"]
             about = getattr(self._train_loop, "checkpoint_meta", None)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hpa_mmdet.coco.folds import Grouping
-from hpa_mmdet.coco.index import open_coco
+from hpa_mmdet.coco.index import images_without_cells, open_coco
 from hpa_mmdet.crops.source_image import CellLabels, SourceImage
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.channels import (
@@ -106,7 +106,7 @@ class CocoSource:
         self.tables = _tables(options.source, options.groups and options.groups.table)
         self.notes: tuple[str, ...] = ()
         self._images = data.images
-        self.ids = [image.hpa_id for image in data.images]
+        self.ids = [image.hpa_id for image in images_without_cells(data.images)]
         self._groups = _groups_of(self.ids, options)
         self._nuclei = {} if options.nuclei is None else find_masks(options.nuclei)
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hpa_mmdet.compat.memory import give_back_where_scarce
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
 
@@ -126,6 +127,7 @@ def describe_images(model: Any, loader: Iterable[Any]) -> Iterator[ImageFeatures
                 torch.as_tensor(reviewed).cpu(),
                 int(sample.get("cells_left_out", 0)),
             )
+        give_back_where_scarce()
 
 
 def stack_features(images: Sequence[ImageFeatures]) -> FeatureCache:

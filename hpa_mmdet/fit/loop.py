@@ -38,7 +38,6 @@ from hpa_mmdet.fit.predictions import BagPrediction, predict_bags, predict_held_
 from hpa_mmdet.fit.teaching import fit_taught_heads, has_reviewed_cells
 from hpa_mmdet.fit.thresholds import choose_thresholds
 from hpa_mmdet.io.atomic import atomic_path
-from hpa_mmdet.io.label_tables import read_column
 
 FITTED_CHECKPOINT = "fitted.pth"
 _STOPPED = "stopped_early_of"  # in the checkpoint: of how many epochs no more will follow
@@ -87,10 +86,7 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         ]
         self.exponents_data = _FitData(runner, "exponents", exponents) if exponents else None
         self.cross_folds = int(self.fit_options.pop("cross_folds", 3))
-        groups = self.fit_options.pop("groups", None)
-        self.grouping = Grouping(Path(groups[0]), groups[1]) if groups else None
-        if self.grouping is not None:
-            read_column(*self.grouping)  # a bad table is said now
+        self.grouping = Grouping.of_option(self.fit_options.pop("groups", None))
         signature(fit_heads).bind(None, None, **self.fit_options)
         self.is_fitted = False
         self._held_out: list[BagPrediction] = []  # images with reviewed cells
@@ -209,9 +205,8 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         model = bare_model(runner)
         options = {**self.fit_options, "seed": runner.seed}
         if self._can_teach(cache):
-            history, self._held_out = fit_taught_heads(
-                model, cache, self.cross_folds, grouping=self.grouping, **options
-            )
+            options["grouping"] = self.grouping
+            history, self._held_out = fit_taught_heads(model, cache, self.cross_folds, **options)
         else:
             history = fit_heads(model, cache, **options)
         for epoch, losses in history:
@@ -227,10 +222,8 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         return enough and has_reviewed_cells(cache)
 
     def _predict_reviewed(self, cache: FeatureCache) -> list[BagPrediction]:
-        options = {**self.fit_options, "seed": self.runner.seed}
-        predicted = predict_held_out(
-            bare_model(self.runner), cache, self.cross_folds, grouping=self.grouping, **options
-        )
+        options = {**self.fit_options, "seed": self.runner.seed, "grouping": self.grouping}
+        predicted = predict_held_out(bare_model(self.runner), cache, self.cross_folds, **options)
         return [bag for bag in predicted if bag.reviewed.any()]
 
     def _choose(self, known: FeatureCache, validation: FeatureCache | None) -> Any:

@@ -51,7 +51,9 @@ def fit_taught_heads(
         cache: with reviewed cells.
         folds: two or more, and no more than images.
         seed: of the folds and the fits.
-        grouping: images of one group, such as an antibody's, are in one fold.
+        grouping: what is returned to choose by was said by heads that did not learn from an image's
+            group either, such as its antibody; this takes as many fits more. Heads that teach may know
+            the group: taught by others, 25 reviewed cells were worse than none.
         fit: arguments of `fit_heads`.
 
     Returns:
@@ -59,9 +61,11 @@ def fit_taught_heads(
         not learnt from them, to choose exponents and thresholds by.
     """
     in_folds = {**fit, "epochs": max(1, int(fit.get("epochs", DEFAULT_EPOCHS)) // 2)}
-    predicted = predict_held_out(model, cache, folds, seed, grouping, **in_folds)
+    predicted = predict_held_out(model, cache, folds, seed, **in_folds)
     standardize = copy.deepcopy(model.localization.cell_head.standardize).cpu()
     taught = teach_others(cache, predicted, standardize)
+    if grouping is not None:  # before the last fit, whose weights a fold would begin with
+        predicted = predict_held_out(model, cache, folds, seed, grouping, **in_folds)
     history = fit_heads(model, taught, seed=seed, images=cache.weak_images(), **fit)
     return history, [bag for bag in predicted if bag.reviewed.any()]
 

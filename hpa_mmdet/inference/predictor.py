@@ -14,6 +14,7 @@ import torch
 from mmengine.config import Config
 from numpy.typing import NDArray
 
+from hpa_mmdet.compat.memory import give_back_where_scarce
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.cleaning import DEFAULT_CLEANING, check_cleaning
 from hpa_mmdet.inference.detector_views import DetectorViews
@@ -187,6 +188,7 @@ class Predictor:
             samples = self._forward([view for _, view in batch])
             for (number, _), sample in zip(batch, samples, strict=True):
                 answers[number].append(sample.cpu())
+            give_back_where_scarce()
         return answers
 
     def _batches(self, images: Sequence[PreparedImage]) -> Iterator[list[tuple[int, View]]]:

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from hpa_mmdet.compat import memory
+
 pytestmark = pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back at once"
 )
@@ -57,3 +59,42 @@ def test_what_the_environment_says_holds(variable: str, value: str) -> None:
     kept, faults = _run(**{variable: value})
     assert not kept
     assert faults > 10_000
+
+
+_GIVE_BACK = """
+import numpy as np
+from hpa_mmdet.compat import memory
+
+memory.keep_freed_memory()
+before = memory._resident_bytes()
+pieces = [np.ones(1_000_000) for _ in range(100)]
+last = np.ones(1000)  # in the way of the heap's end
+del pieces
+memory._LEAST_AVAILABLE, memory._MOST_OF_CONTAINER = {shares}
+kept = memory._resident_bytes() - before
+given = memory.give_back_where_scarce()
+print(kept > 700_000_000, given, memory._resident_bytes() - before < 100_000_000)
+"""
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        pytest.param("2.0, 2.0", "True True True", id="the machine has little left"),
+        pytest.param("0.0, 2.0", "True False False", id="there is enough"),
+    ],
+)
+def test_freed_memory_goes_back_where_it_is_scarce(shares: str, expected: str) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    command = [sys.executable, "-c", _GIVE_BACK.format(shares=shares)]
+    done = subprocess.run(command, env=kept, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected
+
+
+def test_a_process_that_holds_much_of_its_container_gives_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "_LEAST_AVAILABLE", 0.0)
+    for limit, expected in ((None, False), (1, True), (1 << 62, False)):
+        monkeypatch.setattr(memory, "_container_bytes", lambda limit=limit: limit)
+        assert memory._is_scarce() is expected

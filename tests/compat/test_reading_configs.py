@@ -59,6 +59,16 @@ def test_items_of_lists_are_addressed_by_type_and_by_place() -> None:
     assert given.load_from == "a.pth"
 
 
+@pytest.mark.parametrize("deleted_at", [0, 2])
+def test_a_part_is_emptied_before_its_values_are_set(deleted_at: int) -> None:
+    given = Config({"loss": {"type": "BagLoss", "pooling": "max"}, "lr": 1})
+    options = ["loss.type=CellLoss", "lr=2"]
+    options.insert(deleted_at, "loss._delete_=True")
+    apply_options(given, parse_options(options))
+    assert given.loss == {"type": "CellLoss"}
+    assert given.lr == 2
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from discs import tiny_options, write_discs
+from mmengine.config import Config
 
 from hpa_mmdet.cli.convert_coco import main as convert
 from hpa_mmdet.cli.train import main as train
@@ -134,6 +135,17 @@ def test_exponents_are_chosen_on_validation_images(
     assert all(0 <= threshold <= 1 for threshold in meta["thresholds"])
 
 
+def test_a_bad_table_of_groups_is_said_before_any_work(
+    discs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    (discs / "groups.csv").write_text("ID,plate\na,1\n")
+    option = f"train_cfg.fit.groups=['{discs / 'groups.csv'}','antibody']"
+    assert train([*tiny(discs, "grouped"), option]) == 2
+    assert "groups.csv: found columns ID,plate" in capsys.readouterr().err
+    assert not (discs / "grouped/fitted.pth").exists()
+
+
 def curve(work_dir: Path) -> list[float]:
     lines = [
         json.loads(line)
@@ -153,7 +165,7 @@ def test_the_tool_trains_says_what_is_next_and_repeats_by_seed(
     assert re.search(rf"next: python tools/infer.py {kept} \S*one/fitted.pth IMAGES --out", printed)
     assert train(tiny(discs, "two")) == 0
     first, second = curve(discs / "one"), curve(discs / "two")
-    assert len(first) == 4
+    assert len(first) == 2 * Config.fromfile(CONFIG).train_cfg.max_epochs  # four images, in pairs
     assert first == second
     weights = [
         torch.load(discs / name / "fitted.pth", weights_only=True)["state_dict"]

@@ -1,11 +1,14 @@
 """Exponents, thresholds and the learnt Negative follow reviewed cells that were held out."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from hpa_mmdet.coco.folds import Grouping
+from hpa_mmdet.errors import InputError
 from hpa_mmdet.fit import predictions
 from hpa_mmdet.fit.exponents import (
     choose_by_training_cells,
@@ -131,6 +134,35 @@ def test_images_are_predicted_by_heads_of_other_images(
     assert 6 <= len(fitted[0][1]) < 9
     after = model.localization.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_images_of_a_group_are_predicted_by_heads_of_other_groups(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = tuple("abcdefghi")
+    of_image = dict(zip(names, "1112223 3", strict=True))
+    table = tmp_path / "groups.csv"
+    table.write_text("ID,plate\n" + "".join(f"{name},{of_image[name]}\n" for name in names))
+    learnt: list[set[str]] = []
+
+    def fit(copy: Any, given: FeatureCache, **options: Any) -> None:
+        learnt.append({names[image] for image in options["images"].tolist()})
+
+    def predict(copy: Any, given: FeatureCache, chosen: torch.Tensor) -> list[BagPrediction]:
+        asked = {names[image] for image in chosen.tolist()}
+        assert asked
+        assert not {of_image[name] for name in asked} & {of_image[name] for name in learnt[-1]}
+        return predict_bags(copy, given, chosen)
+
+    monkeypatch.setattr(predictions, "fit_heads", fit)
+    monkeypatch.setattr(predictions, "predict_bags", predict)
+    model = SimpleNamespace(localization=branch())
+    given = cache()._replace(hpa_ids=names)
+    found = predict_held_out(model, given, 3, grouping=Grouping(table, "plate"))
+    assert [int(one.image_labels.argmax()) for one in found] == [0, 1, 2, 3, 5, 6, 7, 8]
+    table.write_text("ID,plate\na,1\n")
+    with pytest.raises(InputError, match=r"groups\.csv: found no row for b, c, d, e, f"):
+        predict_held_out(model, given, 3, grouping=Grouping(table, "plate"))
 
 
 def test_bags_are_predicted_but_those_of_exact_images() -> None:

@@ -1,13 +1,18 @@
 """Cells that nobody looked at learn from heads of other images, within their image's labels."""
 
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import pytest
 import torch
 
+from hpa_mmdet.coco.folds import Grouping
+from hpa_mmdet.fit import teaching
 from hpa_mmdet.fit.correction import correct_by_reviewed
 from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.fit.heads import fit_heads
-from hpa_mmdet.fit.predictions import BagPrediction
+from hpa_mmdet.fit.predictions import BagPrediction, predict_bags
 from hpa_mmdet.fit.teaching import fit_taught_heads, has_reviewed_cells, teach_others
 from hpa_mmdet.localizations import NEGATIVE
 from hpa_mmdet.models import LocalizationBranch
@@ -116,3 +121,29 @@ def test_taught_heads_name_cells_better_than_bags_and_reviewed_cells_alone() -> 
         ap = class_average_precisions(shown.bool().numpy(), probs)[0]
         scores.append(float(ap[:4].mean()))
     assert scores[1] > scores[0] + 0.01
+
+
+def test_groups_part_what_is_chosen_by_and_not_who_teaches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cache, _ = bags_with_few_reviewed()
+    asked: list[Grouping | None] = []
+
+    def predict(model: Any, given: FeatureCache, *words: Any, **fit: Any) -> list[BagPrediction]:
+        asked.append(words[2] if len(words) > 2 else None)
+        assert not fitted
+        found = predict_bags(model, given)
+        return [bag._replace(image_labels=bag.image_labels * len(asked)) for bag in found]
+
+    fitted: list[FeatureCache] = []
+    monkeypatch.setattr(teaching, "predict_held_out", predict)
+    monkeypatch.setattr(
+        teaching, "fit_heads", lambda model, given, **fit: fitted.append(given) or []
+    )
+    branch = LocalizationBranch(8, {"type": "BagLoss"}, hidden=0).eval()
+    branch.cell_head.standardize.fit([cache.cells])
+    grouping = Grouping(Path("plates.csv"), "plate")
+    _, held_out = fit_taught_heads(SimpleNamespace(localization=branch), cache, 3, 0, grouping)
+    assert asked == [None, grouping]
+    assert {float(bag.image_labels.max()) for bag in held_out} == {2.0}
+    assert len(fitted) == 1

@@ -120,14 +120,18 @@ def test_two_rounds_by_the_printed_commands_get_better(
     ]
     assert synthesize([*words, "--share", "0.5", "--seed", "3"]) == 0
     truth = read_cell_labels(data / "truth/train/cells.csv")
-    table = out / "cells.csv"
+    table, groups = out / "cells.csv", tmp_path / "groups.csv"
+    pairs = [f"{image_id},{number // 2}" for number, image_id in enumerate(truth)]
+    groups.write_text("\n".join(["ID,antibody", *pairs]))
     first = [CONFIG, str(data / "train"), "--masks", str(data / "truth/train/masks")]
-    first += ["--labels", str(data / "train.csv"), "--reviewed", str(table), "--out", str(out)]
+    first += ["--labels", str(data / "train.csv"), "--reviewed", str(table)]
+    first += ["--groups", str(groups), "antibody", "--out", str(out)]
     assert learn([*first, *tiny()]) == 0
     scores = [score(out / "round_1/predicted", truth)]
     for number in (1, 2):
         folder = out / f"round_{number}"
         words = next_words("choose_cells", capsys.readouterr().out)
+        assert words[words.index("--groups") + 1 :][:2] == [str(groups), "antibody"]
         assert choose([*words, "--by", "class"]) == 0
         with (folder / "queue.csv").open(newline="") as handle:
             assert len(list(csv.DictReader(handle))) == 50
@@ -148,6 +152,7 @@ def test_a_round_that_was_stopped_is_made_again(tmp_path: Path) -> None:
     made.folder.mkdir()
     assert next_number(tmp_path) == 1
     assert round_of(made.predictions) is None
+    assert "--groups" not in made.learn_command() + made.choose_command()
     made.write()
     assert next_number(tmp_path) == 2
     assert round_of(made.predictions) == made
