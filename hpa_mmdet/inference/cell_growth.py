@@ -70,13 +70,13 @@ def grow_found_cells(
     markers = _with_cores(nuclei, small, len(parted))
     grown = enlarge_labels(grow_cells(markers, bodies, nuclei.diameter_px), shape_hw)
     as_found = np.r_[: len(parted) + 1, nuclei.held_by].astype(np.int32)
-    if _agreement(found, as_found[grown], len(parted)) < _LEAST_AGREEMENT:
+    if _agreement(parted, found, as_found[grown]) < _LEAST_AGREEMENT:
         return parted
     # those too small to be grown keep their own pixels; what belonged to none goes to its cell
     is_grown = np.bincount(grown.ravel(), minlength=len(as_found)) > 0
     is_grown[0] = True
     known = _with_new_cells(parted, nuclei)
-    drawn = np.where(is_grown[found], grown, found)
+    drawn = grown if is_grown.all() else np.where(is_grown[found], grown, found)
     _keep_largest_pieces(drawn)
     masks = encode_cells(drawn)
     kept = [
@@ -128,9 +128,13 @@ def _with_cores(nuclei: CellNuclei, found: NDArray[np.int32], count: int) -> NDA
     return markers
 
 
-def _agreement(found: NDArray[np.int32], grown: NDArray[np.int32], count: int) -> float:
-    """Median over cells of the IoU of the mask found and the one grown."""
-    shared = np.bincount(found[found == grown], minlength=count + 1)[1:]
-    both = np.bincount(found.ravel(), minlength=count + 1)[1:]
-    both = both + np.bincount(grown.ravel(), minlength=count + 1)[1:] - shared
+def _agreement(
+    cells: Sequence[CellPrediction], found: NDArray[np.int32], grown: NDArray[np.int32]
+) -> float:
+    """Median over cells, which share no pixel, of the IoU of the mask found and the one grown."""
+    same = np.where(found == grown, found, 0)
+    shared, after = (
+        np.bincount(labels.ravel(), minlength=len(cells) + 1)[1:] for labels in (same, grown)
+    )
+    both = np.array([cell.area for cell in cells]) + after - shared
     return float(np.median(shared / np.maximum(both, 1)))

@@ -78,8 +78,10 @@ def match_nuclei(
 
 def _holders(nuclei: NDArray[np.int32], found: NDArray[np.int32], count: int) -> NDArray[np.int64]:
     """Give for each nucleus, from 0 for none, the cell that holds more than half of it, or 0."""
-    shared = np.zeros((int(nuclei.max(initial=0)) + 1, count + 1), np.int64)
-    np.add.at(shared, (nuclei.ravel(), found.ravel()), 1)
+    nucleus_count = int(nuclei.max(initial=0)) + 1
+    pairs = nuclei.astype(np.int64) * (count + 1) + found
+    shared = np.bincount(pairs.ravel(), minlength=nucleus_count * (count + 1))
+    shared = shared.reshape(nucleus_count, count + 1)
     cell_of = 1 + shared[:, 1:].argmax(axis=1)
     inside = shared[np.arange(len(shared)), cell_of] > 0.5 * shared.sum(axis=1)
     inside[0] = False

@@ -72,7 +72,9 @@ def separate_cells(cells: Sequence[CellPrediction]) -> list[CellPrediction]:
 
 
 def _cut(cell: CellPrediction) -> _Cut:
-    mask = np.pad(cell.runs.crop(), 1).astype(np.uint8)
+    crop = cell.runs.crop()
+    mask = np.zeros((crop.shape[0] + 2, crop.shape[1] + 2), np.uint8)
+    mask[1:-1, 1:-1] = crop
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(mask, outlines, -1, 1, cv2.FILLED)
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3).astype(np.float32)[1:-1, 1:-1]
@@ -106,9 +108,7 @@ def _share_out(
 
 def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Keep the largest piece of a mask (h, w); pixels that meet at corners are apart."""
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), None, None, None, 4
-    )
+    count, pieces = cv2.connectedComponents(mask.astype(np.uint8), None, 4)
     if count <= 2:
         return mask
-    return np.asarray(pieces == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()))
+    return np.asarray(pieces == 1 + int(np.bincount(pieces.ravel())[1:].argmax()))

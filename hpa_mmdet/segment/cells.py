@@ -4,6 +4,7 @@ H, W: picture height and width in pixels; axes are (row, column). `body` is brig
 the background in units of the typical brightness beside a nucleus.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,15 +21,16 @@ from hpa_mmdet.segment.filters import (
     distance_outside_of,
     distance_to_outside,
     otsu_level,
+    percentiles,
     resize_to,
     slope,
 )
-from hpa_mmdet.segment.per_label import spread_per_label
+from hpa_mmdet.segment.per_label import median_per_label
 
 FAINTEST_BODY = 0.08  # body below which there is no cell
 OWN_SHARE = (0.1, 0.18)  # a cell ends between these shares of its own brightness
 BODY_FLOOR = 0.03  # body added before the logarithm, so that empty background does not rule it
-WAY_COST, WAY_POWER, DEAREST, EDGE_COST = 3.0, 3.0, 60.0, 2.0  # see `_price`
+WAY_COST, WAY_POWER, DEAREST, EDGE_COST = 3.0, 3, 60.0, 2.0  # see `_price`
 EDGE_BLUR = 1.5  # pixels; filaments are no edges of a cell
 EVENNESS = 0.5  # how far ways are priced by brightness over that around, 0 to 1
 STEP = 2  # the ways are found at this coarser grid
@@ -70,7 +72,7 @@ def grow_cells(
     costs = _at_full_size(ways.costs, nuclei)
     cells = watershed(costs, nuclei, mask=allowed & ~foreign).astype(np.int32)
 
-    own = spread_per_label(body, np.where(beside, cells, 0), np.arange(count + 1)).median
+    own = median_per_label(body, np.where(beside, cells, 0), np.arange(count + 1))
     level = np.log(body + BODY_FLOOR)
     otsu = otsu_level(level)
     whole_picture = 0.0 if otsu is None else float(np.exp(otsu)) - BODY_FLOOR
@@ -83,8 +85,8 @@ def _body(stains: Sequence[Plane], beside: NDArray[np.bool_]) -> Plane:
     planes = []
     for stain in stains:
         smooth = blur(stain, 1.5)
-        over = np.maximum(smooth - np.percentile(smooth, 2), 0)
-        typical = float(np.percentile(over[beside] if beside.any() else over, 60))
+        over = np.maximum(smooth - percentiles(smooth, 2)[0], 0)
+        typical = float(percentiles(over[beside] if beside.any() else over, 60)[0])
         planes.append(over / max(typical, 1e-3))
     return np.asarray(np.mean(planes, axis=0), np.float32)
 
@@ -103,7 +105,8 @@ def _price(body: Plane, allowed: NDArray[np.bool_], diameter: float) -> Plane:
     weight = allowed.astype(np.float32)
     around = blur(body * weight, diameter) / np.maximum(blur(weight, diameter), 1e-3)
     evened = body / np.maximum(around, 1e-3) ** EVENNESS
-    dark = np.minimum(WAY_COST / (evened + 0.1) ** WAY_POWER, DEAREST)
+    # a product: numpy takes a hundred times as long for other powers than 2
+    dark = np.minimum(WAY_COST / math.prod([evened + 0.1] * WAY_POWER), DEAREST)
     edges = slope(np.log(blur(body, EDGE_BLUR) + 0.05).astype(np.float32)) * diameter
     return np.asarray(1 + dark + EDGE_COST * edges, np.float32)
 
@@ -126,9 +129,16 @@ def _find_ways(price: Plane, nuclei: NDArray[np.int32], allowed: NDArray[np.bool
 
 
 def _costs_from(starts: NDArray[np.bool_], prices: Plane) -> Plane:
+    """Give the cost of the cheapest way to each pixel; 0 at the starts, inf where none leads."""
     if not starts.any():
         return np.full(prices.shape, np.inf, np.float32)
-    return np.asarray(MCP_Geometric(prices).find_costs(np.argwhere(starts))[0], np.float32)
+    # every way leaves by a rim, and the search takes time for each start
+    square = np.ones((3, 3), np.uint8)
+    within = cv2.erode(starts.astype(np.uint8), square, borderValue=1) > 0
+    search = MCP_Geometric(np.where(within, -1, prices))
+    costs = np.asarray(search.find_costs(np.argwhere(starts & ~within))[0], np.float32)
+    costs[starts] = 0
+    return costs
 
 
 def _at_full_size(costs: Plane, nuclei: NDArray[np.int32]) -> Plane:

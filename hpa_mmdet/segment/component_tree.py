@@ -81,26 +81,31 @@ def build_tree(
         brush_px: what is thinner is taken off the parts.
     """
     steepness = slope(bright)
+    both = cv2.merge([bright, steepness])
     smallest, largest = np.pi * diameter**2 / 4 * np.array(sizes)
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (brush_px, brush_px))
     parts: list[Part] = []
-    outer = np.full(bright.shape, -1, np.int32)  # the part of the level below at each pixel
+    # the part of the level below at each pixel, and that of this one
+    outer, here = (np.full(bright.shape, -1, np.int32) for _ in range(2))
     for level in levels.tolist():
         mask = cv2.morphologyEx((bright > level).astype(np.uint8), cv2.MORPH_OPEN, brush)
         found, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        here = np.full(bright.shape, -1, np.int32)
+        here.fill(-1)
         for contour in found:
             area = cv2.contourArea(contour) + len(contour) / 2
             if not smallest <= area <= largest:
                 continue
-            part = _measure(np.asarray(contour, np.int32), area, level, bright, steepness, diameter)
+            cv2.drawContours(here, [contour], -1, len(parts), cv2.FILLED)
+            x, y, width, height = cv2.boundingRect(contour)
+            box = (slice(y, y + height), slice(x, x + width))
+            inside = (here[box] == len(parts)).view(np.uint8)
+            part = _measure(np.asarray(contour, np.int32), area, level, both, inside, diameter)
             x, y = contour[0, 0]
             if outer[y, x] >= 0:
                 part.is_root = False
                 parts[outer[y, x]].inner.append(len(parts))
-            cv2.drawContours(here, [contour], -1, len(parts), cv2.FILLED)
             parts.append(part)
-        outer = here
+        outer, here = here, outer
     return parts
 
 
@@ -108,21 +113,20 @@ def _measure(
     contour: NDArray[np.int32],
     area: float,
     level: float,
-    bright: Plane,
-    steepness: Plane,
+    both: Plane,
+    inside: NDArray[np.uint8],
     diameter: float,
 ) -> Part:
+    """Measure a part: `both` is (H, W, 2), brightness and slope, `inside` covers its box."""
     x, y, width, height = cv2.boundingRect(contour)
-    inside = np.zeros((height, width), np.uint8)
-    cv2.drawContours(inside, [contour], -1, 1, cv2.FILLED, offset=(-x, -y))
     box = (slice(y, y + height), slice(x, x + width))
-    mean = cv2.mean(bright[box], inside)[0]
+    mean, mean_slope, *_ = cv2.mean(both[box], inside)
     hull = cv2.convexHull(contour)
     hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2
     across, down = contour[:, 0, 0], contour[:, 0, 1]
-    edge = steepness[down, across]
+    edge = both[down, across, 1]
     along = free_edge = cv2.mean(edge)[0]
-    picture_height, picture_width = bright.shape
+    picture_height, picture_width = both.shape[:2]
     at_border = x == 0 or y == 0 or x + width == picture_width or y + height == picture_height
     if at_border:
         free = (
@@ -141,7 +145,7 @@ def _measure(
         contrast=mean - level,
         edge=free_edge,
         slopes=edge,
-        inside=cv2.mean(steepness[box], inside)[0],
+        inside=mean_slope,
     )
 
 

@@ -3,11 +3,10 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.segmentation import expand_labels
 
 from hpa_mmdet.masks.border import ids_at_border
-from hpa_mmdet.segment.filters import slope
-from hpa_mmdet.segment.per_label import spread_per_label
+from hpa_mmdet.segment.filters import slope, spread_labels
+from hpa_mmdet.segment.per_label import median_per_label
 
 # each relative to the typical nucleus of the same picture
 FAINTEST_NUCLEUS = 0.22  # median brightness
@@ -33,40 +32,43 @@ def drop_debris(
     Returns:
         (H, W) label image with fewer ids.
     """
-    ids = np.unique(label_image)[1:]
+    areas = np.bincount(label_image.ravel(), minlength=1)
+    ids = 1 + np.flatnonzero(areas[1:])
     if not len(ids):
         return label_image
     edges = cv2.morphologyEx(
         label_image.astype(np.float32), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)
     )
     edge_labels = np.where(edges > 0, label_image, 0)
-    area = np.bincount(label_image.ravel())[ids].astype(float)
-    median = np.maximum(spread_per_label(bright, label_image, ids).median, 1e-6)
+    area = areas[ids].astype(float)
+    median = np.maximum(median_per_label(bright, label_image, ids), 1e-6)
     uneven = _sd_inside(bright, np.where(edges > 0, 0, label_image), ids) / median
     contrast = np.maximum(median - _ring(bright, label_image, ids, diameter), 1e-6)
-    sharp = spread_per_label(slope(bright), edge_labels, ids).median * diameter / contrast
+    sharp = median_per_label(slope(bright), edge_labels, ids) * diameter / contrast
     at_border = np.isin(ids, ids_at_border(label_image))
     drop = (contrast < FAINTEST_NUCLEUS * _typical(contrast, area)) | (
         sharp < BLUREST * _typical(sharp, area)
     )
     drop |= ~at_border & ((area < SMALLEST_NUCLEUS * _typical(area, area)) | (uneven > UNEVENEST))
-    return np.where(np.isin(label_image, ids[drop]), 0, label_image).astype(np.int32)
+    kept = np.ones(len(areas), bool)
+    kept[ids[drop]] = False
+    return np.where(kept[label_image], label_image, 0).astype(np.int32)
 
 
 def _ring(
     bright: NDArray[np.float32],
     label_image: NDArray[np.int32],
-    ids: NDArray[np.int32],
+    ids: NDArray[np.integer],
     diameter: float,
 ) -> NDArray[np.float64]:
     """Median brightness around each label, from just outside to a quarter of a diameter."""
-    near = expand_labels(label_image, max(1.0, diameter / 12))
-    around = expand_labels(label_image, diameter / 4)
-    return spread_per_label(bright, np.where(near > 0, 0, around).astype(np.int32), ids).median
+    nearest, distance = spread_labels(label_image)
+    around = (distance > max(1.0, diameter / 12)) & (distance <= diameter / 4)
+    return median_per_label(bright, np.where(around, nearest, 0), ids)
 
 
 def _sd_inside(
-    bright: NDArray[np.float32], cores: NDArray[np.int32], ids: NDArray[np.int32]
+    bright: NDArray[np.float32], cores: NDArray[np.int32], ids: NDArray[np.integer]
 ) -> NDArray[np.float64]:
     at = np.flatnonzero(cores)
     of_pixel, values = cores.ravel()[at], bright.ravel()[at].astype(np.float64)

@@ -7,13 +7,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.segmentation import expand_labels, relabel_sequential, watershed
 
+from hpa_mmdet.masks.label_image import number_cells
 from hpa_mmdet.segment.component_tree import LEVELS, Part, best_parts, build_tree
 from hpa_mmdet.segment.debris import drop_debris
-from hpa_mmdet.segment.filters import blur, resize, resize_to
+from hpa_mmdet.segment.filters import (
+    blur,
+    flood,
+    is_near,
+    percentiles,
+    resize,
+    resize_to,
+)
 from hpa_mmdet.segment.outlines import smooth_outlines
-from hpa_mmdet.segment.per_label import spread_per_label
+from hpa_mmdet.segment.per_label import median_per_label
 from hpa_mmdet.segment.shape_split import solidity, split_by_shape
 
 LEAST_SCORE = 0.2  # of a blob, see component_tree.blob_score
@@ -39,7 +46,7 @@ def find_nuclei(dna: NDArray[np.float32], diameter: float) -> NDArray[np.int32]:
     label_image = _draw(best_parts(parts, diameter, LEAST_SCORE), dna.shape)
     label_image = smooth_outlines(_to_half_height(label_image, bright, diameter))
     label_image = smooth_outlines(_split(label_image, diameter))
-    return relabel_sequential(drop_debris(label_image, bright, diameter))[0].astype(np.int32)
+    return number_cells(drop_debris(label_image, bright, diameter))[0]
 
 
 def over_background(dna: NDArray[np.float32], diameter: float) -> NDArray[np.float32]:
@@ -52,10 +59,10 @@ def over_background(dna: NDArray[np.float32], diameter: float) -> NDArray[np.flo
 
 
 def _range_of_interest(bright: NDArray[np.float32]) -> tuple[float, float]:
-    dark = bright[bright <= np.median(bright)]
+    median, high, highest = percentiles(bright, 50, 99, 99.95)
+    dark = bright[bright <= median]
     noise = 1.4826 * float(np.median(np.abs(dark - np.median(dark))))
-    lowest = max(4.0 * noise, 0.02 * float(np.percentile(bright, 99)), 1e-3)
-    return lowest, 0.8 * float(np.percentile(bright, 99.95))
+    return max(4.0 * noise, 0.02 * high, 1e-3), 0.8 * highest
 
 
 def _draw(parts: list[Part], shape_hw: tuple[int, ...]) -> NDArray[np.int32]:
@@ -77,7 +84,7 @@ def _split(label_image: NDArray[np.int32], diameter: float) -> NDArray[np.int32]
         pieces = split_by_shape(mask, diameter)
         label_image[box][mask] = pieces[mask] + count
         count += int(pieces.max())
-    return relabel_sequential(label_image)[0].astype(np.int32)
+    return number_cells(label_image)[0]
 
 
 def _to_half_height(
@@ -87,7 +94,6 @@ def _to_half_height(
     count = int(label_image.max(initial=0))
     if not count:
         return label_image
-    median = spread_per_label(bright, label_image, np.arange(count + 1)).median
-    near = expand_labels(label_image, diameter / 5) > 0
-    grown = watershed(-bright, label_image, mask=near)
+    median = median_per_label(bright, label_image, np.arange(count + 1))
+    grown = flood(-bright, label_image, is_near(label_image, diameter / 5))
     return np.where(bright > EDGE * median[grown], grown, 0).astype(np.int32)
