@@ -81,7 +81,7 @@ def build_tree(
         brush_px: what is thinner is taken off the parts.
     """
     steepness = slope(bright)
-    both = cv2.merge([bright, steepness])
+    both = np.asarray(cv2.merge([bright, steepness]), np.float32)
     smallest, largest = np.pi * diameter**2 / 4 * np.array(sizes)
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (brush_px, brush_px))
     parts: list[Part] = []

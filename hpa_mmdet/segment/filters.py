@@ -33,7 +33,7 @@ def _blur_wide(plane: Plane, sigma: float, step: int) -> Plane:
     # shrinking and enlarging blur too, with these variances
     rest = sigma**2 - (step**2 - 1) / 12 - step**2 / 6
     small = cv2.GaussianBlur(small, (0, 0), float(np.sqrt(rest)) / step)
-    large = resize_to(small, wide.shape)
+    large = resize_to(np.asarray(small, np.float32), wide.shape)
     return np.ascontiguousarray(large[margin : margin + height, margin : margin + width])
 
 
