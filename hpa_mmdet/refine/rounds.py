@@ -96,7 +96,7 @@ def round_of(predictions: Path) -> ReviewRound | None:
     path = predictions.parent / _RECORD
     if predictions.name != _PREDICTED or not path.is_file():
         return None
-    record = read_json_object(path)
+    record = {"groups": [], **read_json_object(path)}  # older rounds have none
     others = {"number": int, "groups": list}
     kinds = {place.name: others.get(place.name, str) for place in fields(ReviewRound)}
     if {name: type(value) for name, value in record.items()} != kinds:
