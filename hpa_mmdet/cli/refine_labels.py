@@ -60,7 +60,14 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(path, "no file", "a file", "check the path")
     outputs = OutputFiles(
         "refine_labels",
-        inputs=[args.config, args.json, args.images, args.checkpoint, args.truth],
+        inputs=[
+            args.config,
+            args.json,
+            args.images,
+            args.checkpoint,
+            args.groups and args.groups.table,
+            args.truth,
+        ],
         overwrite=args.overwrite,
     )
     for path in (args.out, args.out.with_suffix(".changes.csv")):

@@ -75,7 +75,10 @@ def extract_crops(
     limits = limits or CropLimits()
     outputs = OutputFiles(
         _TOOL,
-        inputs=[getattr(source, name) for name in _PLACES],
+        inputs=[
+            *(getattr(source, name) for name in _PLACES),
+            source.groups and source.groups.table,
+        ],
         overwrite=overwrite,
         fingerprint=fingerprint(source, options, limits),
         root=out,
@@ -90,6 +93,8 @@ def extract_crops(
         depth = measure_depth(_sample(opened), options.image_channels)
         options = replace(options, white_level=depth.white_level)
         report.notes.append(depth.describe())
+    # an older store of other crops is one until now, when nothing can be refused any more
+    (out / HEADER).unlink(missing_ok=True)
     cutter = ChunkCutter(
         source, options, limits, PartFolder(out, _TOOL, name=PIXELS, ending=ENDING)
     )
@@ -125,14 +130,12 @@ def _cut_chunks(
 
 
 def _claim(out: Path, outputs: OutputFiles) -> None:
-    """Refuse a folder that is not ours to write to; take the finish from an older store."""
+    """Refuse a folder that is not ours to write to."""
     outputs.claim_folder(out)
-    header = out / HEADER
     # the header comes last, so where it is there the earlier run was whole
-    outputs.of_fingerprint("").claim(header)
+    outputs.of_fingerprint("").claim(out / HEADER)
     for name in (CELLS, IMAGES, DROPPED, REPORT):
         outputs.claim(out / name)
-    header.unlink(missing_ok=True)
 
 
 def _finish(

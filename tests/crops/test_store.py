@@ -112,10 +112,15 @@ def test_reviewed_cells_keep_their_mark_and_bad_outlines_are_left_out(data: Path
     assert dropped[1].startswith("a,9,a reviewer marked its outline as bad,")
 
 
-def test_groups_come_from_a_table(data: Path) -> None:
+def test_groups_come_from_a_table(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data / "groups.csv").write_text("ID,antibody\na,HPA1\nb,HPA1\nc,\n")
     store = extract(data, "--groups", str(data / "groups.csv"), "antibody")
     assert store.images.groups == ["HPA1", "HPA1", "image c"]
+    (data / "groups.csv").write_text("ID,antibody\na,HPA1\nb,HPA1\n")
+    words = ["--groups", str(data / "groups.csv"), "antibody", "--overwrite", *SMALL]
+    assert main([str(data / "train.json"), "--out", str(data / "store"), *words]) == 2
+    assert "groups.csv: found no row for c" in capsys.readouterr().err
+    assert CropStore(data / "store").images.groups == ["HPA1", "HPA1", "image c"]
 
 
 def test_cells_beyond_the_limits_are_counted_and_listed(

@@ -163,6 +163,12 @@ def test_what_cannot_be_refined_is_said_in_a_line(
     assert (
         "groups.csv: found columns ID,gene, expected ID or Id,antibody" in capsys.readouterr().err
     )
+    table = discs / "groups.csv"
+    command[command.index(str(out))] = str(table)
+    assert main([*command, "--groups", str(table), "gene", "--overwrite", *tiny()]) == 2
+    assert "groups.csv: is an input of this run" in capsys.readouterr().err
+    assert table.read_text() == "ID,gene\na,1\n"
+    command[command.index(str(table))] = str(out)
     (discs / "cells.csv").write_text("ID,cell_id,cell_labels\na,3,0\n")
     assert main([*command, "--truth", str(discs / "cells.csv"), *tiny()]) == 2
     assert "found no row for cell 6 of image a" in capsys.readouterr().err
