@@ -93,8 +93,8 @@ def apply_options(config: Config, options: Mapping[str, Any]) -> None:
     Raises:
         InputError: a key's first part is not in the config, or an item is not in its list.
     """
-    deletions_first = sorted(options.items(), key=lambda option: "_delete_" not in option[0])
-    for key, value in deletions_first:
+    # the deletions first
+    for key, value in sorted(options.items(), key=lambda item: not item[0].endswith("._delete_")):
         first = key.partition(".")[0]
         if first not in config and first not in _runner_arguments():
             close = difflib.get_close_matches(first, [*config, *_runner_arguments()], 1)
