@@ -1,71 +1,99 @@
-"""What it is worth to use freed memory again: a network on large images, glibc's way and ours.
+"""What it is worth to use freed memory again, and what it holds: glibc's way and ours.
 
-Example:
-    python benchmarks/bench_memory_reuse.py --size 1536
+Examples:
+    python benchmarks/bench_memory_reuse.py
+    python benchmarks/bench_memory_reuse.py training
 
-Each way runs in a process of its own, one after the other and again, so that other programs
-disturb both alike: EfficientNet-Lite0 (random weights) computes the maps of a random image.
-glibc's own way is asked for by MALLOC_MMAP_MAX_, as a user would. Printed for each way: the
-median of the seconds for an image and the resident memory at its peak, then the ratio.
+`prediction`: EfficientNet-Lite0 (random weights) computes the maps of a random image of --size
+pixels. `training`: it learns random numbers from batches of 60 to 120 crops of 128 pixels, another
+number in each step, as bags of cells are. Each way runs in a process of its own, twice, by turns, so
+that other programs disturb both alike. glibc's own way is asked for by MALLOC_MMAP_MAX_, as a user
+would. Printed for each way: the median of the seconds and the resident memory at its peak, then the
+ratios.
 """
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
-_RUN = """
-import resource, sys, time
-import timm, torch
-from hpa_mmdet.compat import prepare
-
-prepare()
-size, repeats, threads = map(int, sys.argv[1:])
-torch.set_num_threads(threads)
-network = timm.create_model("efficientnet_lite0", features_only=True).eval()
-image = torch.rand(1, 3, size, size)
-with torch.inference_mode():
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        network(image)
-        print(time.perf_counter() - start)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-"""
 _GLIBC = {"MALLOC_MMAP_MAX_": "65536"}  # its own default, said aloud
+_CROPS, _CROP_PX = (60, 120), 128
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("part", nargs="?", choices=("prediction", "training"), default="prediction")
     parser.add_argument("--size", type=int, default=1536, help="of the square image, in pixels")
-    parser.add_argument("--repeats", type=int, default=5, help="images of a process")
+    parser.add_argument("--repeats", type=int, help="images, 5, or steps, 20, of a process")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
+    args.repeats = args.repeats or (5 if args.part == "prediction" else 20)
+    if args.child:
+        run(args)
+        return 0
     seconds: dict[str, list[float]] = {"glibc": [], "ours": []}
     peaks: dict[str, list[float]] = {"glibc": [], "ours": []}
     for way in ("glibc", "ours", "glibc", "ours"):
-        *times, peak = _measure(args, _GLIBC if way == "glibc" else {})
-        seconds[way] += times[1:]  # the first image warms up
+        *times, peak = _measure(sys.argv[1:] if argv is None else argv, way)
+        seconds[way] += times[1:]  # the first warms up
         peaks[way].append(peak)
     for way in seconds:
-        print(
-            f"{way:6}{statistics.median(seconds[way]):8.2f} s an image of {args.size} px,"
-            f" {max(peaks[way]):,.0f} MB"
-        )
-    ratio = statistics.median(seconds["glibc"]) / statistics.median(seconds["ours"])
-    print(f"ours is {ratio:.2f} times as fast")
+        print(f"{way:6}{statistics.median(seconds[way]):8.2f} s, {max(peaks[way]):,.0f} MB")
+    faster = statistics.median(seconds["glibc"]) / statistics.median(seconds["ours"])
+    more = max(peaks["ours"]) / max(peaks["glibc"])
+    print(f"ours is {faster:.2f} times as fast and holds {more:.2f} times as much")
     return 0
 
 
-def _measure(args: argparse.Namespace, environment: dict[str, str]) -> list[float]:
+def run(args: argparse.Namespace) -> None:
+    """Print the seconds of each image or step, then the peak of the resident memory in MB."""
+    import timm
+    import torch
+
+    from hpa_mmdet.compat import prepare
+
+    prepare()
+    torch.manual_seed(0)
+    torch.set_num_threads(args.threads)
+    network: Any = timm.create_model("efficientnet_lite0", num_classes=19)
+    do: Callable[[], object]
+    if args.part == "prediction":
+        network.eval()
+        image = torch.rand(1, 3, args.size, args.size)
+
+        @torch.inference_mode()
+        def do() -> object:
+            return network.forward_features(image)
+    else:
+        optimizer = torch.optim.AdamW(network.parameters())
+
+        def do() -> object:
+            crops = torch.rand(int(torch.randint(*_CROPS, ())), 3, _CROP_PX, _CROP_PX)
+            optimizer.zero_grad()
+            network(crops).square().mean().backward()
+            return optimizer.step()
+
+    for _ in range(args.repeats + 1):
+        start = time.perf_counter()
+        do()
+        print(time.perf_counter() - start)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def _measure(words: Sequence[str], way: str) -> list[float]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    words = [str(number) for number in (args.size, args.repeats, args.threads)]
     done = subprocess.run(
-        [sys.executable, "-c", _RUN, *words],
-        env={**kept, **environment},
+        [sys.executable, __file__, *words, "--child"],
+        env={**kept, **(_GLIBC if way == "glibc" else {})},
         stdout=subprocess.PIPE,
         text=True,
         check=True,

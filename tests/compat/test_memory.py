@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,21 @@ def test_freed_memory_goes_back_where_it_is_scarce(shares: str, expected: str) -
     command = [sys.executable, "-c", _GIVE_BACK.format(shares=shares)]
     done = subprocess.run(command, env=kept, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == expected
+
+
+def test_a_containers_bound_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    newer, older = tmp_path / "memory.max", tmp_path / "limit_in_bytes"
+    monkeypatch.setattr(memory, "_CONTAINER_LIMITS", (newer, older))
+    for text, expected in ((None, None), ("max\n", None), ("8589934592\n", 8589934592)):
+        if text is not None:
+            newer.write_text(text)
+        memory._container_bytes.cache_clear()
+        assert memory._container_bytes() == expected
+    newer.unlink()
+    older.write_text("1073741824\n")
+    memory._container_bytes.cache_clear()
+    assert memory._container_bytes() == 1073741824
+    memory._container_bytes.cache_clear()
 
 
 def test_a_process_that_holds_much_of_its_container_gives_back(

@@ -101,6 +101,17 @@ def train_until_killed(work_dir: Path, workers: int = 0) -> None:
         runner.train()
 
 
+def test_memory_may_go_back_after_each_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    built = build_runner(tmp_path, epochs=2)
+    target = "hpa_mmdet.compat.runner.give_back_where_scarce"
+    monkeypatch.setattr(target, lambda: calls.append(built.iter))
+    built.train()
+    assert len(calls) == built.max_iters > 2
+
+
 def losses_of(runner: HpaRunner) -> list[float]:
     return [float(value) for value in runner.message_hub.get_scalar("train/loss").data[0]]
 

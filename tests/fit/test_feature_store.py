@@ -113,6 +113,17 @@ def assert_same(found: FeatureCache, wanted: FeatureCache) -> None:
             assert one == other
 
 
+def test_memory_may_go_back_after_each_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    target = "hpa_mmdet.fit.feature_cache.give_back_where_scarce"
+    monkeypatch.setattr(target, lambda: calls.append(1))
+    (tmp_path / "data").mkdir()
+    expected(tmp_path)
+    assert len(calls) == COUNT
+
+
 @pytest.mark.parametrize("limit", [2**28, 0], ids=["loaded", "mapped"])
 def test_features_are_those_of_memory(
     limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

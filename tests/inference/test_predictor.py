@@ -54,6 +54,15 @@ def test_outlines_are_grown_over_the_stains_unless_told_otherwise(config: Path) 
     assert grown.area > 0.9 * len(body[0])
 
 
+def test_memory_may_go_back_after_each_batch(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = hpa_mmdet.Predictor(config, tta="flips", batch_size=3, clean="none")
+    calls: list[int] = []
+    target = "hpa_mmdet.inference.predictor.give_back_where_scarce"
+    monkeypatch.setattr(target, lambda: calls.append(1))
+    model.detect([model.prepare(ImageRequest("a", cell_image(1)[0]))])
+    assert len(calls) == 2  # four views
+
+
 @pytest.mark.parametrize("tta", ["none", "flips", "d4"])
 def test_cells_are_found_and_named(config: Path, tta: str) -> None:
     image, labels = cell_image(1)
