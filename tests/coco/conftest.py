@@ -1,4 +1,4 @@
-"""Data sets to convert, and what became of them."""
+"""Data sets to convert."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Data sets to convert, and what became of them."""
+"""What became of a conversion."""
 
 from hpa_mmdet.jobs import Report
 

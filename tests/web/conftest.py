@@ -57,7 +57,7 @@ class Pages:
         """Open a page in a browser of its own."""
         options.setdefault("viewport", {"width": 1280, "height": 900})
         context = self._browser.new_context(**options)
-        context.set_default_timeout(60_000)  # a machine may be busy with other work
+        context.set_default_timeout(20_000)
         self._contexts.append(context)
         page = context.new_page()
         page.on("console", lambda said: self._note(said.type, said.text))

@@ -285,7 +285,8 @@ def test_refused_image_is_not_asked_for_once_its_job_is_gone(server: str, pages:
     with page.expect_response(lambda reply: reply.request.method == "DELETE"):
         page.click("#go")
     assert "shows nothing" in page.inner_text("#problem")
-    for route in held:  # the request of a slow line
+    assert held  # the request of a slow line
+    for route in held:
         route.continue_()
     page.wait_for_timeout(300)
 
