@@ -2,15 +2,7 @@
 # alone, and with the nucleus as a third colour; one linear layer on its frozen features names the
 # cells, solved exactly. Nothing is tuned: a hundred cells are too few to choose how by, and on
 # more of them tuned crops lost to frozen features (docs/crop_classifier.md). `make real-cells`.
-_base_ = ["./crop_lite0_bag-lse_cpu.py"]
-_base_.model.data_preprocessor.channels = ("green", "blue")
-_base_.model.backbone = dict(
-    type="TimmViews",
-    model_name="tf_efficientnet_lite0",
-    views=((0, 0, 0), (0, 0, 1)),
-    symmetries=2,
-    weights="lite0",
-)
+_base_ = ["./crop_lite0_views_cpu.py"]
 _base_.model.localization.loss = dict(type="InheritedLoss")
 _base_.model.localization.hidden = (0,)
 # each cell shows its image's label, so the others are better evidence than the cell alone
@@ -21,5 +13,3 @@ _base_.train_dataloader.persistent_workers = False
 _base_.train_cfg.fit.dataloader.num_workers = 0
 _base_.train_cfg.fit.more_dataloaders = []
 _base_.train_cfg.fit.few_images = 100
-_base_.train_cfg.max_epochs = 0
-param_scheduler = None  # there are no steps to schedule
