@@ -6,7 +6,9 @@ Example:
 The images, halves and test cells are those of bench_weak_labels.py, in the same work dir. A
 scripted reviewer reads the truth of the chosen training cells; all other training cells have
 the labels of their image. The heads are fitted on frozen features as tools/train.py fits them,
-and name the cells of the other antibodies, whose masks are given. Score: mean over the classes of
+and name the cells of the other antibodies, whose masks are given; how much an image's evidence
+counts is chosen on images of antibodies that the heads did not learn from (--no-groups: on any
+images that they did not learn from). Score: mean over the classes of
 average precision over all test cells. The share of the gap is 0 for inherited labels and 1 for
 training on the true labels of all cells.
 
@@ -29,7 +31,6 @@ from reviewed_cell_tables import plot_curves, write_tables
 from weak_label_data import PARTS, add_data_arguments, compute_part, load_splits, make_images
 
 from hpa_mmdet.compat import prepare
-from hpa_mmdet.fit.exponents import IMAGE_EXPONENTS
 from hpa_mmdet.io.atomic import atomic_path
 
 RARE = (5, 11, 17)  # Nuclear bodies, Mitotic spindle, Vesicles
@@ -49,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--errors", type=float, nargs="*", default=[0.05, 0.1], help="of the reviewer")
     add("--errors-at", type=int, nargs="*", default=[200, 500], help="numbers to try them at")
     add("--rare", type=int, nargs="*", default=list(RARE), help="classes to look for 20 cells of")
-    add("--no-image-head", action="store_true", help="keep it out of the scores of cells")
+    add("--no-groups", action="store_true", help="fit as without tools/learn_reviewed.py --groups")
     add("--plot", type=Path, metavar="SVG")
     return parser
 
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     torch.set_num_threads(1)
     prepare()
-    name = "reviewed_no_image_head" if args.no_image_head else "reviewed"
+    name = "reviewed_no_groups" if args.no_groups else "reviewed"
     path = args.work_dir / f"{name}.json"
     results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     started = time.monotonic()
@@ -67,8 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         make_images(folder / "data", args, seed)
         for part in PARTS:
             compute_part(folder, part)
-        candidates = (0.0,) if args.no_image_head else IMAGE_EXPONENTS
-        bench = Bench(*load_splits(folder), seed, candidates)
+        bench = Bench(*load_splits(folder), seed, with_groups=not args.no_groups)
         for point in points(args):
             if str(seed) in results.get(point.key, {}):
                 continue

@@ -3,7 +3,6 @@
 N: training cells; K = 19 localizations.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from weak_label_data import Split
 from weak_label_rows import BASE, BOUND, ROWS, Row, fit_and_score, mean_ap, predict
 
-from hpa_mmdet.fit.exponents import IMAGE_EXPONENTS, choose_by_training_cells
+from hpa_mmdet.fit.exponents import choose_by_training_cells
 from hpa_mmdet.fit.feature_cache import FeatureCache, join_caches
 from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.fit.teaching import fit_taught_heads
@@ -61,7 +60,7 @@ class Bench:
         train: with the true labels of cells, which the reviewer reads.
         test: of other antibodies.
         seed: of all that is drawn.
-        image_exponents: candidates for the part of the image head.
+        with_groups: whether the fit knows the antibodies.
     """
 
     def __init__(
@@ -69,9 +68,9 @@ class Bench:
         train: Split,
         test: Split,
         seed: int,
-        image_exponents: Sequence[float] = IMAGE_EXPONENTS,
+        with_groups: bool = True,
     ) -> None:
-        self.image_exponents = image_exponents
+        self.grouping = train.grouping if with_groups else None
         self.train, self.test, self.seed = train, test, seed
         self.truth = torch.from_numpy(train.truth()).float()
         self.image_of = torch.from_numpy(train.image_of())
@@ -90,8 +89,8 @@ class Bench:
         said = self._answers(rows, point.errors)
         model = self._model()
         cache = self._cache(rows, said)
-        _, held_out = fit_taught_heads(model, cache, 3, self.seed, self.train.grouping)
-        choose_by_training_cells(model.localization, held_out, self.image_exponents)
+        _, held_out = fit_taught_heads(model, cache, 3, self.seed, self.grouping)
+        choose_by_training_cells(model.localization, held_out)
         return self._score(model)
 
     def weak(self) -> Any:

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Convert, fit, predict, say what to run next."""
     places = ("config", "images", "masks", "labels", "reviewed", "out")
     given = {place: str(getattr(args, place)) for place in places}
-    groups = [str(word) for word in args.groups or ()]
+    groups = [str(word) for word in args.groups or ()]  # of a record in JSON
     made = ReviewRound(**given, number=next_number(args.out), groups=groups)
     data = made.folder / "data"
     print(f"learn_reviewed: round {made.number} in {made.folder}", flush=True)
@@ -55,13 +55,11 @@ def run(args: argparse.Namespace) -> int:
     fit = made.folder / "fit"
     words = [str(args.config), "--data-root", str(data), "--work-dir", str(fit)]
     words += ["--instances", "masks", *([] if args.seed is None else ["--seed", str(args.seed)])]
-    options = [*(args.cfg_options or ())]
-    if groups:
-        options.append(f"train_cfg.fit.groups={groups}")
-    words += ["--cfg-options", *options] if options else []
+    words += ["--groups", *groups] if groups else []
+    words += ["--cfg-options", *args.cfg_options] if args.cfg_options else []
     if (status := train.main(words)) != 0:
         return status
-    config = fit / args.config.name if options else args.config
+    config = fit / args.config.name if args.cfg_options else args.config
     words = [str(config), str(fit / "fitted.pth"), str(args.images)]
     words += ["--instances", "masks", "--masks", str(args.masks)]
     words += ["--out", str(made.predictions), "--overwrite"]

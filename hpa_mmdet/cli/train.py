@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hpa_mmdet.cli.entry import new_parser, run_tool
+from hpa_mmdet.cli.entry import add_groups, new_parser, run_tool
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--amp", action="store_true", help="mixed precision: float16 on a GPU, else bfloat16")
     add("--auto-scale-lr", action="store_true", help="scale the learning rate by batch size")
     add("--seed", type=int, help="random seed (default: the config's)")
+    add_groups(parser, "kept together where held-out images decide, if cells are reviewed")
     add("--white-level", type=int, help="full brightness in 16-bit files (default: measured)")
     add("--deterministic", action="store_true", help="the same bits on every run; slower on a GPU")
     add(

@@ -26,6 +26,8 @@ def apply(config: Any, args: argparse.Namespace) -> None:
         config.auto_scale_lr.enable = True
     if args.seed is not None:
         config.randomness.seed = args.seed
+    if args.groups:
+        _keep_together(config, [str(word) for word in args.groups])
     if args.white_level is not None:
         config.white_level = args.white_level
     if args.deterministic:
@@ -105,6 +107,17 @@ def use_given_cells(config: Any) -> None:
         for hook in config.get("custom_hooks", ()):
             if hook.type == "EarlyStoppingHook":
                 hook.monitor = _IMAGE_SCORE
+
+
+def _keep_together(config: Any, groups: list[str]) -> None:
+    fit = config.train_cfg.get("fit")
+    if fit is None:
+        raise InputError(
+            "--groups",
+            problem="the config has no fit of heads, which alone takes it",
+            remedy="leave it out, or choose a config of DetectThenFitLoop",
+        )
+    fit.groups = groups
 
 
 def check_annotation_files(config: Any) -> None:

@@ -1,6 +1,6 @@
 """Parting images into folds that keep groups, such as antibodies, together."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,16 +18,29 @@ class Grouping(NamedTuple):
     column: str
 
     @classmethod
-    def of_option(cls, words: Sequence[str] | None) -> "Grouping | None":
-        """Take a config's [CSV, COLUMN], or None.
+    def of_option(
+        cls, words: Sequence[str] | None, names: Iterable[str], folds: int
+    ) -> "Grouping | None":
+        """Take a config's [CSV, COLUMN], or None, and see that it serves.
+
+        Args:
+            words: the option.
+            names: of the images that will be parted.
+            folds: into how many parts.
 
         Raises:
-            InputError: the table cannot be read or lacks the column.
+            InputError: as `groups_of`, or there are fewer groups than folds.
         """
         if words is None:
             return None
         found = cls(Path(words[0]), words[1])
-        read_column(*found)
+        count = len(set(found.groups_of(list(names))))
+        if count < folds:
+            raise InputError(
+                found.table,
+                problem=f"{count} groups in {found.column} cannot be parted in {folds} folds",
+                remedy="name a column of more groups, or ask for fewer folds",
+            )
         return found
 
     def groups_of(self, names: Sequence[str]) -> list[str]:
@@ -37,7 +50,7 @@ class Grouping(NamedTuple):
             InputError: the table cannot be read, lacks the column, or has no row for an image.
         """
         of_image = read_column(self.table, self.column)
-        if lacking := [name for name in names if name not in of_image]:
+        if lacking := [name for name in dict.fromkeys(names) if name not in of_image]:
             raise InputError(
                 self.table,
                 f"no row for {', '.join(lacking[:5])}",

@@ -67,24 +67,20 @@ def choose_exponents(
 
 
 def choose_by_training_cells(
-    branch: Any,
-    held_out: Sequence[BagPrediction],
-    image_exponents: Sequence[float] = IMAGE_EXPONENTS,
+    branch: Any, held_out: Sequence[BagPrediction]
 ) -> tuple[float, float, float]:
     """Choose the learnt Negative and the exponents on reviewed cells of the training set.
 
     Args:
         branch: a fitted `LocalizationBranch`.
         held_out: predictions for images with reviewed cells, by heads that did not learn from them.
-        image_exponents: candidates; (0.0,) leaves the image head out, for images of antibodies that
-            are not in the training set (docs/weak_supervision.md).
 
     Returns:
         As `choose_exponents`.
     """
     if branch.negative == "derived":
         choose_negative(branch, held_out)
-    return choose_exponents(branch, held_out, image_exponents)
+    return choose_exponents(branch, held_out)
 
 
 @torch.no_grad()

@@ -32,7 +32,8 @@ from hpa_mmdet.fit.exponents import (
     choose_negative,
 )
 from hpa_mmdet.fit.feature_cache import FeatureCache
-from hpa_mmdet.fit.feature_store import FeatureStore, open_features, weights_digest
+from hpa_mmdet.fit.feature_store import open_features
+from hpa_mmdet.fit.fit_data import FitData
 from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.fit.predictions import BagPrediction, predict_bags, predict_held_out
 from hpa_mmdet.fit.teaching import fit_taught_heads, has_reviewed_cells
@@ -60,8 +61,8 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             weighs image against cell; `cross_folds`: where cells are reviewed, the number of folds
             in which the training set is predicted, to teach the cells that are not
             (`fit_taught_heads`) and to weigh image against cell where validation has no
-            reviewed cells (0: neither); `groups`: a table and its column, such as the antibody
-            of each image, whose images are in one of these folds.
+            reviewed cells (0: neither); `groups`: a table and its column, such as the antibody of
+            each image, kept together where image is weighed against cell.
         max_epochs: of the detector's stage.
         kwargs: of `EpochBasedTrainLoop`.
 
@@ -81,12 +82,13 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
         more = self.fit_options.pop("more_dataloaders", ())
         exponents = self.fit_options.pop("exponents_dataloader", None)
         # built now, so that a mistake in one of them does not cost the detector's epochs
-        self.fit_data = [
-            _FitData(runner, f"fit-{at}", one) for at, one in enumerate([first, *more])
-        ]
-        self.exponents_data = _FitData(runner, "exponents", exponents) if exponents else None
+        self.fit_data = [FitData(runner, f"fit-{at}", one) for at, one in enumerate([first, *more])]
+        self.exponents_data = FitData(runner, "exponents", exponents) if exponents else None
         self.cross_folds = int(self.fit_options.pop("cross_folds", 3))
-        self.grouping = Grouping.of_option(self.fit_options.pop("groups", None))
+        names = (name for data in self.fit_data for name in data.image_names())
+        self.grouping = Grouping.of_option(
+            self.fit_options.pop("groups", None), names, self.cross_folds
+        )
         signature(fit_heads).bind(None, None, **self.fit_options)
         self.is_fitted = False
         self._held_out: list[BagPrediction] = []  # images with reviewed cells
@@ -181,7 +183,7 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             with atomic_path(folder / "last_checkpoint") as temporary:
                 temporary.write_text(str(folder / FITTED_CHECKPOINT), encoding="utf-8")
 
-    def _features(self, data: Sequence["_FitData"]) -> FeatureCache | None:
+    def _features(self, data: Sequence[FitData]) -> FeatureCache | None:
         """Compute what is lacking of some data sets' features, and open them all."""
         runner, start = self.runner, time.monotonic()
         stores = [one.store_of(runner) for one in data]
@@ -270,31 +272,3 @@ class DetectThenFitLoop(EpochBasedTrainLoop):
             and self._epoch % self.val_interval == 0
             and self._epoch < self._max_epochs
         )
-
-
-class _FitData:
-    """A data set whose features are wanted, built before any work."""
-
-    def __init__(self, runner: Any, name: str, config: dict[str, Any]) -> None:
-        self.runner, self.name, self.config = runner, name, config
-        self.dataset = runner.build_dataloader(config, seed=runner.seed).dataset
-
-    def store_of(self, runner: Any) -> FeatureStore:
-        """Give the features' store, for the weights that the model has now."""
-        model: Any = bare_model(runner)
-        settings = runner.cfg.get("model", {})
-        depends_on = (
-            weights_digest(model.localization.backbone or model.backbone),
-            repr(self.config["dataset"]),
-            repr(settings.get("data_preprocessor")),
-            repr(settings.get("backbone")),  # weights alone do not say what it is shown
-            repr((settings.get("localization") or {}).get("backbone")),
-            model.localization.pooling,
-        )
-        folder = Path(runner.work_dir) / "features"
-        return FeatureStore(folder, self.name, self.dataset, depends_on, runner.seed)
-
-    def build_loader(self, dataset: Any, places: list[int]) -> Any:
-        """Build a loader of some items, with the config's workers and batches."""
-        config = {**self.config, "dataset": dataset, "sampler": places}
-        return self.runner.build_dataloader(config, seed=self.runner.seed)

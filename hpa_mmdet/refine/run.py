@@ -16,6 +16,7 @@ from hpa_mmdet.coco.folds import Grouping, part_in_folds
 from hpa_mmdet.coco.read import CocoData, read_coco
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.fit.feature_cache import FeatureCache, cache_features, load_cache, save_cache
+from hpa_mmdet.fit.fit_data import NOT_OF_HEADS
 from hpa_mmdet.io.label_tables import read_cell_labels
 from hpa_mmdet.io.outputs import OutputFiles
 from hpa_mmdet.localizations import NUM_LOCALIZATIONS, multi_hot
@@ -84,11 +85,7 @@ def refine(
     cache = _with_labels_of(_features(model, config, source, options), data)
     group_of = dict(zip(names, groups, strict=True))
     fold_of = part_in_folds([group_of[name] for name in cache.hpa_ids], options.folds, options.seed)
-    fit = {
-        name: value
-        for name, value in config.train_cfg.fit.items()
-        if name not in ("dataloader", "more_dataloaders", "exponents_dataloader")
-    }
+    fit = {name: value for name, value in config.train_cfg.fit.items() if name not in NOT_OF_HEADS}
     probs = predict_out_of_fold(model, cache, fold_of, fit, options.seed, report)
     labels = _assign(data, cache, probs, options)
     changes = _compare(data, labels, shown, options.truth)

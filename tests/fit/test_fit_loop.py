@@ -8,12 +8,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 from discs import tiny_options, write_discs
-from mmengine.config import Config
 
 from hpa_mmdet.cli.convert_coco import main as convert
 from hpa_mmdet.cli.train import main as train
+from hpa_mmdet.coco.folds import Grouping
+from hpa_mmdet.fit import loop
 from hpa_mmdet.fit.feature_cache import FeatureCache
 from hpa_mmdet.fit.heads import fit_heads
+from hpa_mmdet.fit.predictions import predict_held_out
+from hpa_mmdet.fit.teaching import fit_taught_heads
 from hpa_mmdet.models import LocalizationBranch
 
 CONFIG = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py"
@@ -139,11 +142,46 @@ def test_a_bad_table_of_groups_is_said_before_any_work(
     discs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
-    (discs / "groups.csv").write_text("ID,plate\na,1\n")
-    option = f"train_cfg.fit.groups=['{discs / 'groups.csv'}','antibody']"
-    assert train([*tiny(discs, "grouped"), option]) == 2
-    assert "groups.csv: found columns ID,plate" in capsys.readouterr().err
-    assert not (discs / "grouped/fitted.pth").exists()
+    table = discs / "my groups, all.csv"
+    table.write_text("ID,plate,lot\na,1,1\nb,2,1\nc,2,\n")
+    for column, message in {
+        "antibody": "all.csv: found columns ID,plate",
+        "plate": "all.csv: found no row for d, expected a plate for each image",
+    }.items():
+        words = tiny(discs, "grouped", "--groups", str(table), column)
+        assert train(words) == 2
+        assert message in capsys.readouterr().err
+    table.write_text("ID,plate\na,1\nb,2\nc,2\nd,1\n")
+    assert train(tiny(discs, "grouped", "--groups", str(table), "plate")) == 2
+    assert "2 groups in plate cannot be parted in 3 folds" in capsys.readouterr().err
+    assert not list((discs / "grouped").glob("*.pth"))
+
+
+def test_groups_reach_the_fit_of_reviewed_cells(
+    discs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    content = json.loads((discs / "train.json").read_text())
+    content["annotations"][1]["reviewed"] = True
+    (discs / "train.json").write_text(json.dumps(content))
+    table = discs / "its groups.csv"
+    table.write_text("ID,plate\na,1\nb,2\nc,3\nd,3\n")
+    taught, asked = [], []
+
+    def teach(*words: object, **options: object) -> object:
+        taught.append(options.pop("grouping"))
+        return fit_taught_heads(*words, **options)
+
+    def predict(*words: object, **options: object) -> list[object]:
+        asked.append(options["grouping"])
+        return predict_held_out(*words, **options)
+
+    monkeypatch.setattr(loop, "fit_taught_heads", teach)
+    monkeypatch.setattr(loop, "predict_held_out", predict)
+    words = tiny(discs, "grouped", "--instances", "masks", "--groups", str(table), "plate")
+    assert train(words) == 0
+    assert taught == [Grouping(table, "plate")]
+    assert asked == []  # what the teachers' fit predicted serves the choice
 
 
 def curve(work_dir: Path) -> list[float]:
@@ -165,7 +203,7 @@ def test_the_tool_trains_says_what_is_next_and_repeats_by_seed(
     assert re.search(rf"next: python tools/infer.py {kept} \S*one/fitted.pth IMAGES --out", printed)
     assert train(tiny(discs, "two")) == 0
     first, second = curve(discs / "one"), curve(discs / "two")
-    assert len(first) == 2 * Config.fromfile(CONFIG).train_cfg.max_epochs  # four images, in pairs
+    assert len(first) == 6  # three epochs of four images, in pairs
     assert first == second
     weights = [
         torch.load(discs / name / "fitted.pth", weights_only=True)["state_dict"]
