@@ -43,7 +43,7 @@ def drop_debris(
     area = areas[ids].astype(float)
     median = np.maximum(median_per_label(bright, label_image, ids), 1e-6)
     uneven = _sd_inside(bright, np.where(edges > 0, 0, label_image), ids) / median
-    contrast = np.maximum(median - _ring(bright, label_image, ids, diameter), 1e-6)
+    contrast = np.maximum(median - ring_median(bright, label_image, ids, diameter), 1e-6)
     sharp = median_per_label(slope(bright), edge_labels, ids) * diameter / contrast
     at_border = np.isin(ids, ids_at_border(label_image))
     drop = (contrast < FAINTEST_NUCLEUS * _typical(contrast, area)) | (
@@ -55,7 +55,7 @@ def drop_debris(
     return np.where(kept[label_image], label_image, 0).astype(np.int32)
 
 
-def _ring(
+def ring_median(
     bright: NDArray[np.float32],
     label_image: NDArray[np.int32],
     ids: NDArray[np.integer],

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from hpa_mmdet.masks.label_image import number_cells
 from hpa_mmdet.segment.component_tree import LEVELS, Part, best_parts, build_tree
-from hpa_mmdet.segment.debris import drop_debris
+from hpa_mmdet.segment.debris import drop_debris, ring_median
 from hpa_mmdet.segment.filters import (
     blur,
     flood,
@@ -60,8 +60,8 @@ def over_background(dna: NDArray[np.float32], diameter: float) -> NDArray[np.flo
 
 def _range_of_interest(bright: NDArray[np.float32]) -> tuple[float, float]:
     median, high, highest = percentiles(bright, 50, 99, 99.95)
-    dark = bright[bright <= median]
-    noise = 1.4826 * float(np.median(np.abs(dark - np.median(dark))))
+    rough = np.abs(bright - blur(bright, 2.0))[bright <= median]
+    noise = 1.4826 * float(np.median(rough))
     return max(4.0 * noise, 0.02 * high, 1e-3), 0.8 * highest
 
 
@@ -95,5 +95,8 @@ def _to_half_height(
     if not count:
         return label_image
     median = median_per_label(bright, label_image, np.arange(count + 1))
+    ids = np.arange(count + 1)
+    around = np.minimum(ring_median(bright, label_image, ids, diameter), median)
+    least = around + EDGE * (median - around)
     grown = flood(-bright, label_image, is_near(label_image, diameter / 5))
-    return np.where(bright > EDGE * median[grown], grown, 0).astype(np.int32)
+    return np.where(bright > least[grown], grown, 0).astype(np.int32)
