@@ -50,10 +50,10 @@ def find_nuclei(dna: NDArray[np.float32], diameter: float) -> NDArray[np.int32]:
 
 
 def over_background(dna: NDArray[np.float32], diameter: float) -> NDArray[np.float32]:
-    """Subtract the local background: a low percentile around, wider than a few nuclei."""
+    """Subtract the local background: a low percentile around, over two and a half diameters."""
     step = max(1.0, diameter / 4)
     small = resize(dna, 1 / step)
-    width = 2 * round(2 * diameter / step) + 1
+    width = 2 * round(1.2 * diameter / step) + 1
     low = ndimage.percentile_filter(small, 15, size=width, mode="nearest")
     return dna - resize_to(blur(low, width / 3), dna.shape)
 
