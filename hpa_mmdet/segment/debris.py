@@ -21,7 +21,7 @@ def drop_debris(
     """Drop what is much fainter, blurred, smaller or more uneven than the typical nucleus.
 
     The typical nucleus is the median over all, weighted by area, so that debris hardly
-    counts however much of it there is. Brightness is that over the ring around, so that a
+    counts however much of it there is; those that the border cuts count half. Brightness is that over the ring around, so that a
     nucleus in a halo is not taken for a blurred one, nor the others for faint ones.
 
     Args:
@@ -46,10 +46,13 @@ def drop_debris(
     contrast = np.maximum(median - ring_median(bright, label_image, ids, diameter), 1e-6)
     sharp = median_per_label(slope(bright), edge_labels, ids) * diameter / contrast
     at_border = np.isin(ids, ids_at_border(label_image))
-    drop = (contrast < FAINTEST_NUCLEUS * _typical(contrast, area)) | (
-        sharp < BLUREST * _typical(sharp, area)
+    # what is larger than a nucleus is no surer, and what the border cuts is less sure
+    weight = np.minimum(area, np.pi / 4 * diameter**2) * np.where(at_border, 0.5, 1)
+    drop = (contrast < FAINTEST_NUCLEUS * _typical(contrast, weight)) | (
+        sharp < BLUREST * _typical(sharp, weight)
     )
-    drop |= ~at_border & ((area < SMALLEST_NUCLEUS * _typical(area, area)) | (uneven > UNEVENEST))
+    small = area < SMALLEST_NUCLEUS * _typical(area, weight)
+    drop |= ~at_border & (small | (uneven > UNEVENEST))
     kept = np.ones(len(areas), bool)
     kept[ids[drop]] = False
     return np.where(kept[label_image], label_image, 0).astype(np.int32)
@@ -81,5 +84,5 @@ def _sd_inside(
 
 def _typical(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     order = np.argsort(values)
-    at = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
+    at = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2, side="right")
     return float(values[order][at])

@@ -50,7 +50,7 @@ def find_nuclei(dna: NDArray[np.float32], diameter: float) -> NDArray[np.int32]:
 
 
 def over_background(dna: NDArray[np.float32], diameter: float) -> NDArray[np.float32]:
-    """Subtract the local background: a low percentile around, over two and a half diameters."""
+    """Subtract the local background: a low percentile of almost three diameters around."""
     step = max(1.0, diameter / 4)
     small = resize(dna, 1 / step)
     width = 2 * round(1.2 * diameter / step) + 1

@@ -5,7 +5,7 @@ import pytest
 from hand_made_planes import DIAMETER, SHAPE_HW, TYPICAL_AREA, disc
 
 from hpa_mmdet.segment.artefacts import BAR_FILLED, BAR_SHAPE, without_scale_bars, without_spill
-from hpa_mmdet.segment.debris import _ring, drop_debris
+from hpa_mmdet.segment.debris import drop_debris, ring_median
 from hpa_mmdet.segment.filters import (
     blur,
 )
@@ -149,5 +149,5 @@ def test_the_ring_lies_a_little_outside_of_each_label() -> None:
     labels[disc((60, 60), 12)], labels[disc((60, 150), 12)] = 2, 5
     bright[disc((60, 60), 15)] = 90  # blur of the edge, a twelfth of a diameter
     bright[disc((60, 150), 21)] = 30
-    ring = _ring(bright, labels, np.array([2, 5], np.int32), 36)
+    ring = ring_median(bright, labels, np.array([2, 5], np.int32), 36)
     assert ring.tolist() == [5, 30]
