@@ -28,6 +28,7 @@ LEAST_BLOB = 0.3  # score
 CLEAR_OF_NOISE = 4.0  # contrast in sd of the noise at which more is no better
 SAME_SIZE = 0.5  # log of the ratio of two diameters that are taken for one size
 SETTLED = 0.1  # log of the ratio of two measurements that are taken for equal
+CUT_WIDTH = 0.9  # of the longer side of what the border cuts, that counts as its diameter
 FEW_BLOBS = 3  # fewer say little
 CLEARLY_BETTER = 1.5  # times the evidence for the next other size
 TYPICAL_UM = 14.0  # diameter of a human nucleus in culture
@@ -173,7 +174,7 @@ def _look(plane: Plane, shrink: float) -> _Look | None:
         for at in good
     ]
     return _Look(
-        np.array([_diameter(_steepest(parts, at)) * shrink for at in good]),
+        np.array([_whole_diameter(_steepest(parts, at)) * shrink for at in good]),
         np.array(weights),
         np.array([scores[at] * parts[at].area ** 0.5 for at in good]),
         np.array([parts[at].at_border for at in good]),
@@ -209,6 +210,13 @@ def edge_score(part: Part, noise: float) -> float:
     flat = (part.weak_edge / max(part.inside, 1e-6) - DOME) / (FLAT - DOME)
     clear = min(1.0, contrast / (CLEAR_OF_NOISE * noise))
     return float(sharp * part.solidity**6 * clear * np.clip(flat, 0, 1))
+
+
+def _whole_diameter(part: Part) -> float:
+    """Give the diameter; of a part that the border cuts, that of the whole as far as it shows."""
+    if not part.at_border:
+        return _diameter(part)
+    return max(_diameter(part), CUT_WIDTH * max(cv2.boundingRect(part.contour)[2:]))
 
 
 def _diameter(part: Part) -> float:

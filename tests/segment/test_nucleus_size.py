@@ -242,3 +242,12 @@ def test_slopes_of_a_part_are_taken_along_its_edge_and_inside() -> None:
     plane[:, 250:] = np.where(plane[:, 250:] > 0, 100, 40)  # brighter ground on one side
     [part] = build_tree(blur(plane, 1.0), np.array([60.0]), 40)
     assert part.weak_edge < 0.9 * part.edge
+
+
+def test_nuclei_that_the_border_cuts_are_not_taken_for_small_ones() -> None:
+    plane = np.full((100, 170), 10, np.float32)
+    for y, x in ((-5, 30), (-6, 90), (-5, 150), (106, 40), (105, 110)):  # less than half shows
+        plane[disc((y, x), 20, (100, 170))] = 90
+    found = estimate_nucleus_size(blur(plane, 1.0))
+    assert found is not None
+    assert found.diameter == pytest.approx(38, rel=0.15)
