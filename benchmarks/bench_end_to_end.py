@@ -5,7 +5,7 @@ Example:
 
 The folder is one that tools/synthesize.py wrote, so its pictures are synthetic. For each
 config: convert, train, predict with the network's own masks and with the given ones,
-evaluate. Training is the demo's: two epochs of the detector, then the fit of the heads. The
+evaluate. Training is the demo's: some epochs of the detector, then the fit of the heads. The
 detector learns nothing from labels, so the first config's serves the others, which resume
 from it. A second call goes on where the first ended. Writes table.md in the work dir.
 """
