@@ -53,7 +53,7 @@ def fit_taught_heads(
         seed: of the folds and the fits.
         grouping: what is returned to choose by was said by heads that did not learn from an image's
             group either, such as its antibody; this takes as many fits more. Heads that teach may know
-            the group: taught by others, 25 reviewed cells were worse than none.
+            the group: in a trial, 25 reviewed cells were worse than none where they did not.
         fit: arguments of `fit_heads`.
 
     Returns:
