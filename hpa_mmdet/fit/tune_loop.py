@@ -30,8 +30,9 @@ class FitThenTuneLoop(DetectThenFitLoop):
         kwargs: of `EpochBasedTrainLoop`.
 
     The model that is saved as fitted.pth, with thresholds and exponents, is the checkpoint
-    that did best on validation, else the average over the steps, else the last one. A resumed
-    run does not repeat the first fit.
+    that did best on validation, else the average over the steps, else the last one. The first
+    fit is validated, too, as epoch 0: where no epoch betters it, nothing stays of the tuning.
+    A resumed run does not repeat the first fit.
     """
 
     def __init__(
@@ -55,9 +56,14 @@ class FitThenTuneLoop(DetectThenFitLoop):
         if self._epoch == 0 and self.fits_first:
             self.fit_heads_once()
             share_weights(self.runner)
+            self.is_fitted = True
+            if self._max_epochs and self.runner.val_loop is not None:
+                self.runner.val_loop.run()  # what the epochs have to better
         self.is_fitted = True  # every epoch trains the heads
         self.run_epochs()
-        self.runner.logger.info(f"kept: {take_best_weights(self.runner)}")
-        self.finish(refit=self.refit)
+        kept = take_best_weights(self.runner)
+        self.runner.logger.info(f"kept: {kept}")
+        # the heads of epoch 0 are fitted on what its network says
+        self.finish(refit=self.refit and not kept.endswith("_epoch_0.pth"))
         model: nn.Module = bare_model(self.runner)
         return model

@@ -1,5 +1,6 @@
 """The config that tunes the network which names cells: its rates, its stages, its memory."""
 
+import secrets
 import sys
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def test_rates_fall_from_the_heads_to_the_first_layers() -> None:
     assert rates["backbone.network.conv1.weight"] == config.optim_wrapper.optimizer.lr
 
 
-def test_heads_are_fitted_then_all_is_tuned_then_they_are_fitted_again(tmp_path: Path) -> None:
+def _tune_discs(tmp_path: Path, changes: str = "") -> tuple[Path, str]:
+    """Tune a tiny network with the config's settings; give the work dir and the log."""
     tiny_run.write_data(tmp_path)
     config = tmp_path / "tuned.py"
     text = f'_base_ = ["{TUNED}"]\n{tiny_run.TINY}del part\n'
@@ -56,10 +58,24 @@ def test_heads_are_fitted_then_all_is_tuned_then_they_are_fitted_again(tmp_path:
     text += "_base_.model.train_cfg.rcnn.sampler.num = 16\n"
     text += "_base_.model.train_cfg.rpn_proposal.max_per_img = 50\n"
     text += "_base_.model.test_cfg.rpn.max_per_img = 10\n"
+    run = f"run_{secrets.token_hex(4)}"
+    text += f'_base_.visualizer.name = "{run}"\nexperiment_name = "{run}"\n{changes}'
     config.write_text(text)
     work_dir = tmp_path / "work"
     assert main([str(config), "--data-root", str(tmp_path), "--work-dir", str(work_dir)]) == 0
-    log = next(work_dir.glob("*/*.log")).read_text()
+    return work_dir, next(work_dir.glob("*/*.log")).read_text()
+
+
+def test_tuning_that_betters_nothing_is_thrown_away(tmp_path: Path) -> None:
+    work_dir, log = _tune_discs(tmp_path, "_base_.optim_wrapper.optimizer.lr = 0.0\n")
+    assert "Epoch(train) [1]" in log
+    assert "kept: best_image_map_epoch_0.pth" in log
+    assert log.count("fitted in") == 1
+    assert (work_dir / "fitted.pth").is_file()
+
+
+def test_heads_are_fitted_then_all_is_tuned_then_they_are_fitted_again(tmp_path: Path) -> None:
+    work_dir, log = _tune_discs(tmp_path, "del _base_.default_hooks.checkpoint.save_best\n")
     order = [log.index(words) for words in ("fitted in", "Epoch(train) [1]", "kept:")]
     assert order == sorted(order)
     assert log.rindex("fitted in") > order[-1]
