@@ -63,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     started = time.monotonic()
     rows = [row for row in ROWS if not args.rows or row.name in args.rows]
-    points = [(seed, size, row) for seed in args.seeds for size in sorted(args.sizes) for row in rows]
+    points = [
+        (seed, size, row) for seed in args.seeds for size in sorted(args.sizes) for row in rows
+    ]
     for seed, size, row in points:
         known = results.setdefault(row.name, {}).setdefault(str(size), {})
         if str(seed) in known:

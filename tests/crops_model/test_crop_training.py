@@ -171,7 +171,7 @@ def test_large_runs_are_judged_on_the_store_kept_back(discs: Path, tmp_path: Pat
         for line in next(run.glob("2*/vis_data/scalars.json")).read_text().splitlines()
     ]
     scores = [row for row in rows if "image/map" in row]
-    assert len(scores) == 2  # after the first epoch, and of what is kept
+    assert len(scores) == 3  # of the first fit, after the first epoch, and of what is kept
     assert all(
         0 <= row["localization/map"] <= 1 and row["localization/found"] == 1 for row in scores
     )
