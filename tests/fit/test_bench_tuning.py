@@ -8,8 +8,8 @@ import pytest
 from discs import TINY_BACKBONE, TINY_CHANNELS
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import bench_tuning  # noqa: E402
-import tuning_runs  # noqa: E402
+import bench_tuning
+import tuning_runs
 
 OPTIONS = [
     *(
@@ -42,9 +42,11 @@ def test_curve_is_computed_once_and_written(
     root = tmp_path / "seed_0/images_10"
     parts = [json.loads((root / f"train_{part}.json").read_text()) for part in ("train", "val")]
     known = [{image["hpa_id"] for image in part["images"]} for part in parts]
-    assert len(known[0] | known[1]) == 10 and known[1]
+    assert len(known[0] | known[1]) == 10
+    assert known[1]
     table = (tmp_path / "tuning.md").read_text()
-    assert "| 10 | " in table and "| Nucleoplasm | " in table
+    assert "| 10 | " in table
+    assert "| Nucleoplasm | " in table
 
     monkeypatch.setattr(bench_tuning, "train_row", None)  # a second call trains nothing
     capsys.readouterr()

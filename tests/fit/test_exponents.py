@@ -4,12 +4,14 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from hpa_mmdet.fit.exponents import choose_exponents
 from hpa_mmdet.fit.feature_cache import FeatureCache
-from hpa_mmdet.fit.predictions import predict_bags
+from hpa_mmdet.fit.predictions import BagPrediction, predict_bags
+from hpa_mmdet.localizations import NEGATIVE
 from hpa_mmdet.models.localization_branch import LocalizationBranch
 
 
@@ -88,3 +90,47 @@ def test_images_without_cells_have_no_say() -> None:
         torch.zeros(1, 2), torch.tensor([0, 1]), torch.zeros(2, 2), torch.eye(19)[[3, 0]]
     )
     assert chosen_exponents(model(), empty, by_images=True)[2] == pytest.approx(1.0)
+
+
+def noisy_bags(image_knows: bool) -> list[BagPrediction]:
+    """Eight images of three cells: p(0 | cell) is noisy, or the image head alone is right."""
+    rng = np.random.default_rng(10)
+    bags = []
+    for number in range(8):
+        shown = rng.random(3) < 0.5
+        probs = torch.full((3, 19), 0.01)
+        noise = rng.normal(0, 0.2, 3)
+        probs[:, 0] = torch.from_numpy((0.3 + 0.3 * shown + noise).clip(0.05, 0.95))
+        if image_knows:
+            shown[:] = number % 2
+        targets = torch.zeros(3, 19)
+        targets[:, 0], targets[:, NEGATIVE] = torch.from_numpy(shown), torch.from_numpy(~shown)
+        image = torch.full((19,), 0.5)
+        image[0] = 0.6 if number % 2 else 0.4
+        none = torch.zeros(3, dtype=torch.bool)
+        bags.append(BagPrediction(probs, image, torch.eye(19)[0], targets, none))
+    return bags
+
+
+def reviewed(bags: list[BagPrediction]) -> list[BagPrediction]:
+    return [bag._replace(reviewed=torch.ones(3, dtype=torch.bool)) for bag in bags]
+
+
+def test_few_reviewed_cells_do_not_let_the_image_head_win_by_chance() -> None:
+    branch = model().localization
+    best = choose_exponents(branch, noisy_bags(image_knows=False))
+    assert best[0] == 1  # by chance
+    chosen = choose_exponents(branch, reviewed(noisy_bags(image_knows=False)))
+    assert chosen[:2] == branch.exponents() == (0, 1.5)
+    assert 0.95 * best[2] < chosen[2] < best[2]
+
+
+def test_an_image_head_that_knows_more_is_believed_by_few_cells_too() -> None:
+    bags = reviewed(noisy_bags(image_knows=True))
+    assert choose_exponents(model().localization, bags, cells_exponents=(0.0,))[0] > 0
+
+
+def test_nothing_is_chosen_where_no_known_cell_shows_anything() -> None:
+    bags = [bag._replace(cell_targets=torch.zeros(3, 19)) for bag in reviewed(noisy_bags(False))]
+    branch = model().localization
+    assert choose_exponents(branch, bags)[:2] == branch.exponents() == (0.5, 1.0)
