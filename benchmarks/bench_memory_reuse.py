@@ -7,8 +7,8 @@ Examples:
 `prediction`: EfficientNet-Lite0 (random weights) computes the maps of a random image of --size
 pixels. `training`: it learns random numbers from batches of 60 to 120 crops of 128 pixels, another
 number in each step, as bags of cells are. Each way runs in a process of its own, twice, by turns, so
-that other programs disturb both alike. glibc's own way is asked for by MALLOC_MMAP_MAX_, as a user
-would. Printed for each way: the median of the seconds and the resident memory at its peak, then the
+that other programs disturb both alike. glibc's own way is asked for by HPA_MMDET_KEEP_MEMORY=0, as a
+user would. Printed for each way: the median of the seconds and the resident memory at its peak, then the
 ratios.
 """
 
@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-_GLIBC = {"MALLOC_MMAP_MAX_": "65536"}  # its own default, said aloud
+_GLIBC = {"HPA_MMDET_KEEP_MEMORY": "0"}
 _CROPS, _CROP_PX = (60, 120), 128
 
 
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _measure(words: Sequence[str], way: str) -> list[float]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "HPA_MMDET_"))}
     done = subprocess.run(
         [sys.executable, __file__, *words, "--child"],
         env={**kept, **(_GLIBC if way == "glibc" else {})},

@@ -1,11 +1,13 @@
 """Memory of the C library that is used again in place of being mapped anew.
 
 glibc takes each large piece straight from the kernel and gives it back at once. The kernel clears
-such pages whenever they are touched for the first time, which takes up to two thirds of a network's
-time: one layer's output at 1536 px has 50 MB and more. torch's own CPU allocator keeps nothing.
+such pages whenever they are touched for the first time, which takes more than half of a network's
+time on large images: one layer's output at 1536 px has 50 MB and more. torch's own CPU allocator
+keeps nothing.
 
-What is kept lies in pieces, so training on batches of changing sizes holds up to three times what
-it needs. Where memory becomes scarce it is therefore given back (`give_back_where_scarce`).
+What is kept lies in pieces, so training on batches of changing sizes holds more than it needs
+(1.65 times as much where benchmarks/bench_memory_reuse.py measures it). Where memory becomes scarce
+it is therefore given back (`give_back_where_scarce`).
 """
 
 import ctypes
@@ -18,8 +20,10 @@ from typing import Any
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 
-# What a user has said of it holds.
+# What a user has said of it holds. A variable of glibc's, even with its default value, also fixes
+# the threshold that it otherwise adapts, so there is one that leaves all to it.
 _VARIABLES = ("MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+_SWITCH = "HPA_MMDET_KEEP_MEMORY"
 
 # Scarce: less than this share of the machine's memory is available, or this process holds more
 # than the other share of what its container may have.
@@ -35,15 +39,16 @@ _CONTAINER_LIMITS = (
 def keep_freed_memory() -> bool:
     """Let this process keep the memory that it frees, and use it again.
 
-    Does nothing where the C library is not glibc, or where the environment sets glibc's
-    variables of the same purpose (`MALLOC_MMAP_MAX_`, `MALLOC_MMAP_THRESHOLD_`,
-    `MALLOC_TRIM_THRESHOLD_`).
+    Does nothing where the C library is not glibc, or where the environment says
+    HPA_MMDET_KEEP_MEMORY=0 or sets glibc's variables of the same purpose (`MALLOC_MMAP_MAX_`,
+    `MALLOC_MMAP_THRESHOLD_`, `MALLOC_TRIM_THRESHOLD_`).
 
     Returns:
         Whether it is so from now on.
     """
     libc = _glibc()
-    if libc is None or any(name in os.environ for name in _VARIABLES):
+    said = os.environ.get(_SWITCH) == "0" or any(name in os.environ for name in _VARIABLES)
+    if libc is None or said:
         return False
     return bool(libc.mallopt(_M_MMAP_MAX, 0)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, -1))
 

@@ -20,9 +20,10 @@ def drop_debris(
 ) -> NDArray[np.int32]:
     """Drop what is much fainter, blurred, smaller or more uneven than the typical nucleus.
 
-    The typical nucleus is the median over all, weighted by area, so that debris hardly
-    counts however much of it there is; those that the border cuts count half. Brightness is that over the ring around, so that a
-    nucleus in a halo is not taken for a blurred one, nor the others for faint ones.
+    The typical nucleus is the median over all, weighted by area, so that debris hardly counts
+    however much of it there is; what the border cuts counts half. Brightness is that over the
+    ring around, so that a nucleus in a halo is not taken for a blurred one, nor the others for
+    faint ones.
 
     Args:
         label_image: (H, W), ids from 1.

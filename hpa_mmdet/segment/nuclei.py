@@ -25,7 +25,7 @@ from hpa_mmdet.segment.shape_split import solidity, split_by_shape
 
 LEAST_SCORE = 0.2  # of a blob, see component_tree.blob_score
 ROUND = 0.96  # solidity above which a part is one nucleus without a closer look
-EDGE = 0.5  # a nucleus ends where its brightness falls to this share of its median
+EDGE = 0.5  # a nucleus ends this share of the way from what lies around to its median
 
 
 def find_nuclei(dna: NDArray[np.float32], diameter: float) -> NDArray[np.int32]:
@@ -59,6 +59,7 @@ def over_background(dna: NDArray[np.float32], diameter: float) -> NDArray[np.flo
 
 
 def _range_of_interest(bright: NDArray[np.float32]) -> tuple[float, float]:
+    """Lowest and highest threshold; noise is that between neighbours, so uneven light is none."""
     median, high, highest = percentiles(bright, 50, 99, 99.95)
     rough = np.abs(bright - blur(bright, 2.0))[bright <= median]
     noise = 1.4826 * float(np.median(rough))
@@ -90,7 +91,7 @@ def _split(label_image: NDArray[np.int32], diameter: float) -> NDArray[np.int32]
 def _to_half_height(
     label_image: NDArray[np.int32], bright: NDArray[np.float32], diameter: float
 ) -> NDArray[np.int32]:
-    """Move each outline to where the nucleus is half as bright as its median."""
+    """Move each outline to half way between the median inside and that of the ring around."""
     count = int(label_image.max(initial=0))
     if not count:
         return label_image

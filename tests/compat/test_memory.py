@@ -51,6 +51,7 @@ def test_a_second_array_takes_the_pages_of_the_first() -> None:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
+        ("HPA_MMDET_KEEP_MEMORY", "0"),
         ("MALLOC_MMAP_MAX_", "65536"),
         ("MALLOC_MMAP_THRESHOLD_", "131072"),
         ("MALLOC_TRIM_THRESHOLD_", "131072"),
