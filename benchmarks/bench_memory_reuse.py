@@ -90,7 +90,11 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _measure(words: Sequence[str], way: str) -> list[float]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "HPA_MMDET_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MALLOC_", "HPA_MMDET_"))
+    }
     done = subprocess.run(
         [sys.executable, __file__, *words, "--child"],
         env={**kept, **(_GLIBC if way == "glibc" else {})},
