@@ -165,6 +165,19 @@ def _noise(picture: Picture, rng: np.random.Generator) -> tuple[Plane, NDArray[n
     return picture.plane + noise - min(0.0, float((picture.plane + noise).min())), picture.truth
 
 
+def _few_photons(picture: Picture, rng: np.random.Generator) -> tuple[Plane, NDArray[np.int32]]:
+    """So dim that a typical nucleus has some twenty photons a pixel over a background of five."""
+    above = np.clip(picture.plane - np.percentile(picture.plane, 1), 0, None)
+    photons = rng.poisson(5 + 20 * above / picture.contrast)
+    return (photons * picture.contrast / 20).astype(np.float32), picture.truth
+
+
+def _gamma(picture: Picture, _: np.random.Generator) -> tuple[Plane, NDArray[np.int32]]:
+    """Bright nuclei brighter, faint ones fainter."""
+    bright = picture.plane / max(1.0, float(picture.plane.max()))
+    return 10_000 * bright**1.6, picture.truth
+
+
 def _blurred(picture: Picture, _: np.random.Generator) -> tuple[Plane, NDArray[np.int32]]:
     """A little out of focus: by a twenty-fifth of a diameter."""
     return _blur(picture.plane, picture.diameter / 25), picture.truth
@@ -232,6 +245,8 @@ VARIANTS: dict[str, Make] = {
     "haze": _haze,
     "debris": _debris,
     "noise": _noise,
+    "few photons": _few_photons,
+    "gamma 1.6": _gamma,
     "blur": _blurred,
     "half size": _sized(0.5),
     "double size": _sized(2.0),

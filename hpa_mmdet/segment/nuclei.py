@@ -63,7 +63,8 @@ def _range_of_interest(bright: NDArray[np.float32]) -> tuple[float, float]:
     median, high, highest = percentiles(bright, 50, 99, 99.95)
     rough = np.abs(bright - blur(bright, 2.0))[bright <= median]
     noise = 1.4826 * float(np.median(rough))
-    return max(8.0 * noise, 0.02 * high, 1e-3), 0.8 * highest
+    # in a noisy picture faint nuclei are no brighter than many times the noise
+    return max(min(5.0 * noise, 0.15 * high), 0.02 * high, 1e-3), 0.8 * highest
 
 
 def _draw(parts: list[Part], shape_hw: tuple[int, ...]) -> NDArray[np.int32]:
