@@ -6,12 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from hpa_mmdet.segment.component_tree import Part, build_tree
+from hpa_mmdet.segment.component_tree import Part, build_tree, choose_disjoint
 from hpa_mmdet.segment.filters import Plane, blur
 from hpa_mmdet.segment.scale import (
+    TYPICAL_PX,
     _distances,
     _Look,
     _look,
+    _measure_again,
     _noise_after_blur,
     _steepest,
     edge_score,
@@ -251,3 +253,43 @@ def test_nuclei_that_the_border_cuts_are_not_taken_for_small_ones() -> None:
     found = estimate_nucleus_size(blur(plane, 1.0))
     assert found is not None
     assert found.diameter == pytest.approx(38, rel=0.15)
+
+
+def test_what_lies_inside_counts_no_more_than_what_it_lies_in() -> None:
+    outer, inner = blob(), blob()
+    outer.inner, inner.is_root = [1], False
+    assert choose_disjoint([outer, inner], [0.5, 0.45], [1.0, 4.0]) == [0]
+    assert choose_disjoint([outer, inner], [0.5, 0.55], [1.0, 4.0]) == [1]
+    assert choose_disjoint([outer, inner], [0.5, 0.55], [1.0, 0.5]) == [0]
+
+
+def seen_once(diameter: float) -> _Look:
+    one = np.ones(1)
+    return _Look(np.array([diameter]), one, one, np.zeros(1, bool))
+
+
+@pytest.mark.parametrize(
+    ("found", "diameter", "settled"),
+    [
+        pytest.param([41], 41, True, id="at once"),
+        pytest.param([60, 90, 92], 92, True, id="at the third look"),
+        pytest.param([60, 90, 130, 131], 130, False, id="not in three looks"),
+        pytest.param([60, None], 60, False, id="nothing is seen from there"),
+    ],
+)
+def test_the_size_is_measured_again_until_it_stays(
+    monkeypatch: pytest.MonkeyPatch, found: list[float | None], diameter: float, settled: bool
+) -> None:
+    looks = iter(found)
+    shrinks: list[float] = []
+
+    def look(_: Plane, shrink: float) -> _Look | None:
+        shrinks.append(shrink)
+        size = next(looks)
+        return None if size is None else seen_once(size)
+
+    monkeypatch.setattr("hpa_mmdet.segment.scale._look", look)
+    measured, is_settled = _measure_again(np.zeros((4, 5), np.float32), seen_once(40))
+    assert (measured.typical, is_settled) == (diameter, settled)
+    assert shrinks[0] * TYPICAL_PX == pytest.approx(40)
+    assert shrinks[1:] == [size / TYPICAL_PX for size in found[: len(shrinks) - 1]]

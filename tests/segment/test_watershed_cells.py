@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from hpa_mmdet.cli.segment import main as segment
@@ -11,6 +12,7 @@ from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.label_images import read_label_image
 from hpa_mmdet.segment import WatershedSegmenter
 from hpa_mmdet.segment.agreement import Agreement, compare_cells, compare_files
+from hpa_mmdet.segment.sizes import WORKING_DIAMETER_PX, NucleusSize
 from hpa_mmdet.synth import render_image
 
 CHANNELS = ("red", "green", "blue", "yellow")
@@ -29,6 +31,31 @@ def test_synthetic_cells_are_found_and_share_ids_with_their_nuclei() -> None:
         assert ids.tolist() == list(range(1, len(ids) + 1))
     assert total.reference > 15
     assert total.f1 >= 0.9
+
+
+def test_large_nuclei_are_shrunk_to_the_working_size_and_small_ones_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[tuple[int, ...], float]] = []
+
+    def nuclei_of(dna: NDArray[np.float32], diameter: float) -> NDArray[np.int32]:
+        seen.append((dna.shape, diameter))
+        return np.ones(dna.shape, np.int32)
+
+    def cells_of(nuclei: NDArray[np.int32], stains: object, diameter: float) -> NDArray[np.int32]:
+        seen.append((nuclei.shape, diameter))
+        return nuclei
+
+    monkeypatch.setattr("hpa_mmdet.segment.watershed.find_nuclei", nuclei_of)
+    monkeypatch.setattr("hpa_mmdet.segment.watershed.grow_cells", cells_of)
+    image = render_image(0, (300, 420), 0.3)
+    planes = {name: image.channels[..., k] for k, name in enumerate(CHANNELS)}
+    for diameter in (2 * WORKING_DIAMETER_PX, WORKING_DIAMETER_PX / 2):
+        WatershedSegmenter(size=NucleusSize(diameter_px=diameter))(planes)
+    shrunk, whole = (150, 210), (300, 420)
+    assert [shape for shape, _ in seen] == [shrunk, shrunk, whole, whole]
+    diameters = [WORKING_DIAMETER_PX] * 2 + [WORKING_DIAMETER_PX / 2] * 2
+    assert [diameter for _, diameter in seen] == diameters
 
 
 def test_a_dark_picture_has_no_cells() -> None:
