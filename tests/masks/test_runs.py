@@ -5,7 +5,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from hpa_mmdet.errors import InputError
-from hpa_mmdet.masks.rle import decode_counts
+from hpa_mmdet.masks.rle import _batches, decode_counts
 from hpa_mmdet.masks.runs import (
     MaskRuns,
     clip_runs,
@@ -140,3 +140,21 @@ def test_a_part_of_a_mask(seed: int, box: tuple[int, int, int, int]) -> None:
     part[y : y + height, x : x + width] = mask[y : y + height, x : x + width]
     clipped = clip_runs(runs_of_crop(mask, 0, 0, SHAPE_HW), box)
     assert clipped.to_counts() == encoded(part)["counts"].decode()
+
+
+def test_strings_are_decoded_in_batches_of_a_bounded_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("hpa_mmdet.masks.rle._BATCH_CHARACTERS", 10)
+    lengths = [4, 4, 2, 1, 30, 9, 1, 1]
+    texts = [bytes([65 + place]) * length for place, length in enumerate(lengths)]
+    batches = list(_batches(texts))
+    assert [text for batch in batches for text in batch] == texts
+    assert [[len(text) for text in batch] for batch in batches] == [
+        [4, 4, 2],
+        [1],
+        [30],
+        [9, 1],
+        [1],
+    ]
+    assert list(_batches([])) == []
