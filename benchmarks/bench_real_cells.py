@@ -4,8 +4,8 @@ Example:
     python benchmarks/bench_real_cells.py --data DATA/hpa_cells --work-dir work_dirs/real/cells
 
 DATA/hpa_cells holds mosaics of real cells, nine to an image, all of one localization
-(images/<id>_<channel>.jpg, masks/, images.csv). The heads of hpa-mask-rcnn_lite0_fit-only_demo.py
-and of crop_lite0_few-cells.py are fitted on the features that tools/train.py would fit them on, and
+(images/<id>_<channel>.jpg, masks/, images.csv). The heads of hpa-mask-rcnn_lite1_fit-only_demo.py
+and of crop_lite1_few-cells.py are fitted on the features that tools/train.py would fit them on, and
 name the cells that were left out, in two ways:
 
     places    the cell at one place of every mosaic, nine times; of the heads' nine sets of answers
@@ -18,6 +18,8 @@ name the cells that were left out, in two ways:
 Score: mean over the classes of average precision over all cells; "alone" each cell by itself, then
 weighed by its image's other cells (and by the image head, of mosaics) as the configs say. A mosaic
 holds one class only, so these say more than in most real images.
+
+--network names the cells by another one of the packaged networks than the configs have (lite1).
 
 Features are kept in the work dir. Writes table.md there.
 """
@@ -51,12 +53,13 @@ from hpa_mmdet.fit.feature_cache import FeatureCache, cache_features, load_cache
 from hpa_mmdet.fit.heads import fit_heads
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.localizations import LOCALIZATIONS
+from hpa_mmdet.models.pretrained import PACKAGED
 from hpa_mmdet.scoring.resampling import class_average_precisions, mean_of_known
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = {
-    "detector's heads": CONFIGS / "mask_rcnn/hpa-mask-rcnn_lite0_fit-only_demo.py",
-    "crops": CONFIGS / "crops/crop_lite0_few-cells.py",
+    "detector's heads": CONFIGS / "mask_rcnn/hpa-mask-rcnn_lite1_fit-only_demo.py",
+    "crops": CONFIGS / "crops/crop_lite1_few-cells.py",
 }
 CHANNELS = ("red", "green", "blue", "yellow", "mask")
 SIZE_PX = 128
@@ -77,6 +80,9 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder with images/, masks/, images.csv")
     add("--work-dir", type=Path, default=Path("work_dirs/real/cells"))
+    add(
+        "--network", choices=list(PACKAGED), default="lite1", help="whose features (default: lite1)"
+    )
     add("--workers", type=int, default=1, help="threads")
     return parser
 
@@ -94,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found: dict[str, Answers] = {}
         for name, config in KINDS.items():
             cache = _features(args, config)
-            found[name] = _name_left_out(cache, config, left_out)
+            found[name] = _name_left_out(cache, _config(config, args.network), left_out)
             print(f"{left_out}, {name}: {time.monotonic() - started:.0f} s", flush=True)
         found["both"] = Answers(
             *(np.mean(part, axis=0) for part in zip(*found.values(), strict=True))
@@ -125,12 +131,21 @@ def _convert(args: argparse.Namespace) -> None:
         extract_crops(SourceOptions(annotations, images=args.data / "images"), store, options)
 
 
+def _config(path: Path, network: str) -> Config:
+    """Read a config whose cells are named by a network; all packaged ones have maps as wide."""
+    config = Config.fromfile(path)
+    localization = config.model.localization
+    backbone = localization.backbone if "backbone" in localization else config.model.backbone
+    backbone.model_name, backbone.weights = PACKAGED[network].model_name, network
+    return config
+
+
 def _features(args: argparse.Namespace, path: Path) -> FeatureCache:
     """Features of the cells as a config describes them, once."""
-    kept: Path = args.work_dir / f"{path.stem}.npz"
+    kept: Path = args.work_dir / f"{path.stem}_{args.network}.npz"
     if not kept.is_file():
         set_random_seed(0)
-        config = Config.fromfile(path)
+        config = _config(path, args.network)
         model = MODELS.build(config.model)
         model.init_weights()
         loader = config.fit_dataloader.to_dict()
@@ -144,9 +159,8 @@ def _features(args: argparse.Namespace, path: Path) -> FeatureCache:
     return load_cache(kept)
 
 
-def _name_left_out(cache: FeatureCache, path: Path, left_out: str) -> Answers:
+def _name_left_out(cache: FeatureCache, config: Config, left_out: str) -> Answers:
     """Name every cell by heads that were fitted without it."""
-    config = Config.fromfile(path)
     options = {
         name: value
         for name, value in config.train_cfg.fit.to_dict().items()

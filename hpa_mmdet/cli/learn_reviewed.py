@@ -1,7 +1,7 @@
 r"""Learn from the cells that were reviewed: one round of convert, fit and predict.
 
 Example:
-    python tools/learn_reviewed.py configs/mask_rcnn/hpa-mask-rcnn_lite0_fit-only_demo.py \
+    python tools/learn_reviewed.py configs/mask_rcnn/hpa-mask-rcnn_lite1_fit-only_demo.py \
         data/train --masks work_dirs/masks --labels data/train.csv \
         --reviewed work_dirs/review/cells.csv --out work_dirs/review
 

@@ -244,7 +244,7 @@ def test_heads_are_fitted_alone_on_the_cells_of_a_segmenter(
     discs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
-    config = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fit-only_demo.py"
+    config = "configs/mask_rcnn/hpa-mask-rcnn_lite1_fit-only_demo.py"
     words = tiny_options(epochs=2, views=4)  # two views, at two sizes
     assert train([config, *tiny(discs, "fit")[1:], *words]) == 0
     assert curve(discs / "fit") == []  # no step of the detector

@@ -34,7 +34,7 @@ from hpa_mmdet.io.label_tables import read_cell_labels  # noqa: E402
 from hpa_mmdet.refine.rounds import ReviewRound, next_number, round_of  # noqa: E402
 from hpa_mmdet.scoring.resampling import class_average_precisions, mean_of_known  # noqa: E402
 
-CONFIG = "configs/mask_rcnn/hpa-mask-rcnn_lite0_fit-only_demo.py"
+CONFIG = "configs/mask_rcnn/hpa-mask-rcnn_lite1_fit-only_demo.py"
 A_ROUND = 90  # of 213 cells: by 50, one processor of several chose exponents that did harm
 
 
