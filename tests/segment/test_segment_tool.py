@@ -91,14 +91,15 @@ def test_a_mask_corrected_by_hand_is_kept(images: Path, tmp_path: Path, extra: l
     Image.fromarray(corrected).save(out / "a_mask.png")
     assert run(images, out, *extra) == 0
     np.testing.assert_array_equal(read_label_image(out / "a_mask.png"), corrected)
-    assert "1 files are not as segment wrote them and are kept: a_mask.png" in notes_of(out)
+    notes = notes_of(out)
+    assert "1 files are not as segment wrote them and are kept: a_mask.png" in notes
+    assert ("masks of yours have no nuclei of the same ids" in notes) == ("--nuclei-out" in extra)
     if "--qc" in extra:  # drawn of the corrected mask
         picture = np.asarray(Image.open(tmp_path / "p" / "a.jpg"))
         assert picture[19, 10].min() > 150
         assert {path.name for path in (tmp_path / "p").glob("?.jpg")} == {"a.jpg", "b.jpg"}
     if "--nuclei-out" in extra:
         assert [path.name for path in (tmp_path / "n").glob("*.png")] == ["b_mask.png"]
-        assert "masks of yours have no nuclei of the same ids" in notes_of(out)
 
 
 def test_pictures_and_nuclei_can_be_added(images: Path, tmp_path: Path) -> None:
