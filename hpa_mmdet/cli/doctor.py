@@ -67,7 +67,9 @@ def _look() -> Iterator[Finding]:
     yield from selftest.list_operators()
     for device in selftest.list_devices():
         yield selftest.check_device(device)
-    yield from map(_check_weights, ("lite0", "lite1"))
+    from hpa_mmdet.models.pretrained import PACKAGED
+
+    yield from map(_check_weights, PACKAGED)
 
 
 def _trouble_with_mmdet() -> str:

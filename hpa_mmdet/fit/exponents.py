@@ -66,47 +66,48 @@ def choose_exponents(
     if truth is None:
         filled = [bag for bag in bags if len(bag.cells)]
         shown = np.array([bag.image_labels.numpy() > 0 for bag in filled])
-        scores = [
-            torch.stack([_weighed(branch, bag, *pair).amax(0) for bag in filled]) for pair in pairs
-        ]
     else:
         labels, known = truth
         shown, rows = labels[known], torch.from_numpy(known)
-        scores = [torch.cat([_weighed(branch, bag, *pair) for bag in bags])[rows] for pair in pairs]
-    values = np.array([_score(shown, rows) for rows in scores])
+
+    def scores_of(pair: tuple[float, float]) -> Tensor:
+        if truth is None:
+            return torch.stack([_weighed(branch, bag, *pair).amax(0) for bag in filled])
+        return torch.cat([_weighed(branch, bag, *pair) for bag in bags])[rows]
+
+    values = np.array([_score(shown, scores_of(pair)) for pair in pairs])
     if np.isnan(values).all():
         return *branch.exponents(), float("nan")
     chosen = int(np.argmax(values >= np.nanmax(values) - 1e-9))
     if truth is not None and any(bag.reviewed.any() for bag in bags):
         image_of = np.repeat(np.arange(len(bags)), [len(bag.cells) for bag in bags])[known]
-        near = _within_one_error(shown, scores, image_of, chosen)
+        errors = _errors_beside(chosen, shown, [scores_of(pair) for pair in pairs], image_of)
+        near = np.flatnonzero(values[chosen] - values <= errors + 1e-9).tolist()
         chosen = min(near, key=lambda place: (pairs[place][0], -pairs[place][1]))
     branch.chosen_exponents.copy_(torch.tensor(pairs[chosen]))
     return *pairs[chosen], float(values[chosen])
 
 
-def _within_one_error(
-    shown: NDArray[np.bool_], scores: Sequence[Tensor], image_of: NDArray[np.intp], best: int
-) -> list[int]:
-    """Give the candidates that miss the best by no more than a standard error of the difference.
+def _errors_beside(
+    best: int, shown: NDArray[np.bool_], scores: Sequence[Tensor], image_of: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Give the standard error of how far each candidate is behind the best.
 
     Args:
+        best: place of the best.
         shown: (n, K) what cells are known to show.
         scores: (n, K) of each candidate.
         image_of: (n,) image of each cell; resamples are of images.
-        best: place of the best.
     """
     weights = np.concatenate(list(resample_images(image_of, _RESAMPLES, seed=0)))
-    drawn = [
-        np.nanmean(class_average_precisions(shown, rows.double().numpy(), weights), axis=1)
-        for rows in scores
-    ]
-    values = [_score(shown, rows) for rows in scores]
-    return [
-        place
-        for place, of_pair in enumerate(drawn)
-        if values[best] - values[place] <= np.nanstd(drawn[best] - of_pair) + 1e-9
-    ]
+    drawn = np.array(
+        [
+            np.nanmean(class_average_precisions(shown, rows.double().numpy(), weights), axis=1)
+            for rows in scores
+        ]
+    )
+    errors: NDArray[np.float64] = np.nanstd(drawn[best] - drawn, axis=1)
+    return errors
 
 
 def choose_by_training_cells(

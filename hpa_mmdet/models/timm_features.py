@@ -74,7 +74,7 @@ class TimmFeatures(BaseModule):
             pretrained=False,
             **(options or {}),
         )
-        # a third faster on a CPU than channels first, with the same maps but for rounding
+        # faster on a CPU than channels first, with the same maps but for rounding
         self.network.to(memory_format=torch.channels_last)
         if checkpointing:
             self.network.set_grad_checkpointing(True)

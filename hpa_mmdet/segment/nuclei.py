@@ -96,8 +96,8 @@ def _to_half_height(
     count = int(label_image.max(initial=0))
     if not count:
         return label_image
-    median = median_per_label(bright, label_image, np.arange(count + 1))
     ids = np.arange(count + 1)
+    median = median_per_label(bright, label_image, ids)
     around = np.minimum(ring_median(bright, label_image, ids, diameter), median)
     least = around + EDGE * (median - around)
     grown = flood(-bright, label_image, is_near(label_image, diameter / 5))

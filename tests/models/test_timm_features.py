@@ -13,6 +13,13 @@ from hpa_mmdet.models.timm_features import TimmFeatures
 LITE0 = "tf_efficientnet_lite0"
 
 
+def need_packaged(name: str) -> None:
+    """Skip where the extra that carries these weights was not installed; `make install` does."""
+    pytest.importorskip(
+        pretrained.PACKAGED[name].module, reason="the extra `demo` is not installed"
+    )
+
+
 def test_input_stride_multiplies_the_strides_of_the_maps() -> None:
     model = TimmFeatures("resnet18", input_stride=2)
     assert model.strides == [8, 16, 32, 64]
@@ -29,9 +36,7 @@ def test_input_stride_multiplies_the_strides_of_the_maps() -> None:
 
 
 def test_lite0_weights_name_its_tensors_and_adapt_the_stem() -> None:
-    pytest.importorskip(
-        pretrained.PACKAGED["lite0"].module, reason="the extra `demo` is not installed"
-    )
+    need_packaged("lite0")
     rgb = TimmFeatures(LITE0, channels=(0, 1, 2), weights="lite0")
     four = TimmFeatures(LITE0, weights="lite0")
     green = TimmFeatures(LITE0, channels=(1,), weights="lite0")
@@ -108,18 +113,14 @@ def test_weights_without_their_package_say_which_extra(monkeypatch: pytest.Monke
 
 
 def test_a_changed_file_of_weights_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip(
-        pretrained.PACKAGED["lite0"].module, reason="the extra `demo` is not installed"
-    )
+    need_packaged("lite0")
     change_lite0(monkeypatch, sha256="0" * 64)
     with pytest.raises(InputError, match=r"found SHA-256 .*do not load this file"):
         pretrained.packaged_file("lite0")
 
 
 def test_a_lost_file_of_weights_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip(
-        pretrained.PACKAGED["lite0"].module, reason="the extra `demo` is not installed"
-    )
+    need_packaged("lite0")
     change_lite0(monkeypatch, path="models/gone.pth")
     with pytest.raises(InputError, match=r"gone.pth: found no file.*reinstall its package"):
         pretrained.packaged_file("lite0")
@@ -127,8 +128,8 @@ def test_a_lost_file_of_weights_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("name", list(pretrained.PACKAGED))
 def test_packaged_weights_fit_their_network(name: str) -> None:
+    need_packaged(name)
     packaged = pretrained.PACKAGED[name]
-    pytest.importorskip(packaged.module, reason="the extra `demo` is not installed")
     network = timm.create_model(packaged.model_name)
     network.load_state_dict(pretrained.read_packaged(name))
     # taught weights: the first layer's filters are not of the spread that new ones have
