@@ -163,3 +163,17 @@ def test_a_transformers_maps_are_turned_and_take_any_size() -> None:
         (24, 16, 40), (48, 8, 20), (96, 4, 10), (192, 2, 5)
     ]  # fmt: skip
     assert model.strides == [4, 8, 16, 32]
+
+
+def test_the_network_computes_with_channels_last_and_the_same_maps() -> None:
+    torch.manual_seed(0)
+    model = TimmFeatures("resnet18").eval()
+    stem = next(model.network.parameters())
+    assert stem.is_contiguous(memory_format=torch.channels_last)
+    image = torch.rand(1, 4, 64, 96)
+    with torch.inference_mode():
+        maps = model(image)
+        wanted = model.network.to(memory_format=torch.contiguous_format)(image)
+    for found, one in zip(maps, wanted, strict=True):
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(found, one, rtol=1e-4, atol=1e-5)
