@@ -122,11 +122,12 @@ def _prepare_plane(
 class _Window(NamedTuple):
     """What a crop shows: a part of the image, in its pixels.
 
-    `shown` is (h, w) 0 and 1, from (shown_x, shown_y) on, what of the image is not blanked;
-    None where all is shown.
+    `drawn` is (h, w) 0 and 255, the cell's mask. `shown` is so too, from (shown_x, shown_y) on,
+    what of the image is not blanked; None where all is shown.
     """
 
     cell: CellMask
+    drawn: NDArray[np.uint8]
     left: int
     top: int
     width: int
@@ -139,9 +140,9 @@ class _Window(NamedTuple):
         """Cut the window out of a channel; None draws the cell's mask, 255 inside."""
         window = np.zeros((self.height, self.width), np.uint8)
         if plane is None:
-            self._put(window, self.cell.mask.view(np.uint8), self.cell.bbox_xywh[:2], 255)
+            self._put(window, self.drawn, self.cell.bbox_xywh[:2])
         elif self.shown is None:
-            self._put(window, plane, (0, 0), 1)
+            self._put(window, plane, (0, 0))
         else:
             y, x = max(self.shown_y, 0), max(self.shown_x, 0)
             part = plane[y : self.shown_y + self.shown.shape[0], x:][
@@ -156,15 +157,18 @@ class _Window(NamedTuple):
         window: NDArray[np.uint8],
         part: NDArray[np.uint8],
         place_xy: tuple[int, int],
-        factor: int | NDArray[np.uint8],
+        shown: NDArray[np.uint8] | None = None,
     ) -> None:
-        """Write a part of the image that begins at `place_xy`, times a factor."""
+        """Write a part of the image that begins at `place_xy`, black where it is not shown."""
         x, y = place_xy[0] - self.left, place_xy[1] - self.top
         x0, y0 = max(x, 0), max(y, 0)
         x1, y1 = min(x + part.shape[1], self.width), min(y + part.shape[0], self.height)
         of_part = (slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
-        factors = np.uint8(factor) if isinstance(factor, int) else factor[of_part]
-        np.multiply(part[of_part], factors, out=window[y0:y1, x0:x1])
+        target = window[y0:y1, x0:x1]
+        if shown is None:
+            target[...] = part[of_part]
+        elif target.size:
+            cv2.bitwise_and(part[of_part], shown[of_part], dst=target)
 
 
 def _window_of(cell: CellMask, options: CropOptions) -> _Window | None:
@@ -172,11 +176,17 @@ def _window_of(cell: CellMask, options: CropOptions) -> _Window | None:
     if not cell.mask.size:
         return None
     radius = options.grow_px
+    drawn = _white(cell.mask)
     shown = None
     if options.blank:
-        shown = (grow_mask(cell.mask, radius) if radius else cell.mask).view(np.uint8)
+        shown = _white(grow_mask(cell.mask, radius)) if radius else drawn
     x, y = cell.bbox_xywh[:2]
-    return _Window(cell, *_frame(cell.bbox_xywh, options), shown, x - radius, y - radius)
+    return _Window(cell, drawn, *_frame(cell.bbox_xywh, options), shown, x - radius, y - radius)
+
+
+def _white(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Draw a mask, 255 inside."""
+    return np.asarray(mask.view(np.uint8) * np.uint8(255), np.uint8)
 
 
 def _resize(window: NDArray[np.uint8], options: CropOptions) -> NDArray[np.uint8]:

@@ -102,12 +102,13 @@ class MaskRuns:
         starts = np.clip(by_column.starts - first, 0, height)
         ends = np.clip(by_column.ends - first, 0, height)
         kept = (column >= x) & (column < x + width) & (starts < ends)
-        place = (column[kept] - x) * (height + 1)  # a row more, so that columns stay apart
-        steps = np.zeros(width * (height + 1), np.int8)
-        steps[place + starts[kept]] = 1
-        np.add.at(steps, place + ends[kept], -1)  # after the starts: two runs may touch
-        inside = np.cumsum(steps, dtype=np.int8).astype(bool)
-        return inside.reshape(width, height + 1)[:, :height].T
+        place = (column[kept] - x) * height
+        edges = np.empty(2 * place.size + 2, np.int64)
+        edges[0], edges[-1] = 0, height * width
+        edges[1:-1:2], edges[2:-1:2] = place + starts[kept], place + ends[kept]
+        inside = np.zeros(edges.size - 1, bool)
+        inside[1::2] = True
+        return np.repeat(inside, np.diff(edges)).reshape(width, height).T
 
 
 def runs_from_counts(
