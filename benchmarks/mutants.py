@@ -8,7 +8,7 @@ condition negated, a loop that ends after one round, a limit left out. Each is t
 tests that run its line, in a copy of the repository, and counts as killed where one of them
 fails. Tests slower than --slowest are left out. Survivors are printed. Those that no test could
 kill, because they change nothing, are named in benchmarks/mutants_equivalent.txt with the
-reason and do not count.
+reason and do not count; "in" and the text of the line says which of several like it is meant.
 """
 
 import argparse
@@ -63,9 +63,11 @@ class Mutant(NamedTuple):
     source: str
 
     @property
-    def key(self) -> str:
-        """Name the change without its line number, which moves with the code."""
-        return f"{self.path.as_posix()}: {self.old} -> {self.new}"
+    def keys(self) -> tuple[str, str]:
+        """Name the change without its line number, which moves with the code; with its text."""
+        change = f"{self.path.as_posix()}: {self.old} -> {self.new}"
+        text = (REPOSITORY / self.path).read_text(encoding="utf-8").splitlines()[self.line - 1]
+        return change, f"{change} in {text.strip()}"
 
 
 def mutants_of(path: Path) -> Iterator[Mutant]:
@@ -235,7 +237,7 @@ def try_room(room: str, args: argparse.Namespace, folder: Path) -> tuple[int, in
         for path in paths
         if not args.files or any(text in path.as_posix() for text in args.files)
         for mutant in mutants_of(path)
-        if mutant.key not in equivalent
+        if equivalent.isdisjoint(mutant.keys)
     ]
     lines, seconds = measure(room, f"tests/{room}", folder)
     chosen = random.Random(args.seed).sample(mutants, min(args.sample, len(mutants)))

@@ -95,3 +95,10 @@ def test_the_spill_of_each_stain_is_taken_off() -> None:
     assert clean[75, 30] == pytest.approx(0, abs=0.3)
     assert clean[75, 170] == pytest.approx(0, abs=0.3)
     assert clean[75, 60] == pytest.approx(400, abs=0.3)
+
+
+def test_a_faint_stain_without_others_beside_it_is_kept() -> None:
+    nuclei = np.where(disc((60, 130), 12), 0.02, 0).astype(np.float32)
+    clean = without_spill(nuclei, {"red": np.zeros(SHAPE_HW, np.float32)})
+    assert clean is not None
+    np.testing.assert_array_equal(clean, nuclei)

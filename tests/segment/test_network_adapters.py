@@ -67,7 +67,9 @@ def test_the_hpa_segmenter_runs_on_pictures_that_are_not_square(package, weights
     planes, _, cells = pictures()
     segmenter = pickle.loads(pickle.dumps(HpaCellSegmenter(weights, weights, SIZE)))
     two = {name: planes[name] for name in ("red", "blue")}
-    for found in (*segmenter.segment_batch([planes, planes]), segmenter(two)):
+    both = segmenter.segment_batch([planes, planes])
+    assert len(both) == 2
+    for found in (*both, segmenter(two)):
         assert count_matches(overlaps(cells, found.cells), 0.85) == 12
     twice = {name: np.repeat(np.repeat(plane, 2, 0), 2, 1) for name, plane in planes.items()}
     wide = {name: (plane.astype(np.uint16) * 17) for name, plane in twice.items()}

@@ -263,6 +263,19 @@ def test_what_lies_inside_counts_no_more_than_what_it_lies_in() -> None:
     assert choose_disjoint([outer, inner], [0.5, 0.55], [1.0, 0.5]) == [0]
 
 
+def test_a_blob_weighs_as_its_area_and_votes_as_its_width() -> None:
+    plane = np.full(SHAPE_HW, 10, np.float32)
+    for y in (100, 260):
+        draw(plane, y, 120, 10, 100)
+        draw(plane, y, 320, 20, 100)
+    look = _look(blur(plane, 1.0), 1.0)
+    assert look is not None
+    small, large = 0, 3  # they are in the order of their size
+    assert look.diameters[large] / look.diameters[small] == pytest.approx(2, rel=0.1)
+    assert look.votes[large] / look.votes[small] == pytest.approx(2, rel=0.15)
+    assert look.weights[large] / look.weights[small] == pytest.approx(4, rel=0.25)
+
+
 def seen_once(diameter: float) -> _Look:
     one = np.ones(1)
     return _Look(np.array([diameter]), one, one, np.zeros(1, bool))

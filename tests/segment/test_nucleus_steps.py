@@ -241,6 +241,13 @@ def test_the_local_background_is_taken_off() -> None:
     assert np.abs(over[:, 180:]).max() < 1
 
 
+def test_the_local_background_rises_softly_where_the_light_steps() -> None:
+    plane = np.where(np.arange(200) < 100, 0.0, 100.0) * np.ones((120, 1))
+    ground = (plane - over_background(plane.astype(np.float32), DIAMETER))[60]
+    assert 5 < np.diff(ground[::10]).max() < 15  # not the step of 100 that the percentile makes
+    assert ground[0] == pytest.approx(0, abs=1)
+
+
 @pytest.mark.parametrize("light", [0.0, 60.0])
 def test_outlines_move_to_half_the_height_over_what_lies_around(light: float) -> None:
     bright = np.zeros(SHAPE_HW, np.float32)
