@@ -248,6 +248,13 @@ def test_the_local_background_rises_softly_where_the_light_steps() -> None:
     assert ground[0] == pytest.approx(0, abs=1)
 
 
+def test_nuclei_of_ten_pixels_are_found_at_their_size() -> None:
+    nuclei = disc((30, 30), 5) | disc((30, 43), 5)
+    found = find_nuclei(np.where(nuclei, 100, 0).astype(np.float32), 10.0)
+    assert found.max() == 2
+    assert np.count_nonzero(found) == pytest.approx(np.count_nonzero(nuclei), rel=0.08)
+
+
 @pytest.mark.parametrize("light", [0.0, 60.0])
 def test_outlines_move_to_half_the_height_over_what_lies_around(light: float) -> None:
     bright = np.zeros(SHAPE_HW, np.float32)

@@ -60,3 +60,12 @@ def test_one_disc_is_one_piece_and_nothing_is_lost() -> None:
     y, x = np.mgrid[:70, :90]
     disc = np.hypot(y - 35, x - 40) < 20
     np.testing.assert_array_equal(split_by_shape(disc, 40), disc.astype(np.int32))
+
+
+@pytest.mark.parametrize(("radius", "pieces"), [(6.5, 1), (7.5, 2)])
+def test_a_piece_of_a_seventh_of_a_nucleus_is_cut_off(radius: float, pieces: int) -> None:
+    y, x = np.mgrid[:120, :160]
+    nucleus = np.hypot(y - 60, x - 60) < 18
+    beside = np.hypot(y - 60, x - 78 - radius) < radius  # 133 and 177 pixels; the limit is 153
+    bridge = (abs(y - 60) < 2) & (x >= 60) & (x < 80)
+    assert split_by_shape(nucleus | beside | bridge, 36.0).max() == pieces
