@@ -26,7 +26,7 @@ CONFIG_KEYS = ("default_scope", "model", "test_pipeline")
 KNOWN_TYPES = {
     # of this package
     "BagLoss", "CellLoss", "CellRoIHead", "CropClassifier", "CropPreprocessor",
-    "FloatRoIExtractor", "HpaDataPreprocessor", "HpaMaskRCNN", "InheritedLoss",
+    "FloatRoIExtractor", "GainAndNoise", "HpaDataPreprocessor", "HpaMaskRCNN", "InheritedLoss",
     "LoadHpaChannels", "LocalizationBranch", "PackCells", "SmallNetwork", "SubCellBranch",
     "SubCellEmbedder", "TimmEmbedder", "TimmFeatures", "TimmViews",
     # of mmdet, mmcv and torch

@@ -4,6 +4,7 @@ from hpa_mmdet.compat import prepare
 
 prepare()
 
+from hpa_mmdet.models.batch_augmentation import GainAndNoise  # noqa: E402
 from hpa_mmdet.models.crop_classifier import CropClassifier  # noqa: E402
 from hpa_mmdet.models.crop_preprocessor import CropPreprocessor  # noqa: E402
 from hpa_mmdet.models.data_preprocessor import HpaDataPreprocessor  # noqa: E402
@@ -31,6 +32,7 @@ __all__ = [
     "CropClassifier",
     "CropPreprocessor",
     "FloatRoIExtractor",
+    "GainAndNoise",
     "HpaDataPreprocessor",
     "HpaMaskRCNN",
     "InheritedLoss",

@@ -15,8 +15,6 @@ train_pipeline = [
             dict(type="VerticalFlip", p=0.5),
             dict(type="RandomRotate90", p=0.75),
             dict(type="RandomScale", scale_limit=0.25, p=0.5),
-            dict(type="MultiplicativeNoise", multiplier=(0.7, 1.4), per_channel=True, p=0.7),
-            dict(type="GaussNoise", std_range=(0.0, 0.03), p=0.3),
         ],
     ),
     dict(type="PackCells"),

@@ -10,6 +10,16 @@ model = dict(
         std=[128.0],
         pad_size_divisor=64,
         pad_mask=True,
+        # in training, on the device: other gains and noise
+        batch_augments=[
+            dict(
+                type="GainAndNoise",
+                gain=(0.7, 1.4),
+                gain_prob=0.7,
+                noise=0.03 * 255,
+                noise_prob=0.3,
+            )
+        ],
     ),
     backbone=dict(
         type="TimmFeatures",
