@@ -20,6 +20,8 @@ weighed by its image's other cells (and by the image head, of mosaics) as the co
 holds one class only, so these say more than in most real images.
 
 --network names the cells by another one of the packaged networks than the configs have (lite1).
+--tuned EPOCHS tunes the network on crops, too, each mosaic left out once, as does 0: on one view,
+the protein alone, of frozen features.
 
 Features are kept in the work dir. Writes table.md there.
 """
@@ -39,6 +41,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
 from numpy.typing import NDArray
+from real_cells_tuned import name_tuned
 from torch import Tensor
 
 import hpa_mmdet.datasets
@@ -83,6 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--network", choices=list(PACKAGED), default="lite1", help="whose features (default: lite1)"
     )
+    add("--tuned", type=int, nargs="+", default=[], metavar="EPOCHS", help="rows of tuned crops")
     add("--workers", type=int, default=1, help="threads")
     return parser
 
@@ -105,6 +109,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         found["both"] = Answers(
             *(np.mean(part, axis=0) for part in zip(*found.values(), strict=True))
         )
+        if left_out == "mosaics":
+            for epochs in args.tuned:
+                store = args.work_dir / "train_crops"
+                answers = Answers(*name_tuned(store, args.work_dir / "tuned", args.network, epochs))
+                found[f"crops, one view, {epochs} epochs of tuning"] = answers
+                print(f"{epochs} epochs: {time.monotonic() - started:.0f} s", flush=True)
         lines += _rows(found, left_out, cache)
     table = "\n".join(lines) + "\n"
     with atomic_path(args.work_dir / "table.md") as temporary:
