@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hpa_mmdet.compat.fused_norms import fused_norms
 from hpa_mmdet.compat.memory import give_back_where_scarce
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.io.atomic import atomic_path
@@ -109,25 +110,30 @@ def describe_images(model: Any, loader: Iterable[Any]) -> Iterator[ImageFeatures
         loader: batches of mmdet's form, not augmented.
     """
     model.eval()
-    for batch in loader:
-        data = model.data_preprocessor(batch, training=False)
-        samples = data["data_samples"]
-        found = model.describe_cells(data["inputs"], samples)
-        for cells, image, labels, sample in zip(*found, samples, strict=True):
-            known = sample.gt_instances
-            reviewed = known.get("reviewed", torch.zeros(len(cells), dtype=torch.bool))
-            yield ImageFeatures(
-                cells.cpu(),
-                image.cpu(),
-                labels.cpu(),
-                torch.as_tensor(known.localizations).cpu(),
-                bool(sample.get("labels_are_exact", False)),
-                torch.as_tensor(known.cell_ids).cpu(),
-                str(sample.hpa_id),
-                torch.as_tensor(reviewed).cpu(),
-                int(sample.get("cells_left_out", 0)),
-            )
-        give_back_where_scarce()
+    with fused_norms(model):
+        for batch in loader:
+            yield from _describe_batch(model, batch)
+            give_back_where_scarce()
+
+
+def _describe_batch(model: Any, batch: Any) -> Iterator[ImageFeatures]:
+    data = model.data_preprocessor(batch, training=False)
+    samples = data["data_samples"]
+    found = model.describe_cells(data["inputs"], samples)
+    for cells, image, labels, sample in zip(*found, samples, strict=True):
+        known = sample.gt_instances
+        reviewed = known.get("reviewed", torch.zeros(len(cells), dtype=torch.bool))
+        yield ImageFeatures(
+            cells.cpu(),
+            image.cpu(),
+            labels.cpu(),
+            torch.as_tensor(known.localizations).cpu(),
+            bool(sample.get("labels_are_exact", False)),
+            torch.as_tensor(known.cell_ids).cpu(),
+            str(sample.hpa_id),
+            torch.as_tensor(reviewed).cpu(),
+            int(sample.get("cells_left_out", 0)),
+        )
 
 
 def stack_features(images: Sequence[ImageFeatures]) -> FeatureCache:

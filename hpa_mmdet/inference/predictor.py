@@ -14,6 +14,7 @@ import torch
 from mmengine.config import Config
 from numpy.typing import NDArray
 
+from hpa_mmdet.compat.fused_norms import fuse_for_prediction
 from hpa_mmdet.compat.memory import give_back_where_scarce
 from hpa_mmdet.errors import InputError
 from hpa_mmdet.inference.cleaning import DEFAULT_CLEANING, check_cleaning
@@ -105,6 +106,7 @@ class Predictor:
         cut_tiles((1, 1), tile_px, overlap_px)  # refuse a bad tile before a model is loaded
         self.device = _device(device)
         self.loaded: LoadedModel = load_model(config, checkpoint, self.device, options)
+        fuse_for_prediction(self.loaded.model)
         settings = self.loaded.settings.with_scale(input_scale).with_white_level(white_level)
         kind = KINDS.get(self.loaded.config.model.type, DetectorViews)
         self.view_maker = kind(settings, symmetries, tile_px, overlap_px, min_cell_score, clean)

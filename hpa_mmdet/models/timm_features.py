@@ -15,6 +15,7 @@ from mmengine.model import BaseModule
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
+from hpa_mmdet.compat.fused_norms import fuse_norms
 from hpa_mmdet.errors import InputError, list_some
 from hpa_mmdet.models.pretrained import (
     PACKAGED,
@@ -124,6 +125,10 @@ class TimmFeatures(BaseModule):
         if self.gives_nhwc:
             maps = tuple(feature_map.permute(0, 3, 1, 2) for feature_map in maps)
         return maps
+
+    def fused_network(self) -> nn.Module:
+        """Give the network with its batch norms folded into its convolutions, a copy."""
+        return fuse_norms(self.network, len(self.channels))
 
     def train(self, mode: bool = True) -> "TimmFeatures":
         """Set the mode, but keep frozen parts and fixed statistics in evaluation mode."""

@@ -156,7 +156,7 @@ def test_a_batch_may_hold_images_with_and_without_given_cells() -> None:
 
 def test_cells_are_described_alike_in_both_stages() -> None:
     model = build(train_with_detector=True).eval()
-    data = prepare(model, batch(), True)
+    data = prepare(model, batch(), False)
     cells, images, labels = model.describe_cells(
         **{
             "batch_inputs": data["inputs"],
@@ -167,7 +167,7 @@ def test_cells_are_described_alike_in_both_stages() -> None:
         len(sample.gt_instances) for sample in data["data_samples"]
     ]
     assert labels.argmax(1).tolist() == [0, 1]
-    single = prepare(model, {key: value[1:] for key, value in batch().items()}, True)
+    single = prepare(model, {key: value[1:] for key, value in batch().items()}, False)
     again, again_image, _ = model.describe_cells(single["inputs"], single["data_samples"])
     torch.testing.assert_close(again[0], cells[1], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(again_image[0], images[1], rtol=1e-4, atol=1e-4)
