@@ -32,3 +32,16 @@ def test_a_thick_part_far_from_every_nucleus_is_another_cell(thickness: int, tak
     nuclei[disc((60, 160), 10, shape_hw)] = 2
     both = grow_cells(nuclei, [plane], 20)
     assert (both[58:62, 130:215] == 2).all()
+
+
+@pytest.mark.parametrize(("side", "taken"), [(40, False), (14, True)])
+def test_a_square_behind_a_bridge_is_another_cell_if_it_is_large(side: int, taken: bool) -> None:
+    shape_hw = (120, 240)
+    nuclei = disc((60, 40), 10, shape_hw).astype(np.int32)
+    plane = np.zeros(shape_hw, np.float32)
+    plane[30:90, 15:85] = 100
+    plane[55:65, 85:150] = 60  # a bridge to a square
+    plane[60 - side // 2 : 60 + side // 2, 150 : 150 + side] = 100
+    found = grow_cells(nuclei, [plane], 20)
+    inside = found[60 - side // 4 : 60 + side // 4, 150 + side // 4 : 150 + side // 2]
+    assert (inside == 1).mean() == pytest.approx(float(taken), abs=0.1)

@@ -121,3 +121,9 @@ def test_the_hpa_segmenter_against_hand_corrected_masks(real_data: Path, tmp_pat
     assert content["all"][1]["reference"] == 2060
     # 0.968 was counted over the 328 images of which these are 148
     assert content["all"][1]["f1"] == pytest.approx(0.968, abs=0.015)
+
+
+def test_a_cell_that_is_just_matched_is_not_split() -> None:
+    whole, halves = np.array([[5, 5, 5, 5]]), np.array([[1, 1, 2, 2]])
+    assert compare_cells(whole, halves, [0.5])[0].split == 0  # each half has an IoU of 0.5
+    assert compare_cells(whole, halves, [0.51])[0].split == 1
