@@ -83,16 +83,15 @@ def compare_inference(
     Ours with and without names, masks as the network drew them, as the stock model's are; and
     as tools/infer.py does it, which names cells and grows their outlines.
     """
-    weights = load_checkpoint_strict(args.checkpoint)["state_dict"] if args.checkpoint else None
     ours, stock = copy.deepcopy(ours), copy.deepcopy(stock)
     for config in (ours, stock):
         config.model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=CELLS)
-    whole_way = _predictor(ours, args, weights, DEFAULT_CLEANING)
-    named = _predictor(ours, args, weights)
-    state = named.loaded.model.state_dict()
+    state = _weights(ours, args)
+    whole_way = _predictor(ours, args, state, folder, DEFAULT_CLEANING)
+    named = _predictor(ours, args, state, folder)
     bare = copy.deepcopy(ours)
     bare.model.localization = None
-    cells = _predictor(bare, args, state)
+    cells = _predictor(bare, args, state, folder)
     theirs, whole = (
         _stock_detector(stock, model, state, args.device)
         for model in (stock.model, at_full_size(stock.model))
@@ -126,15 +125,25 @@ def clock(device: str) -> float:
     return time.process_time() if torch.device(device).type == "cpu" else time.perf_counter()
 
 
-def _predictor(
-    config: Config, args: argparse.Namespace, weights: Any, clean: str = "none"
-) -> Predictor:
+def _weights(config: Config, args: argparse.Namespace) -> dict[str, Any]:
+    """Give the checkpoint's tensors, else random ones that all models share."""
     torch.manual_seed(0)
-    predictor = Predictor(config, device=args.device, amp=args.amp, clean=clean)
-    if weights is not None:
-        own = predictor.loaded.model.state_dict()
-        predictor.loaded.model.load_state_dict({key: weights[key] for key in own})
-    return predictor
+    model: Any = MODELS.build(config.model)
+    model.init_weights()
+    state: dict[str, Any] = model.state_dict()
+    if args.checkpoint:
+        found = load_checkpoint_strict(args.checkpoint)["state_dict"]
+        state = {key: found[key] for key in state}
+    return state
+
+
+def _predictor(
+    config: Config, args: argparse.Namespace, state: Any, folder: Path, clean: str = "none"
+) -> Predictor:
+    own = MODELS.build(config.model).state_dict()
+    path = folder / "weights.pth"  # of each in turn
+    torch.save({"state_dict": {key: state[key] for key in own}}, path)
+    return Predictor(config, path, device=args.device, amp=args.amp, clean=clean)
 
 
 def _stock_detector(config: Config, model: ConfigDict, weights: Any, device: str) -> Any:
