@@ -73,6 +73,7 @@ def test_what_is_given_builds_the_method() -> None:
     [
         ("first", {}, "--method first: needs --weights; give --weights PATH"),
         ("second", {"--fast": True}, "--fast: belongs to --method first, not to second; drop one"),
+        ("second", {"--other": 1, "--fast": True}, "--fast: belongs to --method first"),
     ],
 )
 def test_what_does_not_fit_is_said(name: str, given: dict, message: str) -> None:
