@@ -1,6 +1,6 @@
 # What: about a hundred cells that all show the label of their image. EfficientNet-Lite1 sees the
 # protein alone, and with the nucleus as a third colour; one linear layer on its frozen features
-# names the cells, solved exactly. Nothing is tuned: a hundred cells are too few to choose how by, and
+# names the cells, solved exactly. Nothing is tuned: on a hundred cells that gained little, and
 # on more of them tuned crops lost to frozen features (docs/crop_classifier.md). `make real-cells`.
 _base_ = ["./crop_lite0_views_cpu.py"]
 _base_.model.backbone.model_name = "tf_efficientnet_lite1"

@@ -20,7 +20,7 @@ from hpa_mmdet.segment.folder_scale import (
     with_scale,
 )
 from hpa_mmdet.segment.protocol import Segmentation
-from hpa_mmdet.segment.run_notes import image_note
+from hpa_mmdet.segment.run_notes import _about_scale, image_note
 from hpa_mmdet.segment.scale import SizeEstimate
 
 SHAPE_HW = (120, 170)
@@ -230,6 +230,13 @@ def test_what_is_remembered_of_an_image() -> None:
         "scale_doubt": "why",
         "doubt": "few",
     }
+
+
+def test_ten_of_many_images_are_named() -> None:
+    notes = {f"i{number}": {"nuclei": 3, "nucleus_px": 90.0} for number in range(11)}
+    assert _about_scale(FolderScale(40, ""), notes)[1].endswith("i8 (90), i9 (90), ...")
+    del notes["i0"]
+    assert _about_scale(FolderScale(40, ""), notes)[1].endswith("i9 (90), i10 (90)")
 
 
 def test_a_warning_is_said_and_tells_in_the_exit_status(tmp_path: Path) -> None:

@@ -228,6 +228,10 @@ def test_the_range_of_brightness_is_above_the_noise() -> None:
     assert noisy[0] == pytest.approx(20 * deviation, rel=0.02)
     assert _range_of_interest((20 * noise).clip(max=200))[0] == pytest.approx(0.15 * 200)
     assert _range_of_interest(np.zeros((10, 13), np.float32)) == (1e-3, 0)
+    few_bright = np.zeros((100, 100), np.float32)
+    few_bright[40:60, 40:60] = 200
+    few_bright[10, :20] = 1000  # a five hundredth: for the highest threshold, not for the lowest
+    assert _range_of_interest(few_bright) == pytest.approx((0.02 * 200, 0.8 * 1000))
     assert not find_nuclei(np.full((40, 50), 7.0, np.float32), 20).any()
 
 
