@@ -49,6 +49,7 @@ from mmengine.runner import Runner
 
 import hpa_mmdet.datasets
 import hpa_mmdet.models  # noqa: F401
+from hpa_mmdet.compat.amp import mixed_precision
 from hpa_mmdet.datasets.fill_cache import caching_transforms, fill_cache, sources_of
 from hpa_mmdet.jobs import Report
 
@@ -71,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--workers", type=int, default=1, help="of the loader")
     add("--draw-workers", type=int, default=2, help="of drawing the images")
     add("--device", default="cpu")
-    add("--amp", action="store_true", help="mixed precision (a GPU)")
+    add("--amp", action="store_true", help="mixed precision of ours, and of both in steps")
     add("--peer", action="store_true", help="time mmdet's own Mask R-CNN too")
     add("--peer-only", action="store_true", help="the comparison alone")
     add("--rounds", type=int, default=5, help="images that both predict")
@@ -219,7 +220,7 @@ class Stepper:
         self.model = MODELS.build(config.model).to(args.device).train()
         wrapper = dict(config.optim_wrapper)
         if args.amp:
-            wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
+            wrapper.update(mixed_precision())
         self.optimizer = build_optim_wrapper(self.model, wrapper)
 
     def __call__(self, batch: dict[str, Any]) -> float:
