@@ -30,10 +30,13 @@ def some_labels(seed: int, count: int = 9) -> NDArray[np.int32]:
 
 
 @pytest.mark.parametrize("sigma", [3.0, 39.9, 43.0, 90.0])
-def test_a_wide_blur_is_that_of_opencv(sigma: float) -> None:
+@pytest.mark.parametrize("cut", [0, 1, 3])
+def test_a_wide_blur_is_that_of_opencv(sigma: float, cut: int) -> None:
     plane = soft_noise(1) + np.linspace(0, 3, SHAPE_HW[1], dtype=np.float32)
+    plane = np.ascontiguousarray(plane[cut:, cut:])
     wanted = cv2.GaussianBlur(plane, (0, 0), sigma)
-    assert np.abs(blur(plane, sigma) - wanted).max() < 1e-4 * np.ptp(plane)
+    tolerance = 1e-4 * np.ptp(plane) if sigma >= 40 else 0.0
+    assert np.abs(blur(plane, sigma) - wanted).max() <= tolerance
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -14,6 +14,7 @@ from hpa_mmdet.segment.scale import (
     _Look,
     _look,
     _measure_again,
+    _nearer,
     _noise_after_blur,
     _steepest,
     edge_score,
@@ -148,6 +149,12 @@ def test_a_picture_is_looked_at_from_every_distance_it_is_large_enough_for() -> 
     assert _distances((200, 100)) == [200 / 128, 200 / 64]
     assert _distances((64, 20)) == [1]
     assert _distances((40, 30)) == [1]
+
+
+def test_a_part_is_looked_at_from_nearer_down_to_twice_its_size() -> None:
+    assert _nearer((512, 1024)) == [1, 0.5]
+    assert _nearer((2048, 2048)) == [2, 1, 0.5]
+    assert _nearer((200, 100)) == [200 / 256]
 
 
 def blob(**changes: float) -> Part:

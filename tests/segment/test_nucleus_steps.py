@@ -211,6 +211,7 @@ def test_pieces_are_joined_widest_contact_first() -> None:
     assert joined({1: 6.0, 2: 6.0, 3: 6.0}, 0) == 3  # necks of 0.5 and 0.33
     assert joined({1: 6.0, 2: 3.7, 3: 6.0}, 0) == 2  # 3 / 3.7 is no neck
     assert joined({1: 6.0, 2: 3.8, 3: 6.0}, 0) == 3  # 3 / 3.8 is one
+    assert joined({1: 6.0, 2: 6.0, 3: 2.4}, 0) == 2  # 2 / 2.4 is no neck, and 3 / 6 is one
     assert joined({1: 6.0, 2: 2.0, 3: 9.0}, 0) == 2  # the joined piece has the larger radius
     assert joined({1: 6.0, 2: 6.0, 3: 6.0}, 6) == 3
     assert joined({1: 6.0, 2: 6.0, 3: 6.0}, 6.5) == 1  # each has 6 pixels
