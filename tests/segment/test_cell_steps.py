@@ -336,3 +336,13 @@ def test_the_sheet_has_rows_of_fitted_tiles(tmp_path) -> None:  # type: ignore[n
     assert [int(sheet[54, 44 * at + 20, 0]) for at in range(3)] == [160, 200, 0]
     assert sheet[2, 2, 0] == sheet[21, 41, 0] == 40  # 40 x 20 in the tile, two pixels from its edge
     assert sheet[1, 2, 0] == sheet[2, 1, 0] == sheet[22, 20, 0] == sheet[10, 42, 0] == 0
+
+
+def test_brightness_is_that_close_beside_the_nucleus() -> None:
+    shape_hw = (120, 120)
+    nuclei = disc((60, 60), 10, shape_hw).astype(np.int32)
+    # bright up to 7 pixels from the nucleus, a third of its diameter, then hardly anything
+    plane = np.where(disc((60, 60), 17, shape_hw), 100, 8) * disc((60, 60), 45, shape_hw)
+    found = grow_cells(nuclei, [plane.astype(np.float32)], 20)
+    assert (found[disc((60, 60), 15, shape_hw)] == 1).all()
+    assert not found[~disc((60, 60), 24, shape_hw)].any()
