@@ -129,7 +129,6 @@ def _weights(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     """Give the checkpoint's tensors, else random ones that all models share."""
     torch.manual_seed(0)
     model: Any = MODELS.build(config.model)
-    model.init_weights()
     state: dict[str, Any] = model.state_dict()
     if args.checkpoint:
         found = load_checkpoint_strict(args.checkpoint)["state_dict"]
