@@ -65,13 +65,13 @@ def fuse_norms(network: nn.Module, channels: int) -> nn.Module:
     fused = copy.deepcopy(network).eval()
     if not _fuse_parts(fused):
         return network
-    weights = next(network.parameters())
-    noise = torch.Generator().manual_seed(0)
-    picture = torch.randn(1, channels, _NOISE_PX, _NOISE_PX, generator=noise).to(weights)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, channels, _NOISE_PX, _NOISE_PX, generator=generator)
+    noise = noise.to(next(network.parameters()))
     was_training = [module for module in network.modules() if module.training]
     network.eval()
     with torch.no_grad():
-        alike = all(map(_alike, network(picture), fused(picture)))
+        alike = all(map(_alike, network(noise), fused(noise)))
     for module in was_training:
         module.training = True
     return fused if alike else network

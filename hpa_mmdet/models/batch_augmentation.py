@@ -16,8 +16,8 @@ class GainAndNoise(nn.Module):
     """Another gain in each channel and noise on its pixels, for `batch_augments`.
 
     Stains differ in strength from slide to slide, and cameras in noise. Here and not in the
-    pipeline, because normal noise for 2048 pixels and four channels takes a core as long as two
-    of the channels take to be decoded, and a GPU next to nothing.
+    pipeline, because noise for an image takes a loader's core longer than decoding it does, and
+    a GPU next to no time.
 
     Args:
         gain: range of the factors; each channel of an image has its own.
