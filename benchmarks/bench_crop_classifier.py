@@ -49,6 +49,7 @@ from weak_label_rows import ROWS as FROZEN_ROWS
 from weak_label_rows import fit_row, predict
 
 from hpa_mmdet.compat import prepare
+from hpa_mmdet.compat.fused_norms import fuse_for_prediction
 from hpa_mmdet.crops.store import CropStore
 from hpa_mmdet.io.atomic import atomic_path
 from hpa_mmdet.scoring.resampling import class_average_precisions
@@ -118,6 +119,7 @@ def measure_speed() -> None:
     model: Any = MODELS.build(Config.fromfile(CONFIGS / "crop_lite0_bag-lse_cpu.py").model)
     model.init_weights()
     model.eval()
+    fuse_for_prediction(model)  # as Predictor does
     rows, columns = np.mgrid[:1024, :1024]
     is_cell = np.hypot(rows % 128 - 64, columns % 128 - 64) < 14  # 64 discs of 27 pixels
     labels = np.where(is_cell, rows // 128 * 8 + columns // 128 + 1, 0)
