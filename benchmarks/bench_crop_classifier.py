@@ -1,7 +1,7 @@
 """Crops of cells, tuned: the ladder of small networks, and weak against true labels.
 
 Examples:
-    python benchmarks/bench_crop_classifier.py ladder --seeds 3
+    python benchmarks/bench_crop_classifier.py ladder --seeds 0 1 2
     python benchmarks/bench_crop_classifier.py semi-real --layout DATA \
         --work-dir work_dirs/weak_labels
     python benchmarks/bench_crop_classifier.py speed --workers 2

@@ -83,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--images", type=int, default=120)
     add("--test-images", type=int, default=80)
     add("--size", type=int, default=640, help="of the longer side, in pixels, with --layout")
-    add("--seeds", type=int, default=3)
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add("--rows", nargs="+", metavar="NAME", help=f"some of: {', '.join(r.name for r in ROWS)}")
     add("--workers", type=int, default=1)
     return parser
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     path = args.work_dir / "rows.json"
     results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     for row in _rows(args):
-        missing = [s for s in range(args.seeds) if str(s) not in results.get(row.name, {})]
+        missing = [s for s in args.seeds if str(s) not in results.get(row.name, {})]
         if not missing:
             continue
         sizes = {"train": args.images, "test": args.test_images}

@@ -62,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--data", type=Path, required=True, help="folder of the sets")
     add("--sets", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     add("--work-dir", type=Path, default=Path("work_dirs/real_pixels"))
-    add("--seeds", type=int, default=3, help="of folds and fits")
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of folds and fits")
     add("--resamples", type=int, default=200)
     add("--workers", type=int, default=1, help="threads")
     return parser
@@ -122,7 +122,7 @@ def _is_fine(which: PictureSet) -> bool:
 
 def _rows(name: str, how: Preparation, of_set: Features, args: argparse.Namespace) -> Iterator[str]:
     truth, cells = of_set.truth(), mean_of_cells(of_set.cache)
-    folds = [folds_of(of_set, seed) for seed in range(args.seeds)]
+    folds = [folds_of(of_set, seed) for seed in args.seeds]
     base = [retrieve(cells[:, LAST_MAP], truth, fold) for fold in folds]
     rows: dict[str, list[Scores]] = {"nearest neighbour": base}
     rows["nearest neighbour, all maps"] = [retrieve(cells, truth, fold) for fold in folds]

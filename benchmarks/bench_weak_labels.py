@@ -44,7 +44,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add_data_arguments(parser)
-    add("--seeds", type=int, default=3, help="each draws images of its own halves")
+    add(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0, 1, 2],
+        help="each draws images of its own halves",
+    )
     add("--rows", nargs="+", metavar="NAME", help=f"some of: {', '.join(r.name for r in ROWS)}")
     return parser
 
@@ -52,8 +58,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     started = time.monotonic()
-    folders = [args.work_dir / f"seed_{seed}" for seed in range(args.seeds)]
-    for seed, folder in enumerate(folders):
+    folders = {seed: args.work_dir / f"seed_{seed}" for seed in args.seeds}
+    for seed, folder in folders.items():
         make_images(folder / "data", args, seed)
     print(f"images: {time.monotonic() - started:.0f} s", flush=True)
     path = args.work_dir / "rows.json"
@@ -62,14 +68,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     # forked processes would share torch's threads
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(args.workers, context, initializer=_start) as pool:
-        parts = [pool.submit(compute_part, folder, part) for folder in folders for part in PARTS]
+        parts = [
+            pool.submit(compute_part, folder, part) for folder in folders.values() for part in PARTS
+        ]
         for part in parts:
             part.result()
         print(f"features: {time.monotonic() - started:.0f} s", flush=True)
         jobs = {
             pool.submit(_run, name, seed, folder): (name, seed)
             for name in [UNTRAINED, *names]
-            for seed, folder in enumerate(folders)
+            for seed, folder in folders.items()
             if str(seed) not in results.get(name, {})
         }
         for job in as_completed(jobs):
