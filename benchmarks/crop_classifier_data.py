@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hpa_mmdet.compat.fused_norms import fuse_for_prediction
 from hpa_mmdet.crops.extract import extract_crops
 from hpa_mmdet.crops.options import CropOptions
 from hpa_mmdet.crops.sources import SourceOptions
@@ -61,6 +62,7 @@ def make_store(data: Path, split: str, size_px: int) -> Path:
 def predict_store(config: Path, checkpoint: Path, store: Path, turns: bool = False) -> Scored:
     """Name all cells of a store; see `predict_cells`."""
     model = load_model(config, checkpoint).model
+    fuse_for_prediction(model)
     return score_store(predict_cells(model, CropBagDataset(str(store)), turns), store)
 
 
