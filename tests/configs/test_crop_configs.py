@@ -58,7 +58,7 @@ def test_experiment_builds_and_takes_a_step(name: str) -> None:
         assert min(rates) < 0.1 * max(rates)
         assert len(rates) >= 4
     torch.manual_seed(0)
-    losses = model.train_step(batch(config.crop.size_px), optimizer)
+    losses = model.train_step(batch(config.model.data_preprocessor.crop.size_px), optimizer)
     assert torch.isfinite(losses["loss"])
     assert losses["loss"] > 0
 
