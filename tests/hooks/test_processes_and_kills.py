@@ -19,6 +19,7 @@ _base_.train_cfg.max_epochs = 1
 _base_.train_dataloader.batch_size = 1
 _base_.train_dataloader.dataset.indices = [0, 1]
 _base_.train_dataloader.dataset.pipeline[2].transforms = []
+_base_.model.data_preprocessor.batch_augments = None
 _base_.fit_dataloader.batch_size = 1
 _base_.model.train_cfg.rpn.sampler.num = 100000
 _base_.model.train_cfg.rcnn.sampler.num = 100000
