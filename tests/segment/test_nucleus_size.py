@@ -119,7 +119,7 @@ def test_a_picture_without_nuclei_has_no_size() -> None:
     assert haze is None or haze.doubt == "one nucleus stands out"
 
 
-def test_one_or_two_nuclei_are_doubted() -> None:
+def test_one_or_two_nuclei_are_doubted_and_three_are_not() -> None:
     plane = np.full(SHAPE_HW, 10, np.float32)
     plane[disc((100, 120), 30)] = 90
     one = estimate_nucleus_size(blur(plane, 1.0))
@@ -130,6 +130,10 @@ def test_one_or_two_nuclei_are_doubted() -> None:
     two = estimate_nucleus_size(blur(plane, 1.0))
     assert two is not None
     assert (two.blobs, two.doubt) == (2, "2 nuclei stand out")
+    plane[disc((280, 120), 30)] = 90
+    three = estimate_nucleus_size(blur(plane, 1.0))
+    assert three is not None
+    assert (three.blobs, three.doubt) == (3, "")
 
 
 def test_two_sizes_that_are_both_clear_are_doubted() -> None:
