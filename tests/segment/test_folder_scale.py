@@ -89,6 +89,8 @@ def test_a_folder_has_one_scale_and_each_image_its_own_on_request(
     assert (report["done"], report["failed"]) == (4, [])
     assert run(images, own, "--scale-per-image") == 1  # nothing left to do, still wrong
     assert report_of(own)["warnings"] == report["warnings"]
+    again = "4 images were done before (--overwrite makes them anew)"
+    assert again in report_of(own)["notes"]
 
 
 def test_a_size_that_is_given_is_not_doubted(
@@ -164,6 +166,7 @@ def test_images_of_another_scale_are_named(images: Path, tmp_path: Path) -> None
             (40, "two sizes stand out"),
             id="all doubted",
         ),
+        pytest.param([(40, 9, "two"), (44, 9, "no size")], (40, "no size; two"), id="two doubts"),
         pytest.param(
             [(40, 5, ""), (90, 3, "")],
             (40, "nuclei of 40 to 90 pixels in different images"),
