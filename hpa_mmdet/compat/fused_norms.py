@@ -1,8 +1,7 @@
 """Batch norms folded into the convolutions before them, for networks that only predict.
 
 In evaluation a batch norm is one factor and one offset for each channel, which the convolution
-can have in its weights: the maps are the same but for rounding, and on a CPU cost a fifth to a
-third less time.
+can have in its weights: the maps are the same but for rounding, and cost less time.
 """
 
 import copy

@@ -1,6 +1,8 @@
 """Networks whose batch norms are folded into their convolutions give the same maps."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,8 @@ from hpa_mmdet.compat import prepare
 prepare()
 
 from hpa_mmdet.compat.fused_norms import fuse_for_prediction, fuse_norms, fused_norms  # noqa: E402
+from hpa_mmdet.fit.feature_cache import describe_images  # noqa: E402
+from hpa_mmdet.inference.predictor import Predictor  # noqa: E402
 from hpa_mmdet.models.timm_features import TimmFeatures  # noqa: E402
 from hpa_mmdet.models.timm_views import TimmViews  # noqa: E402
 
@@ -98,3 +102,35 @@ def test_what_cannot_be_fused_is_left_as_it_is(network: nn.Module) -> None:
     used(network).train()
     assert fuse_norms(network, 3) is network
     assert network.training
+
+
+DEMO = Path(__file__).parents[2] / "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py"
+
+
+def test_a_predictor_has_no_norm_left_in_its_networks() -> None:
+    model = Predictor(DEMO, None, device="cpu").loaded.model
+    assert norms(model.backbone) == norms(model.localization.backbone) == 0
+
+
+class Describes(nn.Module):
+    """A model that says how many norms its frozen network has while cells are described."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branch = TimmFeatures("resnet18", frozen=True)
+        self.seen: list[int] = []
+
+    def data_preprocessor(self, batch: Any, training: bool) -> dict[str, Any]:
+        assert not training
+        return {"inputs": batch, "data_samples": []}
+
+    def describe_cells(self, inputs: Any, samples: list[Any]) -> tuple[list[Any], ...]:
+        self.seen.append(norms(self.branch))
+        return [], [], []
+
+
+def test_features_are_computed_without_norms_that_are_back_afterwards() -> None:
+    model = Describes()
+    assert list(describe_images(model, [1, 2])) == []
+    assert model.seen == [0, 0]
+    assert norms(model.branch) == 20
