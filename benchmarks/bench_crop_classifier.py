@@ -14,8 +14,8 @@ their images, which the training fits, and by what the test cells show.
 `semi-real` uses the images, splits and test cells of bench_weak_labels.py, in the same work dir:
 crops tuned with inherited labels, with the best combination and with true labels of cells.
 Where that benchmark left its features, the heads on frozen features are fitted too and
-averaged in. Scores are kept in crop_rows.json and crop_table.md; a second call computes what
-is missing.
+averaged in. Scores of each crop size are kept in crop_rows_<pixels>.json and
+crop_table_<pixels>.md; a second call computes what is missing.
 
 `speed` names the cells of one drawn image of 1024 pixels by the config's model, cutting them out
 first, and prints crops per second of wall time and of processor time, in full and in half
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.images = args.images or (100 if is_ladder else 360)
     args.test_images = args.test_images or (50 if is_ladder else 120)
     args.share = None
-    path = args.work_dir / ("ladder_rows.json" if is_ladder else "crop_rows.json")
+    path = args.work_dir / ("ladder_rows.json" if is_ladder else f"crop_rows_{args.crop_size}.json")
     results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     for seed in args.seeds:
         folder = args.work_dir / f"seed_{seed}"

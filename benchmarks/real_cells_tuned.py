@@ -40,8 +40,9 @@ def name_tuned(
     Returns:
         (N, K) scores of each cell alone, and weighed by its image, as the few-cells config does.
     """
-    count = len(CropStore(store).images.hpa_ids)
-    alone = np.zeros((len(CropStore(store)), len(CropBagDataset.metainfo["classes"])))
+    cells = CropStore(store)
+    count = len(cells.images.hpa_ids)
+    alone = np.zeros((len(cells), len(CropBagDataset.metainfo["classes"])))
     weighed = np.zeros_like(alone)
     for fold in range(count):
         folder = work_dir / f"{network}_{epochs}_epochs" / f"without_{fold}"
