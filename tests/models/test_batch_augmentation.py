@@ -65,6 +65,12 @@ def test_values_stay_those_of_pixels_and_padding_stays_black() -> None:
     assert not batch[:, :, :, 12:].any()
 
 
+def test_gains_do_not_exceed_white() -> None:
+    batch = changed(GainAndNoise(gain=(2.0, 4.0), gain_prob=1.0, noise_prob=0.0))
+    assert 200 <= batch.min()
+    assert batch.max() == 255
+
+
 @pytest.mark.parametrize("path", MODEL_FILES, ids=lambda path: path.stem)
 def test_detectors_are_augmented_in_training_alone(path: Path) -> None:
     init_default_scope("mmdet")
