@@ -67,7 +67,7 @@ def test_values_stay_those_of_pixels_and_padding_stays_black() -> None:
 
 def test_gains_do_not_exceed_white() -> None:
     batch = changed(GainAndNoise(gain=(2.0, 4.0), gain_prob=1.0, noise_prob=0.0))
-    assert 200 <= batch.min()
+    assert batch.min() >= 200
     assert batch.max() == 255
 
 
