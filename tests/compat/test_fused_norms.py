@@ -1,7 +1,6 @@
 """Networks whose batch norms are folded into their convolutions give the same maps."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ prepare()
 
 from hpa_mmdet.compat.fused_norms import fuse_for_prediction, fuse_norms, fused_norms  # noqa: E402
 from hpa_mmdet.fit.feature_cache import describe_images  # noqa: E402
-from hpa_mmdet.inference.predictor import Predictor  # noqa: E402
 from hpa_mmdet.models.timm_features import TimmFeatures  # noqa: E402
 from hpa_mmdet.models.timm_views import TimmViews  # noqa: E402
 
@@ -102,14 +100,6 @@ def test_what_cannot_be_fused_is_left_as_it_is(network: nn.Module) -> None:
     used(network).train()
     assert fuse_norms(network, 3) is network
     assert network.training
-
-
-DEMO = Path(__file__).parents[2] / "configs/mask_rcnn/hpa-mask-rcnn_lite0_fpn_bag-lse_demo.py"
-
-
-def test_a_predictor_has_no_norm_left_in_its_networks() -> None:
-    model = Predictor(DEMO, None, device="cpu").loaded.model
-    assert norms(model.backbone) == norms(model.localization.backbone) == 0
 
 
 class Describes(nn.Module):
