@@ -11,12 +11,18 @@ import pytest
 import requests
 import tifffile
 from PIL import Image
-from serve_stand_in import CHANNELS, REFUSED_WIDTH, SLOW_WIDTH, cell_planes, png, upload
-from waiting import wait_for_text
+from serve_stand_in import CHANNELS, REFUSED_WIDTH, cell_planes, png, upload
+from waiting import wait_for_text, wait_until
 
 from hpa_mmdet.localizations import NAMES
 
 SHAPE_HW = (300, 400)
+PREDICTING = {"state": "predicting", "width": SHAPE_HW[1], "height": SHAPE_HW[0]}
+REFUSED = {
+    **PREDICTING,
+    "state": "failed",
+    "error": {"code": "refused", "message": "image: shows nothing"},
+}
 
 
 def files_of(planes: dict, title: str = "plate1_A01") -> list[dict]:
@@ -124,22 +130,36 @@ def test_keys_go_from_cell_to_cell_and_the_table_moves_the_picture(
     assert page.inner_text("#cell-title") == f"Cell {order[1]}"
     page.keyboard.press("Escape")
     assert page.inner_text("#cell-title") == "Point at a cell"
-    before = page.locator("#canvas").screenshot()
+    canvas = page.locator("#canvas")
+    before = canvas.screenshot()
     page.locator("#table tbody tr").last.click()
     assert page.inner_text("#cell-title") == f"Cell {order[-1]}"
-    page.wait_for_timeout(100)
-    moved = page.locator("#canvas").screenshot()
-    assert moved != before
+    wait_for_picture(page, before, same=False)
     page.focus("#canvas")
     page.keyboard.press("Escape")
+    moved = canvas.screenshot()
     page.keyboard.press("0")
-    page.wait_for_timeout(100)
+    wait_for_picture(page, moved, same=False)
+    whole = canvas.screenshot()
     page.keyboard.press("+")
+    wait_for_picture(page, whole, same=False)
     page.keyboard.press("ArrowLeft")
-    page.wait_for_timeout(100)
-    assert page.locator("#canvas").screenshot() != moved
+    page.keyboard.press("-")
+    wait_for_picture(page, whole, same=False)
+    page.keyboard.press("0")
+    wait_for_picture(page, whole)
     page.keyboard.press("2")  # green off
     assert not page.locator(".channel.green input[type=checkbox]").is_checked()
+
+
+def wait_for_picture(page: object, picture: bytes, same: bool = True) -> None:
+    canvas = page.locator("#canvas")
+    wanted = "the same picture" if same else "another picture"
+    wait_until(page, lambda: (canvas.screenshot() == picture) == same, wanted)
+
+
+def wait_for_colour(page: object, place: tuple[float, float], holds: object, wanted: str) -> None:
+    wait_until(page, lambda: holds(colour_at(page, *place).tolist()), wanted)
 
 
 def colour_at(page: object, x: float, y: float) -> np.ndarray:
@@ -160,22 +180,16 @@ def test_channels_and_contrast_change_the_picture(
     page.evaluate("document.activeElement.blur()")
     here = middle_of({"bbox": (50, 50, 100, 100)})
     page.click("#outlines")
-    page.wait_for_timeout(150)
     for channel in ("red", "yellow", "green"):
         page.click(f".channel.{channel} input[type=checkbox]")
-    page.wait_for_timeout(150)
-    assert colour_at(page, *here).tolist() == [0, 0, 255]
+    wait_for_colour(page, here, lambda rgb: rgb == [0, 0, 255], "blue alone")
     page.click(".channel.blue input[type=checkbox]")
     page.click(".channel.green input[type=checkbox]")
-    page.wait_for_timeout(150)
-    red, green, blue = colour_at(page, *here)
-    assert (red, blue) == (0, 0)
+    wait_for_colour(page, here, lambda rgb: rgb[::2] == [0, 0] and 0 < rgb[1] < 250, "dim green")
     white = page.locator(".channel.green input[type=range]").nth(1)
     white.evaluate("slider => { slider.value = 85; slider.dispatchEvent(new Event('input')); }")
-    page.wait_for_timeout(150)
-    brighter = colour_at(page, *here)[1]
-    assert brighter > green
-    assert brighter >= 250  # the cell's green is 85
+    # the cell's green is 85
+    wait_for_colour(page, here, lambda rgb: rgb[::2] == [0, 0] and rgb[1] >= 250, "full green")
 
 
 def test_downloads_hold_what_the_api_says(
@@ -245,8 +259,8 @@ def test_one_tiff_of_16_bits_is_shown(server: str, pages: object) -> None:
     slider = page.locator(".channel.blue input[type=range]").nth(1)
     assert int(slider.get_attribute("max")) == 4095
     page.click("#outlines")
-    page.wait_for_timeout(150)
-    assert colour_at(page, *middle_of({"bbox": (33, 33, 66, 66)}))[2] == 255
+    middle = middle_of({"bbox": (33, 33, 66, 66)})
+    wait_for_colour(page, middle, lambda rgb: rgb[2] == 255, "white's blue")
 
 
 def test_errors_say_what_to_do_and_do_not_end_the_page(server: str, pages: object) -> None:
@@ -281,22 +295,29 @@ def test_refused_image_is_not_asked_for_once_its_job_is_gone(server: str, pages:
     page.wait_for_selector("body[data-ready]")
     held: list[object] = []
     page.route(re.compile("/pixels"), lambda route: held.append(route))
-    page.set_input_files("#files", files_of(cell_planes((40, REFUSED_WIDTH))))
+    # whatever the server's pace, the refusal comes while the picture is on its way
+    page.route(re.compile("/events"), lambda route: _tell(route, REFUSED if held else PREDICTING))
+    page.set_input_files("#files", files_of(cell_planes(SHAPE_HW)))
     with page.expect_response(lambda reply: reply.request.method == "DELETE"):
         page.click("#go")
     assert "shows nothing" in page.inner_text("#problem")
-    assert held  # the request of a slow line
-    for route in held:
-        route.continue_()
+    (request,) = held
+    request.continue_()
     page.wait_for_timeout(300)
+
+
+def _tell(route: object, state: dict[str, object]) -> None:
+    body = f"retry: 20\nevent: state\ndata: {json.dumps(state)}\n\n"
+    route.fulfill(content_type="text/event-stream", body=body)
 
 
 def test_waiting_can_be_cancelled(server: str, pages: object) -> None:
     pages.expected = ["ERR_FAILED"]
     page = pages.open(server)
     page.wait_for_selector("body[data-ready]")
-    page.set_input_files("#files", files_of(cell_planes((40, SLOW_WIDTH))))
+    page.set_input_files("#files", files_of(cell_planes(SHAPE_HW)))
     page.route(re.compile("/pixels"), lambda route: route.abort())
+    page.route(re.compile("/events"), lambda route: _tell(route, PREDICTING))  # for ever
     page.click("#go")
     page.click("#cancel")
     page.wait_for_selector("#progress", state="hidden")
