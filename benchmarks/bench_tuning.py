@@ -14,6 +14,7 @@ tools/train.py with --instances masks:
                               what tuning starts from
     tuned                     hpa-mask-rcnn_lite0_fit-then-tune_demo.py, which judges itself by the
                               labels of the other tenth
+    frozen and tuned, averaged   the mean of both rows' scores; nothing is trained for it
 
 and names the test cells, whose masks are given. Score: mean over the classes of average precision
 over all test cells.
@@ -32,7 +33,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tuning_runs import ROWS, draw_subset, kept_epoch, score_cells, train_row
+from tuning_runs import ROWS, draw_subset, name_cells
 from tuning_tables import write_tables
 from weak_label_data import add_data_arguments, make_images
 
@@ -74,13 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         make_images(folder / "data", args, seed)
         root = draw_subset(folder / "data", folder, size, seed, args.val_share)
         start = time.process_time()
-        config, checkpoint = train_row(row, root, seed, args.cfg_options)
-        seconds = time.process_time() - start
-        ap = score_cells(config, checkpoint, folder / "data")
+        named = name_cells(row, root, folder / "data", seed, args.cfg_options)
+        seconds, ap = time.process_time() - start, named.ap()
         known[str(seed)] = {
             "ap": [None if np.isnan(value) else round(float(value), 4) for value in ap],
             "core_seconds": round(seconds, 1),
-            "kept_epoch": kept_epoch(checkpoint),
+            "kept_epoch": named.epoch,
         }
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(results, indent=1))

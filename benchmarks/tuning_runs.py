@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -42,14 +42,16 @@ class Row:
         name: in the table.
         config: of tools/train.py.
         options: changes of it.
+        averages: other rows, whose scores are averaged; nothing is trained then.
     """
 
     name: str
-    config: Path
+    config: Path = FROZEN_CONFIG
     options: Mapping[str, Any] = field(default_factory=dict)
+    averages: tuple["Row", ...] = ()
 
 
-FROZEN = Row("frozen", FROZEN_CONFIG)
+FROZEN = Row("frozen")
 # what tuning starts from: it keeps images back to judge itself by
 KEPT_BACK = Row(
     "frozen, images kept back",
@@ -57,7 +59,8 @@ KEPT_BACK = Row(
     {"model.localization.train_with_detector": False, "train_cfg.refit": False},
 )
 TUNED = Row("tuned", TUNED_CONFIG)
-ROWS = (FROZEN, KEPT_BACK, TUNED)
+BOTH = Row("frozen and tuned, averaged", averages=(FROZEN, TUNED))
+ROWS = (FROZEN, KEPT_BACK, TUNED, BOTH)
 
 
 def draw_subset(data: Path, folder: Path, number: int, seed: int, val_share: float = 0.1) -> Path:
@@ -143,8 +146,46 @@ def train_row(row: Row, root: Path, seed: int, options: Sequence[str] = ()) -> t
     return found
 
 
-def score_cells(config: Path, checkpoint: Path, data: Path) -> NDArray[np.float64]:
-    """(K,) average precision over the test cells, whose masks are given."""
+class NamedCells(NamedTuple):
+    """(N, K) `truth` and `scores` of the test cells; the last `epoch` that tuning kept, or None."""
+
+    truth: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+    epoch: int | None = None
+
+    def ap(self) -> NDArray[np.float64]:
+        """(K,) average precision over the test cells."""
+        return class_average_precisions(self.truth, self.scores)[0]
+
+
+def name_cells(
+    row: Row, root: Path, data: Path, seed: int, options: Sequence[str] = ()
+) -> NamedCells:
+    """Name the test cells, whose masks are given, after training where that was not done yet.
+
+    Args:
+        row: how.
+        root: of `draw_subset`.
+        data: what tools/synthesize.py wrote.
+        seed: of the run.
+        options: more changes of the config, as --cfg-options takes them.
+    """
+    if row.averages:
+        named = [name_cells(part, root, data, seed, options) for part in row.averages]
+        return NamedCells(named[0].truth, np.mean([one.scores for one in named], axis=0))
+    config, checkpoint = train_row(row, root, seed, options)
+    kept = checkpoint.with_name("test_cells.npz")
+    if not kept.is_file():
+        truth, scores = _name_test_cells(config, checkpoint, data)
+        with atomic_path(kept) as temporary, temporary.open("wb") as file:
+            np.savez(file, truth=truth, scores=scores)
+    with np.load(kept) as stored:
+        return NamedCells(stored["truth"], stored["scores"], kept_epoch(checkpoint))
+
+
+def _name_test_cells(
+    config: Path, checkpoint: Path, data: Path
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     MMLogger.get_current_instance().setLevel("WARNING")  # it lists every weight
     loaded = load_model(config, checkpoint)
     loader = loaded.config.fit_dataloader.to_dict()
@@ -153,7 +194,7 @@ def score_cells(config: Path, checkpoint: Path, data: Path) -> NDArray[np.float6
     loader["dataset"]["data_prefix"] = {"img": str(data / "test")}
     test = Split(cache_features(loaded.model, Runner.build_dataloader(loader, seed=0)))
     model: Any = loaded.model
-    return class_average_precisions(test.truth(), predict(model.localization, test.cells))[0]
+    return test.truth(), predict(model.localization, test.cells)
 
 
 def kept_epoch(checkpoint: Path) -> int | None:

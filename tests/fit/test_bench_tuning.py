@@ -4,12 +4,15 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from discs import TINY_BACKBONE, TINY_CHANNELS
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import bench_tuning
 import tuning_runs
+
+from hpa_mmdet.scoring.resampling import class_average_precisions
 
 OPTIONS = [
     *(
@@ -30,7 +33,7 @@ def test_curve_is_computed_once_and_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--work-dir", str(tmp_path), "--images", "12", "--test-images", "2", "--size", "128"]
-    rows = [tuning_runs.FROZEN.name, tuning_runs.TUNED.name]
+    rows = [row.name for row in (tuning_runs.FROZEN, tuning_runs.TUNED, tuning_runs.BOTH)]
     sizes = ["--rows", *rows, "--sizes", "10", "--val-share", "0.3", "--cfg-options", *OPTIONS]
     assert bench_tuning.main([*words, *sizes]) == 0
     results = json.loads((tmp_path / "tuning.json").read_text())
@@ -40,6 +43,11 @@ def test_curve_is_computed_once_and_written(
         assert any(score is not None for score in row["10"]["0"]["ap"])
     assert results["tuned"]["10"]["0"]["kept_epoch"] in (0, 1)
     root = tmp_path / "seed_0/images_10"
+    named = [np.load(root / row / "test_cells.npz")["scores"] for row in rows[:2]]
+    truth = np.load(root / "frozen/test_cells.npz")["truth"]
+    expected = class_average_precisions(truth, np.mean(named, axis=0))[0]
+    both = np.array(results[rows[2]]["10"]["0"]["ap"], float)
+    np.testing.assert_allclose(both, expected, atol=1e-4)
     parts = [json.loads((root / f"train_{part}.json").read_text()) for part in ("train", "val")]
     known = [{image["hpa_id"] for image in part["images"]} for part in parts]
     assert len(known[0] | known[1]) == 10
@@ -48,7 +56,7 @@ def test_curve_is_computed_once_and_written(
     assert "| 10 | " in table
     assert "| Nucleoplasm | " in table
 
-    monkeypatch.setattr(bench_tuning, "train_row", None)  # a second call trains nothing
+    monkeypatch.setattr(tuning_runs, "train_row", None)  # a second call trains nothing
     capsys.readouterr()
     assert bench_tuning.main([*words, *sizes]) == 0
     assert table in capsys.readouterr().out
