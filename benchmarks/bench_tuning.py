@@ -14,7 +14,8 @@ tools/train.py with --instances masks:
                               what tuning starts from
     tuned                     hpa-mask-rcnn_lite0_fit-then-tune_demo.py, which judges itself by the
                               labels of the other tenth
-    frozen and tuned, averaged   the mean of both rows' scores; nothing is trained for it
+    both frozen, averaged     the mean of the first two rows' scores; nothing is trained for it
+    frozen and tuned, averaged   the same of the first and the third
 
 and names the test cells, whose masks are given. Score: mean over the classes of average precision
 over all test cells.

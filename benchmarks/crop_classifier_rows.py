@@ -60,6 +60,12 @@ ROWS: tuple[Row, ...] = (
         {**_PLAIN, "model.localization.loss.type": "CellLoss"},
         beside="true labels of cells",
     ),
+    Row(
+        "true labels of cells, two views, frozen",
+        {**_PLAIN, "model.localization.loss.type": "CellLoss"},
+        config="crop_lite0_views_cpu",
+        beside="true labels of cells",
+    ),
 )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tuning_runs import BOTH, FROZEN, ROWS, TUNED, Row
+from tuning_runs import FROZEN, ROWS, TUNED
 
 from hpa_mmdet.localizations import NAMES
 
@@ -21,17 +21,15 @@ def write_tables(results: Results) -> str:
     rows = [row.name for row in ROWS if results.get(row.name)]
     sizes = sorted({int(size) for row in rows for size in results[row]})
     lines = [
-        f"| images | {' | '.join(rows)} | tuned against frozen | both against frozen "
-        "| epochs kept | core min of tuning |",
-        "|---|" + "---|" * (len(rows) + 4),
+        f"| images | {' | '.join(rows)} | tuned against frozen | epochs kept | core min of tuning |",
+        "|---|" + "---|" * (len(rows) + 3),
     ]
     for size in sizes:
         means = " | ".join(_cell(_means(results, row, size)) for row in rows)
         tuned = results.get(TUNED.name, {}).get(str(size), {})
         kept = ", ".join(str(one["kept_epoch"]) for one in tuned.values())
         minutes = sum(one["core_seconds"] for one in tuned.values()) / 60
-        gains = " | ".join(_gain(results, row, size) for row in (TUNED, BOTH))
-        lines.append(f"| {size:,} | {means} | {gains} | {kept} | {minutes:.0f} |")
+        lines.append(f"| {size:,} | {means} | {_gain(results, size)} | {kept} | {minutes:.0f} |")
     return "\n".join([*lines, "", *_classes(results, sizes)]) + "\n"
 
 
@@ -48,9 +46,9 @@ def _cell(values: list[float]) -> str:
     return f"{np.mean(values):.3f}" if values else "-"
 
 
-def _gain(results: Results, row: Row, size: int) -> str:
-    """What a row adds to frozen features in the mean, and in how many of the seeds with both."""
-    frozen, tuned = (_ap(results, one.name, size) for one in (FROZEN, row))
+def _gain(results: Results, size: int) -> str:
+    """What tuning adds in the mean, and in how many of the seeds that have both."""
+    frozen, tuned = (_ap(results, row.name, size) for row in (FROZEN, TUNED))
     gains = [float(np.nanmean(tuned[s]) - np.nanmean(frozen[s])) for s in tuned if s in frozen]
     if not gains:
         return "-"
@@ -61,7 +59,7 @@ def _classes(results: Results, sizes: list[int]) -> list[str]:
     pairs = [
         (row.name, size)
         for size in sizes
-        for row in (FROZEN, TUNED, BOTH)
+        for row in (FROZEN, TUNED)
         if _ap(results, row.name, size)
     ]
     lines = [
