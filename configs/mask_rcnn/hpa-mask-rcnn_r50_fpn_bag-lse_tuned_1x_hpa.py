@@ -4,8 +4,9 @@
 # that were kept back. A fifth of the images show another channel in the protein's place, which
 # gives exact labels.
 # NOT MEASURED at this size, since no GPU was at hand: nothing says yet that it beats
-# hpa-mask-rcnn_r50_fpn_bag-lse_1x_hpa.py, or from how many images on. A naive trial, one rate for
-# all on 360 small images, made names worse. Needs some 3 times the time of a step.
+# hpa-mask-rcnn_r50_fpn_bag-lse_1x_hpa.py, or from how many images on. Of 100 to 3,000 small semi-real
+# images EfficientNet-Lite0 never gained by it (docs/how-to/train.md). Needs some 3 times the time of a
+# step.
 _base_ = ["../_base_/models/hpa-mask-rcnn_r50_fpn.py", "../_base_/hpa_1x.py"]
 _base_.train_cfg.type = "FitThenTuneLoop"
 _base_.train_cfg.refit = True
