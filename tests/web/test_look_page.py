@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -134,32 +135,30 @@ def test_keys_go_from_cell_to_cell_and_the_table_moves_the_picture(
     before = canvas.screenshot()
     page.locator("#table tbody tr").last.click()
     assert page.inner_text("#cell-title") == f"Cell {order[-1]}"
-    wait_for_picture(page, before, same=False)
+    wait_for_picture(page, lambda picture: picture != before)
     page.focus("#canvas")
     page.keyboard.press("Escape")
     moved = canvas.screenshot()
     page.keyboard.press("0")
-    wait_for_picture(page, moved, same=False)
-    whole = canvas.screenshot()
+    whole = wait_for_picture(page, lambda picture: picture != moved)
     page.keyboard.press("+")
-    wait_for_picture(page, whole, same=False)
+    zoomed = wait_for_picture(page, lambda picture: picture != whole)
     page.keyboard.press("ArrowLeft")
-    page.keyboard.press("-")
-    wait_for_picture(page, whole, same=False)
+    wait_for_picture(page, lambda picture: picture not in (zoomed, whole))
     page.keyboard.press("0")
-    wait_for_picture(page, whole)
+    wait_for_picture(page, lambda picture: picture == whole)
     page.keyboard.press("2")  # green off
     assert not page.locator(".channel.green input[type=checkbox]").is_checked()
 
 
-def wait_for_picture(page: object, picture: bytes, same: bool = True) -> None:
-    canvas = page.locator("#canvas")
-    wanted = "the same picture" if same else "another picture"
-    wait_until(page, lambda: (canvas.screenshot() == picture) == same, wanted)
+def wait_for_picture(page: object, holds: Callable[[bytes], bool]) -> bytes:
+    return wait_until(page, page.locator("#canvas").screenshot, holds)
 
 
-def wait_for_colour(page: object, place: tuple[float, float], holds: object, wanted: str) -> None:
-    wait_until(page, lambda: holds(colour_at(page, *place).tolist()), wanted)
+def wait_for_colour(
+    page: object, place: tuple[float, float], holds: Callable[[list[int]], bool]
+) -> None:
+    wait_until(page, lambda: colour_at(page, *place).tolist(), holds)
 
 
 def colour_at(page: object, x: float, y: float) -> np.ndarray:
@@ -182,14 +181,14 @@ def test_channels_and_contrast_change_the_picture(
     page.click("#outlines")
     for channel in ("red", "yellow", "green"):
         page.click(f".channel.{channel} input[type=checkbox]")
-    wait_for_colour(page, here, lambda rgb: rgb == [0, 0, 255], "blue alone")
+    wait_for_colour(page, here, lambda rgb: rgb == [0, 0, 255])
     page.click(".channel.blue input[type=checkbox]")
     page.click(".channel.green input[type=checkbox]")
-    wait_for_colour(page, here, lambda rgb: rgb[::2] == [0, 0] and 0 < rgb[1] < 250, "dim green")
+    wait_for_colour(page, here, lambda rgb: rgb[::2] == [0, 0] and 0 < rgb[1] < 250)
     white = page.locator(".channel.green input[type=range]").nth(1)
     white.evaluate("slider => { slider.value = 85; slider.dispatchEvent(new Event('input')); }")
     # the cell's green is 85
-    wait_for_colour(page, here, lambda rgb: rgb[::2] == [0, 0] and rgb[1] >= 250, "full green")
+    wait_for_colour(page, here, lambda rgb: rgb[::2] == [0, 0] and rgb[1] >= 250)
 
 
 def test_downloads_hold_what_the_api_says(
@@ -260,7 +259,7 @@ def test_one_tiff_of_16_bits_is_shown(server: str, pages: object) -> None:
     assert int(slider.get_attribute("max")) == 4095
     page.click("#outlines")
     middle = middle_of({"bbox": (33, 33, 66, 66)})
-    wait_for_colour(page, middle, lambda rgb: rgb[2] == 255, "white's blue")
+    wait_for_colour(page, middle, lambda rgb: rgb[2] == 255)
 
 
 def test_errors_say_what_to_do_and_do_not_end_the_page(server: str, pages: object) -> None:

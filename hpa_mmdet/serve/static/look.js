@@ -61,7 +61,7 @@ async function predict(instances) {
       (share) => showProgress("Sending the images…", share, percent(share)), signal);
     let pixels = null; // the picture is fetched while the model works
     const fetchPixels = (state) => {
-      if (state.width && state.state !== "failed" && !pixels) {
+      if (state.width && !pixels) {
         pixels = call(`/api/jobs/${job.job_id}/pixels`, { signal })
           .then((reply) => reply.arrayBuffer())
           .then((bytes) => new Picture(bytes, state));
